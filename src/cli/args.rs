@@ -1,0 +1,275 @@
+//! What may be typed, and what `--help` teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::profile::{Profile, Severity};
+
+/// Attacks an OAuth 2.0 / OpenID Connect server the way an attacker would, and reports which of its defenses hold.
+#[derive(Debug, Parser)]
+#[command(name = "grantproof", version, propagate_version = true, arg_required_else_help = true, after_help = "\
+Try it with nothing of your own:
+  grantproof run                              the embedded lab, where every defense holds
+  grantproof run --flaw refresh-reuse-accepted   the lab with a hole, to see what broken looks like
+  grantproof run --target grantproof.yaml     your own server
+
+Exit codes: 0 the gate passes, 1 broken, 2 wrong input, 3 nothing could be tested, 4 undecided,
+5 a report could not be written, 70 internal error, 130/143 interrupted (a partial report is written).")]
+pub struct Arguments {
+    /// When to colour.
+    #[arg(long = "color", value_name = "WHEN", global = true, default_value = "auto", env = "GRANTPROOF_COLOR")]
+    pub colour: When,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run attack scenarios against a target, or against the embedded lab
+    Run(Box<Run>),
+    /// List scenarios
+    List(List),
+    /// Show what a scenario does, what it sends, why it matters and how to fix it
+    Explain(Explain),
+    /// Check scenario and target files
+    Lint(Lint),
+    /// Serve the practice server, with flaws that can be switched on
+    Lab(Lab),
+    /// Prove the scenarios: every scenario against the lab with every flaw
+    Selftest(Selftest),
+    /// Judge a recording again, without a network
+    Judge(Judge),
+    /// Print a JSON Schema
+    Schema(Schema),
+}
+
+/// What to run; shared by `run` and `list`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Choose {
+    /// Scenarios: an id with globs (`pkce/*`), a group (`pkce`), `severity:high`, `standard:RFC9700`, `card`
+    #[arg(short = 's', long, value_name = "PATTERN", value_delimiter = ',')]
+    pub select: Vec<String>,
+    /// Scenarios to leave out, by the same patterns
+    #[arg(short = 'x', long, value_name = "PATTERN", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Scenarios of at least this severity
+    #[arg(long, value_name = "SEVERITY")]
+    pub min_severity: Option<SeverityName>,
+    /// Which requirements count: baseline, oauth2.1, fapi2, oidc, mcp
+    #[arg(long, value_name = "PROFILE", default_value = "baseline", env = "GRANTPROOF_PROFILE")]
+    pub profile: Profile,
+    /// Scenario files of your own: DIR/<group>/<name>.yaml extends the catalogue, the same id overrides
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
+    pub scenarios: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof run                                        every scenario against the embedded lab
+  grantproof run --flaw pkce-verifier-ignored           what broken looks like (exit 1)
+  grantproof run -t staging.yaml --report json=out.json a server of yours, with a report for machines
+  grantproof run -t staging.yaml -s pkce,refresh        two groups
+  grantproof run -t staging.yaml --fail-on high         gate on what is at least high
+  grantproof run -t staging.yaml --record rec/          keep what was seen; `grantproof judge rec/` judges it again")]
+pub struct Run {
+    /// Target file; none: the embedded lab
+    #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
+    pub target: Option<PathBuf>,
+    /// A flaw of the embedded lab, repeatable (see `grantproof lab --list-flaws`)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "target")]
+    pub flaw: Vec<String>,
+    #[command(flatten)]
+    pub choose: Choose,
+    /// Riskier scenarios than the load of a login: noisy, destructive
+    #[arg(long, value_name = "RISK", value_delimiter = ',')]
+    pub allow: Vec<RiskName>,
+    /// Judge what works when a client or user of the target file does not
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Trials of each refused attack; they must agree
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub repeat: u32,
+    #[command(flatten)]
+    pub gate: GateArguments,
+    #[command(flatten)]
+    pub output: Output,
+    /// Keep what was seen in this directory, for `grantproof judge`
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub record: Option<PathBuf>,
+    /// How to show progress on standard error
+    #[arg(long, value_name = "MODE", default_value = "auto", env = "GRANTPROOF_PROGRESS", help_heading = "Output")]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Gate")]
+pub struct GateArguments {
+    /// The least severity that fails the gate; `never`: nothing does
+    #[arg(long, value_name = "SEVERITY", default_value = "low", env = "GRANTPROOF_FAIL_ON")]
+    pub fail_on: FailOn,
+    /// A broken SHOULD fails the gate as well
+    #[arg(long)]
+    pub strict: bool,
+    /// Undecided defenses do not fail the gate
+    #[arg(long)]
+    pub allow_inconclusive: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Format on standard output: terminal or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
+    pub format: String,
+    /// Write a report file as well, repeatable: json=FILE, terminal=FILE
+    #[arg(long, value_name = "FORMAT=FILE")]
+    pub report: Vec<String>,
+    /// Show holding defenses one by one, and what does not apply
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar on a terminal, lines in CI, else nothing
+    Auto,
+    Bar,
+    /// One line for each finished attack
+    Lines,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RiskName {
+    Noisy,
+    Destructive,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SeverityName {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<SeverityName> for Severity {
+    fn from(name: SeverityName) -> Self {
+        match name {
+            SeverityName::Info => Severity::Info,
+            SeverityName::Low => Severity::Low,
+            SeverityName::Medium => Severity::Medium,
+            SeverityName::High => Severity::High,
+            SeverityName::Critical => Severity::Critical,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub choose: Choose,
+    /// One JSON object for each scenario, as a list
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof explain pkce/wrong-verifier --requests")]
+pub struct Explain {
+    /// The id of a scenario
+    pub id: String,
+    /// Print the requests of control and attack: + is sent by the attack only, - by the control only
+    #[arg(long)]
+    pub requests: bool,
+    /// Scenario files of your own
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grantproof lint grantproof.yaml          a target file\n  grantproof lint my-scenarios/            a directory of scenario files\n  grantproof lint                          the embedded catalogue")]
+pub struct Lint {
+    /// Scenario files, target files, or directories of scenario files; none: the embedded catalogue
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grantproof lab --list-flaws\n  grantproof lab --port 8080 --flaw pkce-not-required")]
+pub struct Lab {
+    /// A flaw to switch on, repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub flaw: Vec<String>,
+    /// List the flaws, and do nothing else
+    #[arg(long)]
+    pub list_flaws: bool,
+    /// Port on 127.0.0.1; 0: a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Token requests allowed in a minute
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// Print the whole flaw × scenario table, not only its summary
+    #[arg(long)]
+    pub table: bool,
+    /// Only these flaws
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub flaw: Vec<String>,
+    /// Scenario files of your own
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Judge {
+    /// A directory that `run --record` wrote
+    pub dir: PathBuf,
+    /// Scenario files of your own, as they were given to `run`
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    pub gate: GateArguments,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Which one
+    pub name: SchemaName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    Scenario,
+    Flow,
+    Standard,
+    Target,
+    Report,
+    Recording,
+}

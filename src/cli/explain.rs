@@ -1,0 +1,123 @@
+//! `explain`: the page of a scenario, and the requests that it sends.
+
+use std::fmt::Write as _;
+
+use crate::diagnostic::suggestion;
+use crate::model::scenario::{Attack, Scenario};
+use crate::model::step::{Origin, PlannedStep};
+use crate::report::build::changes;
+use crate::scenario::catalogue::Catalogue;
+use crate::scenario::change::attack_steps;
+
+use super::args::Explain;
+use super::{Failure, inputs, print};
+
+/// # Errors
+/// No such scenario.
+pub fn explain(arguments: &Explain) -> Result<u8, Failure> {
+    let catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
+    let Some(scenario) = catalogue.scenarios.get(&arguments.id) else {
+        let help = suggestion(&arguments.id, catalogue.scenarios.keys().map(String::as_str)).filter(|s| s.starts_with("did you"));
+        return Err(Failure::input(format!("error: no scenario `{}`\n  = help: {}", arguments.id, help.unwrap_or_else(|| "see `grantproof list`".into()))));
+    };
+    let text = if arguments.requests { requests(scenario) } else { page(&catalogue, scenario) };
+    print(&text)?;
+    Ok(0)
+}
+
+fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
+    let mut out = String::new();
+    let levels: Vec<String> = scenario.level.iter().map(|(p, l)| format!("{} {}", p.name(), l.name())).collect();
+    let _ = writeln!(out, "{}\n{}\n", scenario.id, scenario.title);
+    let _ = writeln!(out, "defense   {}\nharm      {}\nfix       {}", scenario.defense, scenario.harm, scenario.fix);
+    let _ = writeln!(out, "severity  {}{}\nlevels    {}", scenario.severity.name(), scenario.cwe.as_ref().map(|c| format!(", {c}")).unwrap_or_default(), levels.join(", "));
+    let steps: Vec<&str> = scenario.control.steps.iter().map(|s| s.name.as_str()).collect();
+    let _ = writeln!(out, "control   {} (granted before and after the attack)", steps.join(" → "));
+    for condition in &scenario.applies_when {
+        let _ = writeln!(out, "applies   when {}, else: {}", condition.predicate, condition.otherwise);
+    }
+    for attack in &scenario.attacks {
+        let _ = writeln!(out, "\nattack {}: {}", attack.id, attack.title);
+        if let Some((variable, words)) = &attack.for_each {
+            let _ = writeln!(out, "  for each {variable} of {}", words.join(", "));
+        }
+        if let Some(attacker) = &attack.attacker {
+            let has = if attacker.has.is_empty() { "nothing but public facts".to_owned() } else { attacker.has.join(", ") };
+            let _ = writeln!(out, "  the attacker sends {} and has {has}", attacker.does.join(", "));
+        }
+        for line in changes(attack, None) {
+            let _ = writeln!(out, "  change   {line}");
+        }
+        for condition in &attack.applies_when {
+            let _ = writeln!(out, "  applies  when {}, else: {}", condition.predicate, condition.otherwise);
+        }
+        let _ = writeln!(out, "  holds    if {}\n  broken   if {}", attack.holds, attack.broken);
+        if let Some(flaw) = attack.proved_by.first() {
+            let _ = writeln!(out, "  see it   grantproof run --flaw {flaw} -s {}", scenario.id);
+        }
+        if let Some(why) = &attack.unproved {
+            let _ = writeln!(out, "  unproved {why}");
+        }
+    }
+    let _ = writeln!(out, "\nrequirements");
+    for id in &scenario.basis {
+        if let Some(requirement) = catalogue.requirements.get(id) {
+            let _ = writeln!(out, "  {id}  {}\n    {}\n    {}", format!("{:?}", requirement.keyword).to_uppercase(), requirement.asks.trim(), requirement.link);
+        }
+    }
+    out
+}
+
+/// Control and attacks request by request; `+` is sent by the attack only, `-` by the control only.
+fn requests(scenario: &Scenario) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}: the control\n", scenario.id);
+    for step in &scenario.control.steps {
+        let _ = writeln!(out, "{}", heading(step));
+        for parameter in &step.parameters {
+            let _ = writeln!(out, "    {} = {}", parameter.name, parameter.value);
+        }
+    }
+    for attack in &scenario.attacks {
+        let _ = writeln!(out, "\n{}/{}: {}\n", scenario.id, attack.id, attack.title);
+        attack_requests(&mut out, scenario, attack);
+    }
+    out
+}
+
+fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
+    let Ok(steps) = attack_steps(&scenario.control, attack, None) else { return };
+    for control in &scenario.control.steps {
+        if !steps.iter().any(|s| s.name == control.name) {
+            let _ = writeln!(out, "- {}", heading(control));
+        }
+    }
+    for step in &steps {
+        let _ = writeln!(out, "{}{}", if step.added { "+ " } else { "" }, heading(step));
+        let control = scenario.control.steps.iter().find(|s| s.name == step.name);
+        let was = |name: &str| control.and_then(|c| c.parameters.iter().find(|p| p.name == name));
+        for name in &step.removed {
+            if let Some(parameter) = was(name) {
+                let _ = writeln!(out, "  - {} = {}", parameter.name, parameter.value);
+            }
+        }
+        for parameter in &step.parameters {
+            let place = parameter.place.map(|p| format!(" (in the {})", format!("{p:?}").to_lowercase())).unwrap_or_default();
+            if let (Origin::Replaced | Origin::Moved, Some(old)) = (parameter.origin, was(&parameter.name)) {
+                let _ = writeln!(out, "  - {} = {}", old.name, old.value);
+            }
+            let sign = if parameter.origin == Origin::Kept { ' ' } else { '+' };
+            let _ = writeln!(out, "  {sign} {} = {}{place}", parameter.name, parameter.value);
+        }
+        if let Some(authentication) = &step.authentication {
+            let _ = writeln!(out, "  + client authentication: {authentication}");
+        }
+        if let Some(count) = step.burst {
+            let _ = writeln!(out, "  + {count} times at the same moment");
+        }
+    }
+}
+
+fn heading(step: &PlannedStep) -> String {
+    format!("{}  ({}, as the {} client)", step.name, step.kind.name(), step.client.name())
+}

@@ -1,0 +1,122 @@
+//! What several commands read: the catalogue, the selection, the target, the lab.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::lab::{Flaw, Lab, LabConfig};
+use crate::model::scenario::Scenario;
+use crate::model::step::ClientRole;
+use crate::scenario::catalogue::{Catalogue, Selection};
+use crate::target::{Client, ClientAuthentication, Endpoints, Limits, Login, Secret, Target, User};
+
+use super::Failure;
+use super::args::Choose;
+
+pub fn diagnostics(list: &[Diagnostic]) -> Failure {
+    let all: Vec<String> = list.iter().map(ToString::to_string).collect();
+    Failure::input(all.join("\n\n"))
+}
+
+/// # Errors
+/// Every mistake in every scenario file.
+pub fn catalogue(extra: Option<&Path>) -> Result<Catalogue, Failure> {
+    Catalogue::load(extra, &flaw_names()).map_err(|list| diagnostics(&list))
+}
+
+pub fn flaw_names() -> BTreeSet<String> {
+    Flaw::ALL.iter().map(|f| f.name().to_owned()).collect()
+}
+
+/// # Errors
+/// A pattern that selects nothing, or nothing selected at all.
+pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose) -> Result<Vec<&'c Scenario>, Failure> {
+    let selection = Selection {
+        include: choose.select.clone(),
+        exclude: choose.exclude.clone(),
+        min_severity: choose.min_severity.map(Into::into),
+        profile: Some(choose.profile),
+    };
+    selection.check(catalogue).map_err(|why| Failure::input(format!("error: {why}")))?;
+    let chosen: Vec<&Scenario> = catalogue.scenarios.values().filter(|s| selection.takes(s)).collect();
+    if chosen.is_empty() {
+        return Err(Failure::input("error: nothing is selected: the selection and the profile have no scenario in common\n  = help: see `grantproof list`"));
+    }
+    Ok(chosen)
+}
+
+/// # Errors
+/// A flaw that the lab does not have.
+pub fn flaws(names: &[String]) -> Result<BTreeSet<Flaw>, Failure> {
+    names
+        .iter()
+        .map(|name| {
+            name.parse::<Flaw>().map_err(|_| {
+                let help = crate::diagnostic::suggestion(name, Flaw::ALL.iter().map(|f| f.name())).filter(|s| s.starts_with("did you"));
+                Failure::input(format!("error: the lab has no flaw `{name}`\n  = help: {}", help.unwrap_or_else(|| "see `grantproof lab --list-flaws`".into())))
+            })
+        })
+        .collect()
+}
+
+/// Starts a lab.
+///
+/// # Errors
+/// The port is taken, or the system gives none.
+pub async fn start_lab(config: LabConfig) -> Result<Lab, Failure> {
+    let port = config.port;
+    crate::lab::start(config).await.map_err(|e| Failure {
+        code: crate::report::gate::NOT_TESTED,
+        message: format!("fatal: the lab cannot be started on 127.0.0.1:{port}: {e}"),
+    })
+}
+
+/// The embedded lab as a target: what a target file for it would say.
+pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
+    let directory = lab.directory();
+    let clients = directory
+        .clients
+        .iter()
+        .filter_map(|client| {
+            let role = match client.role {
+                "public" => ClientRole::Public,
+                "second" => ClientRole::Second,
+                "confidential" => ClientRole::Confidential,
+                "assertion" => ClientRole::Assertion,
+                _ => return None,
+            };
+            let authentication = match (&client.secret, &client.private_key_pem) {
+                (Some(secret), _) => ClientAuthentication::Basic(Secret::new(secret)),
+                (_, Some(pem)) => ClientAuthentication::PrivateKeyJwt { key: Secret::new(pem), kid: None },
+                _ => ClientAuthentication::None,
+            };
+            Some((role, Client { id: client.id.clone(), redirect_uri: client.redirect_uri.clone(), authentication, sender_constrained: false }))
+        })
+        .collect();
+    let mut users = directory.users.iter().map(|u| User { name: u.name.clone(), password: Secret::new(&u.password) });
+    let user = users.next().unwrap_or(User { name: String::new(), password: Secret::new("") });
+    let issuer = lab.issuer().to_owned();
+    let names: Vec<&str> = flaws.iter().map(|f| f.name()).collect();
+    Target {
+        name: if names.is_empty() { "lab".into() } else { format!("lab ({})", names.join(", ")) },
+        source: "the embedded lab".into(),
+        digest: String::new(),
+        origins: crate::target::origin(&issuer).into_iter().collect(),
+        issuer,
+        metadata: None,
+        endpoints: Endpoints::default(),
+        scope: "openid profile".into(),
+        extra_scope: Some("email".into()),
+        resource: Some(directory.resource.clone()),
+        // The lab forgives nothing, on purpose: there is no window to wait out.
+        refresh_grace: Some(std::time::Duration::ZERO),
+        code_grace: Some(std::time::Duration::ZERO),
+        clients,
+        user,
+        other_user: users.next(),
+        login: Login::default(),
+        permission: None,
+        limits: Limits::default(),
+        ca: None,
+    }
+}

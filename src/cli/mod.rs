@@ -1,0 +1,81 @@
+//! The command line: arguments in, exit code out.
+
+mod args;
+mod colour;
+mod explain;
+mod inputs;
+mod lab;
+mod lint;
+mod list;
+mod progress;
+mod run;
+mod schema;
+mod selftest;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command};
+
+/// What went wrong before anything could be judged: a message and the exit code that belongs to it.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Failure {
+    /// Wrong arguments or files (exit code 2).
+    pub fn input(message: impl Into<String>) -> Failure {
+        Failure { code: crate::report::gate::WRONG_INPUT, message: message.into() }
+    }
+}
+
+/// Parses the command line, runs the command and gives the exit code.
+pub fn main() -> u8 {
+    let arguments = Arguments::parse();
+    let colour = colour::Colour::decide(arguments.colour);
+    let result = match &arguments.command {
+        Command::Run(run) => run::run(run, colour),
+        Command::List(list) => list::list(list),
+        Command::Explain(explain) => explain::explain(explain),
+        Command::Lint(lint) => lint::lint(lint),
+        Command::Lab(lab) => lab::lab(lab),
+        Command::Selftest(selftest) => selftest::selftest(selftest),
+        Command::Judge(judge) => run::judge(judge, colour),
+        Command::Schema(schema) => schema::schema(schema),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{}", failure.message);
+            failure.code
+        }
+    }
+}
+
+/// Prints a result. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// Standard output cannot be written.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure { code: crate::report::gate::NOT_WRITTEN, message: format!("standard output cannot be written: {error}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A runtime with as many threads as the machine has cores, at most four.
+///
+/// # Errors
+/// The system gives no threads.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure { code: crate::report::gate::INTERNAL, message: format!("no runtime: {e}") })
+}

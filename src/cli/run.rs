@@ -1,0 +1,211 @@
+//! `run` and `judge`: recording → report → gate.
+
+use std::path::{Path, PathBuf};
+
+use crate::lab::LabConfig;
+use crate::model::report::{Recording, Report};
+use crate::model::scenario::Risk;
+use crate::report::gate::{self, Gate};
+use crate::report::{self, Format, terminal};
+use crate::run::{Options, Stop};
+use crate::target::Target;
+
+use super::args::{FailOn, GateArguments, Judge, Output, RiskName, Run};
+use super::colour::Colour;
+use super::progress::Watch;
+use super::{Failure, inputs, print};
+
+/// The file in a recording's directory.
+const RECORDING: &str = "recording.json";
+
+/// # Errors
+/// Wrong input (2), or a report that could not be written (5).
+pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
+    let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
+    let selected = inputs::selected(&catalogue, &arguments.choose)?;
+    let flaws = inputs::flaws(&arguments.flaw)?;
+    let target = match &arguments.target {
+        Some(path) => Some(crate::target::load::from_file(path).map_err(|list| inputs::diagnostics(&list))?),
+        None => None,
+    };
+    let outputs = Outputs::open(&arguments.output, arguments.record.as_deref())?;
+    let options = Options {
+        profile: arguments.choose.profile,
+        allow: allowed(&arguments.allow, target.as_ref()),
+        keep_going: arguments.keep_going,
+        repeat: arguments.repeat,
+    };
+    let watch = Watch::new(arguments.progress);
+    let stop = Stop::default();
+    let runtime = super::runtime()?;
+    let (recording, signal) = runtime.block_on(async {
+        let lab = match &target {
+            Some(_) => None,
+            None => Some(inputs::start_lab(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }).await?),
+        };
+        let target = match (target, &lab) {
+            (Some(target), _) => target,
+            (None, Some(lab)) => inputs::lab_target(lab, &flaws),
+            (None, None) => return Err(Failure::input("no target")),
+        };
+        let signal = watch_signals(&stop);
+        let recording = crate::run::run(&catalogue, &selected, &target, &options, &stop, &|event| watch.tell(&event)).await;
+        Ok((recording, signal.code()))
+    })?;
+    watch.finish();
+    if let Some(dir) = &arguments.record {
+        let text = serde_json::to_string_pretty(&recording).map_err(|e| Failure { code: gate::INTERNAL, message: e.to_string() })?;
+        write(&dir.join(RECORDING), &text)?;
+    }
+    let report = report::build::report(&catalogue, recording);
+    let code = outputs.write(&report, gate_of(&arguments.gate), colour)?;
+    Ok(signal.unwrap_or(code))
+}
+
+/// # Errors
+/// As [`run`].
+pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
+    let catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
+    let path = arguments.dir.join(RECORDING);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Failure::input(format!("error: {}: {e}\n  = help: give a directory that `grantproof run --record DIR` wrote", path.display())))?;
+    let recording: Recording = serde_json::from_str(&text)
+        .map_err(|e| Failure::input(format!("error: {}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    if recording.run.catalogue_digest != catalogue.digest {
+        eprintln!("warning: the recording was made with another catalogue; what was not recorded is inconclusive");
+    }
+    let outputs = Outputs::open(&arguments.output, None)?;
+    let report = report::build::report(&catalogue, recording);
+    outputs.write(&report, gate_of(&arguments.gate), colour)
+}
+
+/// Loopback targets are the user's own: what is noisy there harms nobody.
+fn allowed(names: &[RiskName], target: Option<&Target>) -> Risk {
+    let least = if target.is_none_or(Target::is_loopback) { Risk::Noisy } else { Risk::Safe };
+    let asked = names.iter().map(|name| match name {
+        RiskName::Noisy => Risk::Noisy,
+        RiskName::Destructive => Risk::Destructive,
+    });
+    asked.max().unwrap_or(least).max(least)
+}
+
+fn gate_of(arguments: &GateArguments) -> Gate {
+    use crate::model::profile::Severity;
+    let fail_on = match arguments.fail_on {
+        FailOn::Info => Some(Severity::Info),
+        FailOn::Low => Some(Severity::Low),
+        FailOn::Medium => Some(Severity::Medium),
+        FailOn::High => Some(Severity::High),
+        FailOn::Critical => Some(Severity::Critical),
+        FailOn::Never => None,
+    };
+    Gate { fail_on, strict: arguments.strict, allow_inconclusive: arguments.allow_inconclusive }
+}
+
+/// Where the report goes. Paths are tried before anything is sent: an hour of testing must not end at a full disk or a
+/// missing directory.
+struct Outputs {
+    format: &'static Format,
+    files: Vec<(&'static Format, PathBuf)>,
+    verbose: bool,
+}
+
+impl Outputs {
+    fn open(arguments: &Output, record: Option<&Path>) -> Result<Outputs, Failure> {
+        let known = || report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+        let by_name = |name: &str| Format::by_name(name).ok_or_else(|| Failure::input(format!("error: no format `{name}`\n  = help: known are: {}", known())));
+        let format = by_name(&arguments.format)?;
+        let mut files = Vec::new();
+        for entry in &arguments.report {
+            let Some((name, path)) = entry.split_once('=').filter(|(_, path)| !path.is_empty()) else {
+                return Err(Failure::input(format!("error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json")));
+            };
+            files.push((by_name(name)?, PathBuf::from(path)));
+        }
+        let unwritable = |path: &Path, error: std::io::Error| Failure {
+            code: gate::NOT_WRITTEN,
+            message: format!("fatal: {} cannot be written: {error}\n  nothing was sent", path.display()),
+        };
+        for (_, path) in &files {
+            std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(|e| unwritable(path, e))?;
+        }
+        if let Some(dir) = record {
+            std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
+            let path = dir.join(RECORDING);
+            std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(|e| unwritable(&path, e))?;
+        }
+        Ok(Outputs { format, files, verbose: arguments.verbose })
+    }
+
+    fn write(&self, report: &Report, gate: Gate, colour: Colour) -> Result<u8, Failure> {
+        for (format, path) in &self.files {
+            write(path, &(format.write)(report))?;
+        }
+        let text = match self.format.name {
+            "terminal" => terminal::write(report, terminal::Style { colour: colour.stdout, verbose: self.verbose, gate }),
+            _ => (self.format.write)(report),
+        };
+        print(&text)?;
+        Ok(gate.code(report))
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {} cannot be written: {e}", path.display()) };
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        // A pipe or a device cannot be replaced.
+        return std::fs::write(path, text).map_err(failed);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+}
+
+/// The exit code of a signal that came.
+#[derive(Clone, Default)]
+struct Signal(std::sync::Arc<std::sync::atomic::AtomicU8>);
+
+impl Signal {
+    fn code(&self) -> Option<u8> {
+        Some(self.0.load(std::sync::atomic::Ordering::SeqCst)).filter(|code| *code != 0)
+    }
+}
+
+/// The first signal ends the run after the requests that are under way; the second ends the program.
+fn watch_signals(stop: &Stop) -> Signal {
+    let signal = Signal::default();
+    let (own, stop) = (signal.clone(), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            let code = next_signal().await;
+            if own.code().is_some() {
+                std::process::exit(i32::from(code));
+            }
+            own.0.store(code, std::sync::atomic::Ordering::SeqCst);
+            stop.stop();
+            eprintln!("\nstopping: the report of what was measured follows; once more to end at once");
+        }
+    });
+    signal
+}
+
+#[cfg(unix)]
+async fn next_signal() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => gate::INTERRUPTED,
+            _ = terminate.recv() => gate::TERMINATED,
+        },
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> u8 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => gate::INTERRUPTED,
+        Err(_) => std::future::pending().await,
+    }
+}

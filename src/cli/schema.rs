@@ -1,0 +1,23 @@
+//! `schema`: the JSON Schemas, generated from the types that the program reads and writes.
+
+use super::args::{Schema, SchemaName};
+use super::{Failure, print};
+
+/// # Errors
+/// Standard output cannot be written.
+pub fn schema(arguments: &Schema) -> Result<u8, Failure> {
+    print(&text(arguments.name))?;
+    Ok(0)
+}
+
+fn text(name: SchemaName) -> String {
+    crate::schema::text(match name {
+        SchemaName::Scenario => "scenario",
+        SchemaName::Flow => "flow",
+        SchemaName::Standard => "standard",
+        SchemaName::Target => "target",
+        SchemaName::Report => "report",
+        SchemaName::Recording => "recording",
+    })
+    .unwrap_or_default()
+}

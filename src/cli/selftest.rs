@@ -1,0 +1,65 @@
+//! `selftest`: the flaw × scenario matrix, printed and checked.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use crate::lab::{Flaw, LabConfig};
+use crate::model::verdict::Verdict;
+use crate::selftest::{Matrix, Subject, matrix};
+
+use super::args::Selftest;
+use super::{Failure, inputs, print};
+
+/// # Errors
+/// Wrong input. A matrix with a hole is the exit code 1.
+pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
+    let catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
+    let flaws: Vec<String> = if arguments.flaw.is_empty() {
+        inputs::flaw_names().into_iter().collect()
+    } else {
+        inputs::flaws(&arguments.flaw)?.iter().map(|f| f.name().to_owned()).collect()
+    };
+    let start = Instant::now();
+    let result = super::runtime()?.block_on(matrix(&catalogue, &flaws, start_subject));
+    let mut out = String::new();
+    if arguments.table {
+        table(&mut out, &result);
+    }
+    for problem in &result.problems {
+        let _ = writeln!(out, "PROBLEM {problem}");
+    }
+    let _ = writeln!(
+        out,
+        "{} scenarios × {} flaws and the strict lab: {} verdicts, {} requests, {:.1} s, {} problem(s)",
+        catalogue.scenarios.len(),
+        flaws.len(),
+        result.judged,
+        result.requests,
+        start.elapsed().as_secs_f64(),
+        result.problems.len()
+    );
+    print(&out)?;
+    Ok(u8::from(!result.problems.is_empty()))
+}
+
+/// The lab with a flaw, as a subject of the matrix.
+pub async fn start_subject(flaw: String) -> Result<Subject, String> {
+    let flaws = flaw.parse::<Flaw>().into_iter().collect();
+    let lab = crate::lab::start(LabConfig { flaws, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
+    let target = inputs::lab_target(&lab, &flaw.parse::<Flaw>().into_iter().collect());
+    Ok(Subject { flaw, target, server: Box::new(lab) })
+}
+
+/// One line for each flaw: what it broke, and what that implies.
+fn table(out: &mut String, matrix: &Matrix) {
+    for (flaw, row) in &matrix.rows {
+        let of = |implied: bool| -> Vec<&str> {
+            row.values().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_some() == implied).map(|v| v.id.as_str()).collect()
+        };
+        let holds = row.values().filter(|v| v.verdict == Verdict::Holds).count();
+        let name = if flaw.is_empty() { "(strict)" } else { flaw };
+        let implied = of(true);
+        let implied = if implied.is_empty() { String::new() } else { format!("  implies {}", implied.join(" ")) };
+        let _ = writeln!(out, "{name:36} {holds:3} hold  broken {}{implied}", of(false).join(" "));
+    }
+}

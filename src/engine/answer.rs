@@ -1,0 +1,189 @@
+//! Answer → outcome. The one table of what counts as the protocol's success and the protocol's refusal.
+
+use serde_json::{Map, Value};
+
+use crate::model::observation::Outcome;
+
+use super::http::{Failure, Response};
+
+/// No answer came.
+pub fn failed(failure: &Failure) -> (Outcome, String) {
+    let outcome = match failure {
+        Failure::Unreachable(_) => Outcome::Unreachable,
+        Failure::TimedOut => Outcome::TimedOut,
+        Failure::Broken(_) => Outcome::Crashed,
+        Failure::Outside(_) => Outcome::Strayed,
+    };
+    (outcome, failure.to_string())
+}
+
+/// What is true of any answer before its kind is looked at: throttled, or crashed.
+pub fn general(response: &Response) -> Option<(Outcome, String)> {
+    match response.status {
+        429 => Some((Outcome::Throttled, "the server answers 429, too many requests".into())),
+        503 if response.header("retry-after").is_some() => Some((Outcome::Throttled, "the server answers 503 and asks to come back later".into())),
+        500..=599 => Some((Outcome::Crashed, format!("the server answers {}", response.status))),
+        _ => None,
+    }
+}
+
+/// The body as a JSON object, whatever its media type says.
+pub fn object(response: &Response) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&response.body).ok()? {
+        Value::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
+/// A member as text: a string as it is, a number or truth value as written.
+pub fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
+    match members.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// The error code of a bearer challenge (RFC 6750 §3).
+pub fn challenge_error(response: &Response) -> Option<String> {
+    let header = response.header("www-authenticate")?;
+    let rest = header.split("error=").nth(1)?.trim_start();
+    let code = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => rest.split([',', ' ']).next()?,
+    };
+    Some(code.to_owned())
+}
+
+/// The shape of an answer: two refusals by one endpoint look the same, whatever they say in words.
+pub fn shape(response: &Response) -> String {
+    let media = response.media();
+    let detail = if media.contains("html") {
+        let page = super::html::read(&response.body);
+        if page.has_script { format!("{} script", page.outline) } else { page.outline }
+    } else if let Some(members) = object(response) {
+        text(&members, "error").unwrap_or_else(|| members.keys().cloned().collect::<Vec<_>>().join(","))
+    } else if response.body.is_empty() {
+        "empty".into()
+    } else {
+        "text".into()
+    };
+    format!("{} {media} {detail}", response.status)
+}
+
+/// A token response (RFC 6749 §5). Whatever the status says, a token that came is a token.
+pub fn token(response: &Response) -> (Outcome, String) {
+    let members = object(response);
+    if members.as_ref().is_some_and(|m| text(m, "access_token").is_some_and(|t| !t.is_empty())) {
+        return (Outcome::Issued, String::new());
+    }
+    if let Some(general) = general(response) {
+        return general;
+    }
+    let error = members.as_ref().and_then(|m| text(m, "error"));
+    match (response.status, error) {
+        (408, _) => (Outcome::TimedOut, "the server answers 408".into()),
+        (400..=499, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
+        (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
+        (status, _) => (Outcome::Unclear, format!("the token endpoint answers {status} without a token and without an error")),
+    }
+}
+
+/// An answer to a bearer token (RFC 6750 §3), of userinfo or any API.
+pub fn resource(response: &Response) -> (Outcome, String) {
+    if let Some(general) = general(response) {
+        return general;
+    }
+    let error = object(response).and_then(|m| text(&m, "error")).or_else(|| challenge_error(response));
+    match (response.status, error) {
+        (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
+        (200..=299, None) => (Outcome::Accepted, String::new()),
+        (400 | 401 | 403, error) => (Outcome::Refused, format!("{}{}", response.status, error.map(|e| format!(" {e}")).unwrap_or_default())),
+        (status, _) => (Outcome::Unclear, format!("the endpoint answers {status}")),
+    }
+}
+
+/// An introspection response (RFC 7662 §2.2).
+pub fn introspection(response: &Response) -> (Outcome, String) {
+    if let Some(general) = general(response) {
+        return general;
+    }
+    let members = object(response);
+    let active = members.as_ref().and_then(|m| m.get("active")).and_then(Value::as_bool);
+    match (response.status, active) {
+        (_, Some(true)) => (Outcome::Accepted, String::new()),
+        (200..=299, Some(false)) => (Outcome::Refused, "active: false".into()),
+        (400..=499, _) => {
+            let error = members.as_ref().and_then(|m| text(m, "error")).map(|e| format!(" {e}")).unwrap_or_default();
+            (Outcome::Refused, format!("{}{error}", response.status))
+        }
+        (status, _) => (Outcome::Unclear, format!("the introspection endpoint answers {status} without `active`")),
+    }
+}
+
+/// A revocation response (RFC 7009 §2.2).
+pub fn revocation(response: &Response) -> (Outcome, String) {
+    if let Some(general) = general(response) {
+        return general;
+    }
+    let error = object(response).and_then(|m| text(&m, "error"));
+    match (response.status, error) {
+        (200..=299, None) => (Outcome::Accepted, String::new()),
+        (200..=499, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
+        (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (status, _) => (Outcome::Unclear, format!("the revocation endpoint answers {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Response {
+        Response {
+            status,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: body.as_bytes().to_vec(),
+            ..Response::default()
+        }
+    }
+
+    #[test]
+    fn harm_not_status_codes() {
+        let table = [
+            (200, r#"{"access_token":"x","token_type":"Bearer"}"#, Outcome::Issued),
+            (400, r#"{"access_token":"x"}"#, Outcome::Issued),
+            (200, r#"{"error":"invalid_grant"}"#, Outcome::Refused),
+            (400, r#"{"error":"invalid_grant"}"#, Outcome::Refused),
+            (400, "", Outcome::Refused),
+            (403, r#"{"error":"invalid_code"}"#, Outcome::Refused),
+            (404, "Not Found", Outcome::Refused),
+            (200, "<html>", Outcome::Unclear),
+            (200, r#"{"access_token":""}"#, Outcome::Unclear),
+            (302, "", Outcome::Unclear),
+            (429, r#"{"error":"slow_down"}"#, Outcome::Throttled),
+            (500, r#"{"error":"server_error"}"#, Outcome::Crashed),
+        ];
+        for (status, body, outcome) in table {
+            assert_eq!(token(&answer(status, body)).0, outcome, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_dead_token_and_an_unauthenticated_caller_are_both_refused() {
+        assert_eq!(introspection(&answer(200, r#"{"active":false}"#)).0, Outcome::Refused);
+        assert_eq!(introspection(&answer(401, r#"{"error":"invalid_client"}"#)).0, Outcome::Refused);
+        assert_eq!(introspection(&answer(200, r#"{"active":true}"#)).0, Outcome::Accepted);
+        assert_eq!(introspection(&answer(200, "{}")).0, Outcome::Unclear);
+    }
+
+    #[test]
+    fn the_error_of_a_bearer_challenge() {
+        let mut response = answer(401, "");
+        response.headers.push(("WWW-Authenticate".into(), r#"Bearer realm="x", error="invalid_token", error_description="y""#.into()));
+        assert_eq!(challenge_error(&response).as_deref(), Some("invalid_token"));
+        assert_eq!(resource(&response), (Outcome::Refused, "401 invalid_token".into()));
+    }
+}

@@ -1,0 +1,102 @@
+//! Parameters onto the wire, and the proof, read back from the bytes that went out, that the change is among them.
+
+use crate::model::step::{Place, PlannedStep};
+use crate::wire;
+
+use super::http::Request;
+
+/// A parameter with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    pub name: String,
+    pub value: String,
+    pub place: Option<Place>,
+    /// Byte for byte, without percent-encoding.
+    pub raw: bool,
+    /// The attack set, replaced, doubled or moved it.
+    pub changed: bool,
+}
+
+/// A POST of parameters to an endpoint, with credentials, bent as the step says.
+pub fn post(url: &str, planned: &PlannedStep, parameters: &[Sent], credentials: super::authentication::Credentials) -> Request {
+    let transport = &planned.transport;
+    let method = transport.method.clone().unwrap_or_else(|| "POST".into());
+    // A GET has no body: what would stand there moves to the query.
+    let default = if method == "GET" { Place::Query } else { Place::Body };
+    let place = |p: &Sent| p.place.unwrap_or(default);
+    let extra = credentials.parameters.iter().map(|(n, v)| Sent { name: n.clone(), value: v.clone(), place: None, raw: false, changed: false });
+    let all: Vec<Sent> = parameters.iter().cloned().chain(extra).collect();
+    let join = |wanted: Place| wire::form(all.iter().filter(|p| place(p) == wanted).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
+    let url = wire::with_query(&with_suffix(url, transport.path_suffix.as_deref()), &join(Place::Query));
+    let media = transport.content_type.clone().unwrap_or_else(|| "application/x-www-form-urlencoded".into());
+    let body = if method == "GET" {
+        None
+    } else if media.contains("json") {
+        let members: serde_json::Map<String, serde_json::Value> =
+            all.iter().filter(|p| place(p) == Place::Body).map(|p| (p.name.clone(), p.value.clone().into())).collect();
+        Some(serde_json::Value::Object(members).to_string().into_bytes())
+    } else {
+        Some(join(Place::Body).into_bytes())
+    };
+    let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    if body.is_some() {
+        headers.push(("content-type".into(), media));
+    }
+    headers.extend(credentials.headers);
+    headers.extend(all.iter().filter(|p| place(p) == Place::Header).map(|p| (p.name.clone(), p.value.clone())));
+    Request { method, url, headers, body }
+}
+
+/// A path with something appended, before the query.
+pub fn with_suffix(url: &str, suffix: Option<&str>) -> String {
+    match (suffix, url.split_once('?')) {
+        (None, _) => url.to_owned(),
+        (Some(suffix), Some((path, query))) => format!("{path}{suffix}?{query}"),
+        (Some(suffix), None) => format!("{url}{suffix}"),
+    }
+}
+
+/// Reads the recorded request and says what is missing of the change; None: it went out as planned.
+pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request) -> Option<String> {
+    let query = wire::parse_form(wire::query_of(&request.url));
+    let text = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+    let body: Vec<(String, String)> = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
+        Ok(members) => members.into_iter().map(|(n, v)| (n, v.as_str().unwrap_or_default().to_owned())).collect(),
+        Err(_) => wire::parse_form(&text),
+    };
+    let raw = format!("{}\n{text}", request.url);
+    for parameter in parameters.iter().filter(|p| p.changed) {
+        let found = match (parameter.raw, parameter.place) {
+            (true, _) => raw.contains(&parameter.value),
+            (_, Some(Place::Header)) => request.headers.iter().any(|(n, v)| *n == parameter.name && *v == parameter.value),
+            (_, Some(Place::Query)) => has(&query, parameter) && !body.iter().any(|(n, _)| *n == parameter.name),
+            (_, Some(Place::Body)) => has(&body, parameter),
+            (_, None) => has(&query, parameter) || has(&body, parameter),
+        };
+        if !found {
+            return Some(format!("the changed `{}` is not in the request as planned", parameter.name));
+        }
+    }
+    planned
+        .removed
+        .iter()
+        .find(|name| query.iter().chain(&body).any(|(n, _)| n == *name))
+        .map(|name| format!("`{name}` went out although the attack leaves it out"))
+}
+
+fn has(pairs: &[(String, String)], parameter: &Sent) -> bool {
+    pairs.iter().any(|(n, v)| *n == parameter.name && *v == parameter.value)
+}
+
+/// The altered token must be the only credential of the request.
+pub fn other_credential(request: &Request, token: &str) -> Option<String> {
+    let credentials = request.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case("authorization")).count();
+    if request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("cookie")) {
+        return Some("a cookie went out beside the token".into());
+    }
+    let in_header = request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("authorization") && v.ends_with(token));
+    if credentials > 1 || credentials == 1 && !in_header && !token.is_empty() {
+        return Some("a second credential went out beside the token".into());
+    }
+    None
+}

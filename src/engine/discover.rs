@@ -1,0 +1,187 @@
+//! Metadata and published keys → the facts of a target (RFC 8414, OpenID Connect Discovery 1.0).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::model::step::ClientRole;
+use crate::target::{Endpoints, Target, origin};
+
+use super::answer;
+use super::http::{Http, Request, Response};
+
+/// What is known of the server before anything is tried.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    pub endpoints: Endpoints,
+    /// The metadata document, as served.
+    pub metadata: Option<Map<String, Value>>,
+    pub jwks: Option<Value>,
+    /// What looked wrong, for the reader.
+    pub warnings: Vec<String>,
+}
+
+impl Facts {
+    /// The facts that scenarios may name as `target.…`.
+    pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let supported = self.metadata.as_ref().and_then(|m| answer::text(m, "authorization_response_iss_parameter_supported"));
+        let millis = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
+        [
+            ("issuer", target.issuer.clone()),
+            ("scope", target.scope.clone()),
+            ("extra_scope", optional(&target.extra_scope)),
+            ("resource", optional(&target.resource)),
+            ("authorization_endpoint", optional(&self.endpoints.authorization)),
+            ("token_endpoint", optional(&self.endpoints.token)),
+            ("userinfo_endpoint", optional(&self.endpoints.userinfo)),
+            ("introspection_endpoint", optional(&self.endpoints.introspection)),
+            ("revocation_endpoint", optional(&self.endpoints.revocation)),
+            ("jwks_uri", optional(&self.endpoints.jwks)),
+            ("refresh_grace", millis(target.refresh_grace_or_assumed())),
+            ("code_grace", millis(target.code_grace_or_assumed())),
+            ("iss_parameter_supported", supported.unwrap_or_default()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+}
+
+/// Reads the metadata and the keys of a target.
+///
+/// # Errors
+/// Why the target cannot be tested at all: no connection, or endpoints that nobody names.
+pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
+    let mut facts = Facts::default();
+    let places = match &target.metadata {
+        Some(None) => Vec::new(),
+        Some(Some(url)) => vec![url.clone()],
+        None => well_known(&target.issuer),
+    };
+    let mut tried = Vec::new();
+    for place in &places {
+        match get(http, place).await {
+            Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
+                Some(metadata) => {
+                    facts.metadata = Some(metadata);
+                    break;
+                }
+                None => tried.push(format!("{place}: {} {}", response.status, response.media())),
+            },
+            Err(why) => tried.push(format!("{place}: {why}")),
+        }
+    }
+    if let Some(metadata) = &facts.metadata {
+        facts.warnings = check(metadata, target);
+    }
+    let named = |given: &Option<String>, name: &str| {
+        given.clone().or_else(|| facts.metadata.as_ref().and_then(|m| answer::text(m, name)).filter(|url| origin(url).is_some()))
+    };
+    let endpoints = Endpoints {
+        authorization: named(&target.endpoints.authorization, "authorization_endpoint"),
+        token: named(&target.endpoints.token, "token_endpoint"),
+        userinfo: named(&target.endpoints.userinfo, "userinfo_endpoint"),
+        introspection: named(&target.endpoints.introspection, "introspection_endpoint"),
+        revocation: named(&target.endpoints.revocation, "revocation_endpoint"),
+        jwks: named(&target.endpoints.jwks, "jwks_uri"),
+    };
+    facts.endpoints = endpoints;
+    for (what, endpoint) in [("authorization", &facts.endpoints.authorization), ("token", &facts.endpoints.token)] {
+        if endpoint.is_none() {
+            let tried = if tried.is_empty() { String::new() } else { format!("\n  tried {}", tried.join("\n  tried ")) };
+            return Err(format!("no {what} endpoint is known: the metadata does not name it{tried}\n  write `endpoints: {{{what}: https://…}}` into the target file, or correct `issuer`"));
+        }
+    }
+    let named: Vec<(&str, &mut Option<String>)> = vec![
+        ("authorization", &mut facts.endpoints.authorization),
+        ("token", &mut facts.endpoints.token),
+        ("userinfo", &mut facts.endpoints.userinfo),
+        ("introspection", &mut facts.endpoints.introspection),
+        ("revocation", &mut facts.endpoints.revocation),
+        ("jwks", &mut facts.endpoints.jwks),
+    ];
+    for (what, endpoint) in named {
+        let Some(url) = endpoint.clone() else { continue };
+        if !http.allows(&url) {
+            let message = format!("the metadata places the {what} endpoint at {url}, outside the target's hosts; add `hosts: [{}]` if that is right", origin(&url).unwrap_or_default());
+            if matches!(what, "authorization" | "token") {
+                return Err(message);
+            }
+            facts.warnings.push(message);
+            *endpoint = None;
+        }
+    }
+    // Some servers make their signing key at first use: an unknown kid asks again later.
+    facts.jwks = keys(http, &facts.endpoints).await;
+    let introspects = target.client(ClientRole::Introspection).is_some();
+    if facts.endpoints.introspection.is_some() && !introspects {
+        facts.warnings.push("there is an introspection endpoint, and no client with a secret or key to ask it: add `clients.confidential`".into());
+    }
+    Ok(facts)
+}
+
+/// Fetches the published keys.
+pub async fn keys(http: &Http, endpoints: &Endpoints) -> Option<Value> {
+    let response = get(http, endpoints.jwks.as_ref()?).await.ok()?;
+    answer::object(&response).map(Value::Object)
+}
+
+/// Where metadata may be: OpenID Connect Discovery appends, RFC 8414 inserts before the path, and some do the other thing.
+fn well_known(issuer: &str) -> Vec<String> {
+    let issuer = issuer.trim_end_matches('/');
+    let origin_end = issuer.find("://").map(|i| i + 3).and_then(|start| issuer[start..].find('/').map(|i| start + i)).unwrap_or(issuer.len());
+    let (host, path) = issuer.split_at(origin_end);
+    let mut places = vec![
+        format!("{issuer}/.well-known/openid-configuration"),
+        format!("{host}/.well-known/oauth-authorization-server{path}"),
+    ];
+    if !path.is_empty() {
+        places.push(format!("{host}/.well-known/openid-configuration{path}"));
+        places.push(format!("{issuer}/.well-known/oauth-authorization-server"));
+    }
+    places
+}
+
+async fn get(http: &Http, url: &str) -> Result<Response, String> {
+    let headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    let request = Request { method: "GET".into(), url: url.to_owned(), headers, body: None };
+    http.send(&request).await.map_err(|failure| failure.to_string())
+}
+
+/// What a careful reader of the metadata would notice.
+fn check(metadata: &Map<String, Value>, target: &Target) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match answer::text(metadata, "issuer") {
+        Some(issuer) if issuer == target.issuer => {}
+        Some(issuer) => warnings.push(format!("the metadata says that its issuer is `{issuer}`, the target file says `{}` (RFC 8414 §3.3)", target.issuer)),
+        None => warnings.push("the metadata names no issuer (RFC 8414 §2)".into()),
+    }
+    if target.issuer.starts_with("https:") {
+        for (name, value) in metadata {
+            if name.ends_with("_endpoint") && value.as_str().is_some_and(|v| v.starts_with("http:")) {
+                warnings.push(format!("`{name}` is an http address in the metadata of an https issuer"));
+            }
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::well_known;
+
+    #[test]
+    fn metadata_is_looked_for_where_both_specifications_put_it() {
+        assert_eq!(
+            well_known("https://a.example/realms/x/"),
+            [
+                "https://a.example/realms/x/.well-known/openid-configuration",
+                "https://a.example/.well-known/oauth-authorization-server/realms/x",
+                "https://a.example/.well-known/openid-configuration/realms/x",
+                "https://a.example/realms/x/.well-known/oauth-authorization-server",
+            ]
+        );
+        assert_eq!(well_known("http://127.0.0.1:4200").len(), 2);
+    }
+}

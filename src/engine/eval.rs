@@ -1,0 +1,195 @@
+//! Symbolic values → text, against what a trial has seen so far.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::Rng as _;
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use crate::model::value::{Expression, Forgery, Function, Part, Reference, Template, Value};
+use crate::wire;
+
+use super::forge::{self, Bend};
+use super::keys;
+
+/// A value that never came, named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub String);
+
+/// What a trial knows while it runs, with the secrets in it.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Facts of the target: `issuer`, `scope`, …
+    pub target: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
+    /// Fields of answers, by step.
+    pub fields: BTreeMap<String, BTreeMap<String, String>>,
+    /// Parameters as sent, by step.
+    pub sent: BTreeMap<String, BTreeMap<String, String>>,
+    /// The published keys.
+    pub jwks: Option<Json>,
+}
+
+/// Facts of the client and the user that a step acts as.
+#[derive(Debug, Default, Clone)]
+pub struct Actor {
+    pub client: BTreeMap<String, String>,
+    pub user: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// # Errors
+    /// The first value that never came.
+    pub fn value(&self, value: &Value, actor: &Actor) -> Result<String, Missing> {
+        match value {
+            Value::Text(template) => self.template(template, actor),
+            Value::Forged(forgery) => self.forgery(forgery, actor),
+        }
+    }
+
+    /// # Errors
+    /// The first value that never came.
+    pub fn template(&self, template: &Template, actor: &Actor) -> Result<String, Missing> {
+        let mut text = String::new();
+        for part in &template.0 {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Expression(expression) => text.push_str(&self.expression(expression, actor)?),
+            }
+        }
+        Ok(text)
+    }
+
+    fn expression(&self, expression: &Expression, actor: &Actor) -> Result<String, Missing> {
+        match expression {
+            Expression::Text(text) => Ok(text.clone()),
+            Expression::Reference(reference) => self.reference(reference, actor),
+            Expression::Call(function, arguments) => self.call(*function, arguments, actor),
+        }
+    }
+
+    fn reference(&self, reference: &Reference, actor: &Actor) -> Result<String, Missing> {
+        let found = match reference {
+            Reference::Variable(name) => self.variables.get(name),
+            Reference::Client(fact) => actor.client.get(fact),
+            Reference::User(fact) => actor.user.get(fact),
+            Reference::Target(fact) => self.target.get(fact),
+            Reference::Field { step, field } => self.fields.get(step).and_then(|f| f.get(field)),
+            Reference::Sent { step, parameter } => self.sent.get(step).and_then(|s| s.get(parameter)),
+            Reference::ControlField { .. } => None,
+        };
+        found.cloned().ok_or_else(|| Missing(reference.to_string()))
+    }
+
+    fn call(&self, function: Function, arguments: &[Expression], actor: &Actor) -> Result<String, Missing> {
+        let argument = |index: usize| match arguments.get(index) {
+            Some(expression) => self.expression(expression, actor),
+            None => Err(Missing(format!("argument {} of {}", index + 1, function.name()))),
+        };
+        match function {
+            Function::Random => Ok(random(argument(0)?.parse().unwrap_or(22))),
+            Function::S256 => Ok(s256(&argument(0)?)),
+            Function::AppendQuery => {
+                Ok(wire::with_query(&argument(0)?, &wire::form([(argument(1)?.as_str(), argument(2)?.as_str(), false)])))
+            }
+            Function::Query => {
+                let (url, name) = (argument(0)?, argument(1)?);
+                let pairs = wire::parse_form(wire::query_of(&url));
+                pairs.into_iter().find(|(n, _)| *n == name).map(|(_, v)| v).ok_or_else(|| Missing(format!("`{name}` in the URL")))
+            }
+            Function::First => arguments
+                .iter()
+                .find_map(|a| self.expression(a, actor).ok())
+                .ok_or_else(|| Missing(Expression::Call(function, arguments.to_vec()).to_string())),
+            Function::FlipFirst => Ok(forge::flip_first(&argument(0)?)),
+            Function::FlipLast => Ok(forge::flip_last(&argument(0)?)),
+            Function::Scheme => Ok(argument(0)?.split(':').next().unwrap_or_default().to_owned()),
+            Function::Authority => Ok(authority(&argument(0)?).to_owned()),
+            Function::Host => Ok(host_and_port(authority(&argument(0)?)).0.to_owned()),
+            Function::Port => Ok(host_and_port(authority(&argument(0)?)).1.to_owned()),
+            Function::Path => {
+                let url = argument(0)?;
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                let path = rest.find('/').map_or("", |at| &rest[at..]);
+                Ok(path.split(['?', '#']).next().unwrap_or_default().to_owned())
+            }
+            Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
+            Function::PublicKey => Err(Missing("public_key outside of a forgery's key".into())),
+        }
+    }
+
+    fn forgery(&self, forgery: &Forgery, actor: &Actor) -> Result<String, Missing> {
+        let token = self.expression(&forgery.from, actor)?;
+        let alg = forgery.alg.as_ref().map(|a| self.template(a, actor)).transpose()?;
+        let key = forgery.key.as_ref().map(|k| self.key(k, actor)).transpose()?;
+        let members = |list: &[(String, Template)]| -> Result<Vec<(String, String)>, Missing> {
+            list.iter().map(|(n, t)| Ok((n.clone(), self.template(t, actor)?))).collect()
+        };
+        let (header, claims) = (members(&forgery.header)?, members(&forgery.claims)?);
+        let bend = Bend { alg: alg.as_deref(), key: key.as_deref(), header: &header, claims: &claims, signature: forgery.signature };
+        forge::forge(&token, &bend).map_err(Missing)
+    }
+
+    /// The bytes of a forgery's key: a published key in an encoding, or any text.
+    fn key(&self, expression: &Expression, actor: &Actor) -> Result<Vec<u8>, Missing> {
+        let Expression::Call(Function::PublicKey, arguments) = expression else {
+            return Ok(self.expression(expression, actor)?.into_bytes());
+        };
+        let [token, encoding] = arguments.as_slice() else { return Err(Missing("a token and an encoding".into())) };
+        let (token, encoding) = (self.expression(token, actor)?, self.expression(encoding, actor)?);
+        let jwk = self.jwk_of(&token).ok_or_else(|| Missing("the published key that signed the token".into()))?;
+        keys::encode_public(jwk, &encoding).ok_or_else(|| Missing(format!("the published key as {encoding}")))
+    }
+
+    /// The published key with the token's kid; the only one where the token names none.
+    pub fn jwk_of(&self, token: &str) -> Option<&Json> {
+        let header = forge::object(forge::split(token)?.header)?;
+        let keys = self.jwks.as_ref()?.get("keys")?.as_array()?;
+        match header.get("kid") {
+            Some(kid) => keys.iter().find(|key| key.get("kid") == Some(kid)),
+            None => keys.first().filter(|_| keys.len() == 1),
+        }
+    }
+}
+
+/// Host and port of a URL, as written.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
+}
+
+/// `app.example` and `:8443` (or nothing).
+fn host_and_port(authority: &str) -> (&str, &str) {
+    let at = authority.rfind(':').filter(|at| !authority[*at..].contains(']')).unwrap_or(authority.len());
+    authority.split_at(at)
+}
+
+/// Fresh characters of the unreserved alphabet (RFC 7636 §4.1) without the four signs, which some servers mistreat.
+pub fn random(length: usize) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut rng = rand::thread_rng();
+    (0..length.min(4096)).map(|_| char::from(ALPHABET[rng.gen_range(0..ALPHABET.len())])).collect()
+}
+
+/// BASE64URL(SHA256(ASCII(verifier))), RFC 7636 §4.2.
+pub fn s256(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_of_rfc_7636_appendix_b() {
+        assert_eq!(s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn authorities_as_written() {
+        assert_eq!(authority("https://app.example:8443/cb?x=1"), "app.example:8443");
+        assert_eq!(authority("https://[::1]:80/cb"), "[::1]:80");
+    }
+}

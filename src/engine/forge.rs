@@ -1,0 +1,189 @@
+//! JSON Web Tokens byte by byte: what no honest library makes. Only for forging; honest tokens are made elsewhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use serde_json::{Map, Value};
+use sha2::{Sha256, Sha384, Sha512};
+
+use crate::model::value::Signature;
+
+use super::keys::SigningKey;
+
+/// The parts of a compact JWS (RFC 7515 §3.1), still encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts<'a> {
+    pub header: &'a str,
+    pub payload: &'a str,
+    pub signature: &'a str,
+}
+
+/// Takes a compact JWS apart; None for what is none.
+pub fn split(token: &str) -> Option<Parts<'_>> {
+    let mut parts = token.split('.');
+    let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
+    (parts.next().is_none() && object(header).is_some()).then_some(Parts { header, payload, signature })
+}
+
+/// A base64url part as a JSON object.
+pub fn object(part: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
+        Value::Object(members) => Some(members),
+        _ => None,
+    }
+}
+
+/// What a forgery changes; what is not named stays byte for byte.
+#[derive(Debug, Clone, Default)]
+pub struct Bend<'a> {
+    pub alg: Option<&'a str>,
+    pub key: Option<&'a [u8]>,
+    pub header: &'a [(String, String)],
+    pub claims: &'a [(String, String)],
+    pub signature: Signature,
+}
+
+/// Makes the forged token.
+///
+/// # Errors
+/// The token is no JWS, or `alg` is not one that can be signed here with the key given.
+pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
+    let parts = split(token).ok_or("the token is no JWT")?;
+    let mut members: Vec<(String, Value)> = bend.header.iter().map(|(n, v)| (n.clone(), json(v))).collect();
+    if let Some(alg) = bend.alg {
+        members.push(("alg".into(), Value::String(alg.to_owned())));
+    }
+    let header = with_members(parts.header, &members)?;
+    let claims: Vec<(String, Value)> = bend.claims.iter().map(|(n, v)| (n.clone(), json(v))).collect();
+    let payload = with_members(parts.payload, &claims)?;
+    let input = format!("{header}.{payload}");
+    let signature = match bend.signature {
+        Signature::Kept => parts.signature.to_owned(),
+        Signature::Empty => String::new(),
+        Signature::Flipped => flip_first(parts.signature),
+        Signature::Fresh => {
+            let alg = bend.alg.ok_or("a fresh signature needs an alg")?;
+            let key = bend.key.ok_or("a fresh signature needs a key")?;
+            URL_SAFE_NO_PAD.encode(hmac(alg, key, input.as_bytes())?)
+        }
+    };
+    Ok(format!("{input}.{signature}"))
+}
+
+/// A claim or header member as JSON: a number or truth value as such, the rest as text.
+fn json(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Object(_) | Value::Array(_))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+fn with_members(part: &str, members: &[(String, Value)]) -> Result<String, String> {
+    if members.is_empty() {
+        return Ok(part.to_owned());
+    }
+    let mut object = object(part).ok_or("the token has a part that is no JSON object")?;
+    for (name, value) in members {
+        object.insert(name.clone(), value.clone());
+    }
+    serde_json::to_vec(&object).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(|e| e.to_string())
+}
+
+/// The MAC of RFC 7518 §3.2.
+fn hmac(alg: &str, key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
+    fn tag<M: Mac + hmac::digest::KeyInit>(key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
+        let mut mac = <M as Mac>::new_from_slice(key).map_err(|e| e.to_string())?;
+        mac.update(input);
+        Ok(mac.finalize().into_bytes().to_vec())
+    }
+    match alg {
+        "HS256" => tag::<Hmac<Sha256>>(key, input),
+        "HS384" => tag::<Hmac<Sha384>>(key, input),
+        "HS512" => tag::<Hmac<Sha512>>(key, input),
+        other => Err(format!("forged signatures are made with HS256, HS384 and HS512, not with {other}")),
+    }
+}
+
+/// The text with another first character of the base64url alphabet.
+pub fn flip_first(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}", if first == 'A' { 'B' } else { 'A' }, characters.as_str()),
+        None => String::new(),
+    }
+}
+
+/// The text with another last character.
+pub fn flip_last(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next_back() {
+        Some(last) => format!("{}{}", characters.as_str(), if last == 'A' { 'B' } else { 'A' }),
+        None => String::new(),
+    }
+}
+
+/// A signed or deliberately unsigned client assertion (RFC 7523 §3).
+///
+/// # Errors
+/// The key cannot sign.
+pub fn assertion(header: &Value, claims: &Value, key: Option<&SigningKey>) -> Result<String, String> {
+    let encode = |value: &Value| serde_json::to_vec(value).map(|b| URL_SAFE_NO_PAD.encode(b)).map_err(|e| e.to_string());
+    let input = format!("{}.{}", encode(header)?, encode(claims)?);
+    let signature = match key {
+        Some(key) => URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes())?),
+        None => String::new(),
+    };
+    Ok(format!("{input}.{signature}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7515 appendix A.1.
+    const RFC7515_A1: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+    #[test]
+    fn the_mac_of_rfc_7515_appendix_a_1() {
+        let key = URL_SAFE_NO_PAD
+            .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+            .expect("the key of the vector");
+        let parts = split(RFC7515_A1).expect("three parts");
+        let input = format!("{}.{}", parts.header, parts.payload);
+        assert_eq!(URL_SAFE_NO_PAD.encode(hmac("HS256", &key, input.as_bytes()).expect("a tag")), parts.signature);
+    }
+
+    #[test]
+    fn what_is_not_named_stays_byte_for_byte() {
+        let bend = Bend { signature: Signature::Flipped, ..Bend::default() };
+        let forged = forge(RFC7515_A1, &bend).expect("a token");
+        assert_eq!(forged[..forged.len() - 43], RFC7515_A1[..RFC7515_A1.len() - 43]);
+        assert_ne!(forged, RFC7515_A1);
+
+        let claims = [("sub".to_owned(), "mallory".to_owned()), ("exp".to_owned(), "2000000000".to_owned())];
+        let bend = Bend { claims: &claims, signature: Signature::Kept, ..Bend::default() };
+        let forged = forge(RFC7515_A1, &bend).expect("a token");
+        let (new, old) = (split(&forged).expect("parts"), split(RFC7515_A1).expect("parts"));
+        assert_eq!((new.header, new.signature), (old.header, old.signature));
+        let payload = object(new.payload).expect("an object");
+        assert_eq!((payload["sub"].as_str(), payload["exp"].as_u64(), payload["iss"].as_str()), (Some("mallory"), Some(2_000_000_000), Some("joe")));
+    }
+
+    #[test]
+    fn any_spelling_of_none() {
+        let bend = Bend { alg: Some("nOnE"), signature: Signature::Empty, ..Bend::default() };
+        let forged = forge(RFC7515_A1, &bend).expect("a token");
+        assert!(forged.ends_with('.'));
+        assert_eq!(object(split(&forged).expect("parts").header).expect("an object")["alg"], "nOnE");
+    }
+
+    #[test]
+    fn flips_keep_the_length() {
+        for text in ["A", "abc", "secretA"] {
+            assert_eq!(flip_first(text).len(), text.len());
+            assert_ne!(flip_first(text), text);
+            assert_eq!(flip_last(text).len(), text.len());
+            assert_ne!(flip_last(text), text);
+        }
+    }
+}

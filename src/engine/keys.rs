@@ -1,0 +1,152 @@
+//! Keys: the client's own for assertions, and the server's published ones in every encoding in which careless code has
+//! fed them to an HMAC.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::pkcs8::DecodePrivateKey as _;
+use p256::pkcs8::EncodePublicKey as _;
+use rsa::pkcs1::EncodeRsaPublicKey as _;
+use rsa::pkcs8::LineEnding;
+use rsa::traits::PublicKeyParts as _;
+use serde_json::Value;
+
+/// A private key that signs client assertions.
+#[derive(Clone)]
+pub enum SigningKey {
+    Es256(Box<p256::ecdsa::SigningKey>),
+    Rs256(Box<rsa::RsaPrivateKey>),
+}
+
+impl SigningKey {
+    /// Reads PKCS#8 PEM or a private JWK (RFC 7517); P-256 and RSA.
+    ///
+    /// # Errors
+    /// What the text is not.
+    pub fn read(text: &str) -> Result<SigningKey, String> {
+        if text.trim_start().starts_with('{') {
+            return Self::from_jwk(text);
+        }
+        if let Ok(key) = p256::ecdsa::SigningKey::from_pkcs8_pem(text) {
+            return Ok(SigningKey::Es256(Box::new(key)));
+        }
+        rsa::RsaPrivateKey::from_pkcs8_pem(text)
+            .map(|key| SigningKey::Rs256(Box::new(key)))
+            .map_err(|_| "the key is neither a P-256 nor an RSA private key in PKCS#8 PEM, and no JWK".into())
+    }
+
+    fn from_jwk(text: &str) -> Result<SigningKey, String> {
+        let jwk: Value = serde_json::from_str(text).map_err(|e| format!("the key is no JSON: {e}"))?;
+        let number = |name: &str| -> Result<Vec<u8>, String> {
+            let text = jwk.get(name).and_then(Value::as_str).ok_or_else(|| format!("the JWK has no member `{name}`"))?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("the JWK's member `{name}` is no base64url"))
+        };
+        match jwk.get("kty").and_then(Value::as_str) {
+            Some("EC") => p256::ecdsa::SigningKey::from_slice(&number("d")?)
+                .map(|key| SigningKey::Es256(Box::new(key)))
+                .map_err(|_| "the JWK's `d` is no P-256 private key".into()),
+            Some("RSA") => {
+                let big = |name: &str| number(name).map(|bytes| rsa::BigUint::from_bytes_be(&bytes));
+                rsa::RsaPrivateKey::from_components(big("n")?, big("e")?, big("d")?, vec![big("p")?, big("q")?])
+                    .map(|key| SigningKey::Rs256(Box::new(key)))
+                    .map_err(|e| format!("the JWK is no RSA private key: {e}"))
+            }
+            other => Err(format!("keys of type {} are not supported; use EC P-256 or RSA", other.unwrap_or("(none)"))),
+        }
+    }
+
+    /// A fresh key of the same type.
+    ///
+    /// # Errors
+    /// No RSA key could be made.
+    pub fn fresh(&self) -> Result<SigningKey, String> {
+        let mut rng = rand::rngs::OsRng;
+        match self {
+            SigningKey::Es256(_) => Ok(SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rng)))),
+            SigningKey::Rs256(key) => rsa::RsaPrivateKey::new(&mut rng, key.size() * 8)
+                .map(|key| SigningKey::Rs256(Box::new(key)))
+                .map_err(|e| format!("no RSA key could be made: {e}")),
+        }
+    }
+
+    /// The JWS name of its algorithm (RFC 7518 §3.1).
+    pub fn alg(&self) -> &'static str {
+        match self {
+            SigningKey::Es256(_) => "ES256",
+            SigningKey::Rs256(_) => "RS256",
+        }
+    }
+
+    /// The signature over a signing input, as JWS wants it.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            SigningKey::Es256(key) => {
+                use p256::ecdsa::signature::Signer as _;
+                let signature: p256::ecdsa::Signature = key.try_sign(input).map_err(|e| e.to_string())?;
+                Ok(signature.to_bytes().to_vec())
+            }
+            SigningKey::Rs256(key) => {
+                use rsa::signature::{SignatureEncoding as _, Signer as _};
+                let signer = rsa::pkcs1v15::SigningKey::<sha2::Sha256>::new((**key).clone());
+                Ok(signer.try_sign(input).map_err(|e| e.to_string())?.to_vec())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.alg())
+    }
+}
+
+/// Whether a genuine token was signed with a published key: the honest side, with an honest library.
+pub fn verifies(token: &str, alg: &str, jwk: &Value) -> bool {
+    let (Ok(algorithm), Ok(jwk)) = (alg.parse::<jsonwebtoken::Algorithm>(), serde_json::from_value::<jsonwebtoken::jwk::Jwk>(jwk.clone())) else {
+        return false;
+    };
+    let Ok(key) = jsonwebtoken::DecodingKey::from_jwk(&jwk) else { return false };
+    let Some((input, signature)) = token.rsplit_once('.') else { return false };
+    jsonwebtoken::crypto::verify(signature, input.as_bytes(), &key, algorithm).unwrap_or(false)
+}
+
+/// The encodings of a public key that have been taken for an HMAC secret in the field.
+pub const ENCODINGS: &[&str] =
+    &["spki-pem", "spki-pem-trimmed", "pkcs1-pem", "pkcs1-pem-trimmed", "spki-der", "modulus", "jwk-json"];
+
+/// A public JWK in one of [`ENCODINGS`]; None where the key has no such form.
+pub fn encode_public(jwk: &Value, encoding: &str) -> Option<Vec<u8>> {
+    if encoding == "jwk-json" {
+        return serde_json::to_vec(jwk).ok();
+    }
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    let pem = |text: String| if encoding.ends_with("-trimmed") { text.trim_end().to_owned() } else { text };
+    match jwk.get("kty")?.as_str()? {
+        "RSA" => {
+            let big = |name: &str| number(name).map(|bytes| rsa::BigUint::from_bytes_be(&bytes));
+            let key = rsa::RsaPublicKey::new(big("n")?, big("e")?).ok()?;
+            match encoding {
+                "spki-pem" | "spki-pem-trimmed" => Some(pem(key.to_public_key_pem(LineEnding::LF).ok()?).into_bytes()),
+                "pkcs1-pem" | "pkcs1-pem-trimmed" => Some(pem(key.to_pkcs1_pem(LineEnding::LF).ok()?).into_bytes()),
+                "spki-der" => Some(key.to_public_key_der().ok()?.as_bytes().to_vec()),
+                "modulus" => number("n"),
+                _ => None,
+            }
+        }
+        "EC" if jwk.get("crv").and_then(Value::as_str) == Some("P-256") => {
+            let mut point = vec![4];
+            point.extend(number("x")?);
+            point.extend(number("y")?);
+            let key = p256::PublicKey::from_sec1_bytes(&point).ok()?;
+            match encoding {
+                "spki-pem" | "spki-pem-trimmed" => Some(pem(key.to_public_key_pem(LineEnding::LF).ok()?).into_bytes()),
+                "spki-der" => Some(key.to_public_key_der().ok()?.as_bytes().to_vec()),
+                "modulus" => Some(point),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,209 @@
+//! The `form` login driver: which form of a page to fill in, with what, and which button to press, as a person would.
+
+use crate::target::{Login, User};
+
+use super::html::{Button, Field, Form, Page};
+
+/// What to do with a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Submit these pairs to this address.
+    Submit { form: usize, pairs: Vec<(String, String)>, action: Option<String>, what: What },
+    /// Follow a meta refresh.
+    Refresh(String),
+    /// The page asks for what this driver cannot give.
+    Beyond(String),
+    /// Nothing to do here: the page is an answer.
+    Nothing,
+}
+
+/// What a form is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It takes a password.
+    Password,
+    /// It takes a user name, and the password comes on the next page.
+    Name,
+    /// It asks for consent, or merely to go on.
+    Consent,
+    /// It has hidden fields only, and a script would submit it.
+    Automatic,
+}
+
+/// Words on buttons that refuse, and words that agree.
+const DENIES: &[&str] = &["cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "back", "disagree", "false"];
+const AGREES: &[&str] = &["allow", "accept", "authorize", "authorise", "approve", "agree", "consent", "yes", "continue", "grant", "confirm", "ok", "next", "login", "signin", "submit", "true"];
+const USER_NAMES: &[&str] = &["username", "user", "login", "email", "identifier", "userid", "loginid", "account", "name"];
+
+/// Chooses what to do with a page.
+pub fn act(page: &Page, user: &User, hints: &Login) -> Action {
+    let candidates = page.forms.iter().enumerate();
+    if let Some((index, form)) = candidates.clone().find(|(_, f)| f.fields.iter().any(|field| is_password(field, hints))) {
+        return fill(index, form, user, hints, What::Password);
+    }
+    if let Some((index, form)) = candidates.clone().find(|(_, f)| f.fields.iter().any(|field| is_user_name(field, hints))) {
+        return fill(index, form, user, hints, What::Name);
+    }
+    // Forms of which one denies: the best button of all of them decides.
+    let best = candidates
+        .clone()
+        .flat_map(|(index, form)| form.buttons.iter().map(move |button| (index, form, button)))
+        .map(|(index, form, button)| (score(form, button, hints), index, form, button))
+        .filter(|(score, ..)| *score >= 0)
+        .max_by_key(|(score, index, ..)| (*score, std::cmp::Reverse(*index)));
+    if let Some((_, index, form, button)) = best {
+        return submit(index, form, Some(button), values(form, true), What::Consent);
+    }
+    if let Some((index, form)) = candidates.clone().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
+        return submit(index, form, None, values(form, true), What::Automatic);
+    }
+    if let Some(url) = &page.refresh {
+        return Action::Refresh(url.clone());
+    }
+    if page.forms.is_empty() { Action::Nothing } else { Action::Beyond(format!("the page `{}` has a form that asks for something else than name, password or consent", page.title)) }
+}
+
+fn is_password(field: &Field, hints: &Login) -> bool {
+    match &hints.password_field {
+        Some(name) => field.name == *name,
+        None => field.kind == "password",
+    }
+}
+
+fn is_user_name(field: &Field, hints: &Login) -> bool {
+    if let Some(name) = &hints.user_field {
+        return field.name == *name;
+    }
+    let name = plain(&field.name);
+    matches!(field.kind.as_str(), "text" | "email" | "tel")
+        && (field.autocomplete.contains("username") || USER_NAMES.iter().any(|known| name.contains(known)) || plain(&field.id).contains("user"))
+}
+
+/// Letters only, so that `user_name`, `userName` and `user-name` are one.
+fn plain(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+/// How much a button agrees; negative: it refuses.
+fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
+    if let Some(hint) = &hints.consent_button {
+        return if [&button.name, &button.value, &button.id].contains(&hint) || button.text.trim() == hint { 100 } else { -1 };
+    }
+    // Hidden values such as decision=deny speak for the whole form, where the button itself says nothing.
+    let hidden: Vec<String> = form.fields.iter().filter(|f| f.kind == "hidden" && f.value.len() < 20).flat_map(|f| words(&f.value)).collect();
+    let mut own = words(&button.text);
+    own.extend(words(&button.value));
+    own.extend(words(&button.name));
+    own.extend(words(&button.id));
+    let denies = |list: &[String]| list.iter().any(|w| DENIES.contains(&w.as_str()));
+    let agrees = |list: &[String]| list.iter().any(|w| AGREES.contains(&w.as_str()) || w == "log" || w == "sign");
+    match (denies(&own), agrees(&own)) {
+        (true, _) => -1,
+        (false, true) => 10,
+        (false, false) if denies(&hidden) => -1,
+        (false, false) => 1,
+    }
+}
+
+/// What the form would send as it stands: hidden fields unchanged, half-filled fields too, boxes ticked where asked.
+fn values(form: &Form, tick: bool) -> Vec<(String, String)> {
+    form.fields
+        .iter()
+        .filter(|f| !f.name.is_empty())
+        .filter(|f| match f.kind.as_str() {
+            "checkbox" => f.checked || tick,
+            "radio" => f.checked,
+            _ => true,
+        })
+        .map(|f| (f.name.clone(), f.value.clone()))
+        .collect()
+}
+
+fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Action {
+    let user_at = form.fields.iter().position(|f| is_user_name(f, hints)).or_else(|| {
+        // The text field before the password, whatever it is called.
+        let password = form.fields.iter().position(|f| is_password(f, hints))?;
+        form.fields[..password].iter().rposition(|f| matches!(f.kind.as_str(), "text" | "email" | "tel"))
+    });
+    let mut pairs = Vec::new();
+    for (at, field) in form.fields.iter().enumerate().filter(|(_, f)| !f.name.is_empty()) {
+        let value = if is_password(field, hints) {
+            user.password.reveal().to_owned()
+        } else if Some(at) == user_at && (field.value.is_empty() || what == What::Name) {
+            user.name.clone()
+        } else {
+            match field.kind.as_str() {
+                "checkbox" | "radio" if !field.checked => continue,
+                _ => field.value.clone(),
+            }
+        };
+        pairs.push((field.name.clone(), value));
+    }
+    let button = form.buttons.iter().map(|b| (score(form, b, &Login::default()), b)).filter(|(s, _)| *s >= 0).max_by_key(|(s, _)| *s).map(|(_, b)| b);
+    submit(index, form, button.or(form.buttons.first()), pairs, what)
+}
+
+fn submit(index: usize, _form: &Form, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What) -> Action {
+    if let Some(button) = button.filter(|b| !b.name.is_empty()) {
+        pairs.push((button.name.clone(), button.value.clone()));
+    }
+    Action::Submit { form: index, pairs, action: button.and_then(|b| b.action.clone()), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::html;
+    use super::*;
+    use crate::target::Secret;
+
+    fn alice() -> User {
+        User { name: "alice".into(), password: Secret::new("wonder land") }
+    }
+
+    fn pairs(html_text: &str) -> (Vec<(String, String)>, What) {
+        match act(&html::read(html_text.as_bytes()), &alice(), &Login::default()) {
+            Action::Submit { pairs, what, .. } => (pairs, what),
+            other => panic!("nothing to submit: {other:?}"),
+        }
+    }
+
+    fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    #[test]
+    fn one_page_logins() {
+        let (sent, what) = pairs("<form method=post><input type=hidden name=csrf value=1><input name=login><input type=password name=pw><input type=checkbox name=remember><button name=a value=b>Sign in</button></form>");
+        assert_eq!(what, What::Password);
+        assert_eq!((value(&sent, "login"), value(&sent, "pw"), value(&sent, "csrf")), (Some("alice"), Some("wonder land"), Some("1")));
+        assert_eq!((value(&sent, "remember"), value(&sent, "a")), (None, Some("b")));
+    }
+
+    #[test]
+    fn two_page_logins_keep_the_name_that_the_second_page_carries() {
+        let (sent, what) = pairs("<form><input name=identifier><button>Next</button></form>");
+        assert_eq!((what, value(&sent, "identifier")), (What::Name, Some("alice")));
+        let (sent, _) = pairs("<form><input name=identifier value=alice@example.com><input type=password name=p></form>");
+        assert_eq!(value(&sent, "identifier"), Some("alice@example.com"));
+    }
+
+    #[test]
+    fn the_button_that_consents_is_pressed_wherever_it_stands() {
+        let (sent, what) = pairs("<form><button name=decision value=deny>Cancel</button><button name=decision value=allow>Allow</button></form>");
+        assert_eq!((what, value(&sent, "decision")), (What::Consent, Some("allow")));
+        let (sent, _) = pairs("<form action=/deny><input type=hidden name=d value=no><button>Deny</button></form><form action=/ok><input type=hidden name=d value=yes><button>Grant</button></form>");
+        assert_eq!(value(&sent, "d"), Some("yes"));
+        let (sent, _) = pairs("<form><input type=checkbox name=scope value=openid><input type=hidden name=prompt value=consent><button type=submit>Continue</button></form>");
+        assert_eq!((value(&sent, "scope"), value(&sent, "prompt")), (Some("openid"), Some("consent")));
+    }
+
+    #[test]
+    fn forms_that_a_script_would_submit() {
+        assert_eq!(pairs("<form method=post action=https://rp/cb><input type=hidden name=code value=1></form>").1, What::Automatic);
+        assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default()), Action::Nothing);
+    }
+}

@@ -1,0 +1,375 @@
+//! Runs trials: drives the steps of a plan against the target and yields observations. It judges nothing.
+
+pub mod answer;
+pub mod authentication;
+pub mod browser;
+pub mod delivery;
+pub mod discover;
+pub mod eval;
+pub mod forge;
+pub mod html;
+pub mod http;
+pub mod keys;
+pub mod login;
+pub mod proof;
+pub mod raw;
+pub mod step;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::step::{ClientRole, PlannedStep, UserRole};
+use crate::model::value::{Template, Value};
+use crate::redact::{Redactor, secret_kind};
+use crate::target::{Client, ClientAuthentication, Target};
+
+use browser::Browser;
+use discover::Facts;
+use eval::{Actor, Known};
+use http::{Failure, Http, Request, Response};
+use proof::ProofEndpoint;
+
+/// What the target's logs show of us.
+pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a body that the evidence keeps.
+const KEPT_BODY: usize = 4096;
+
+/// Drives trials against one target.
+#[derive(Debug)]
+pub struct Engine {
+    pub target: Target,
+    pub http: Http,
+    pub facts: RwLock<Facts>,
+    /// A browser in which each user is logged in, by user name.
+    sessions: Mutex<HashMap<String, Browser>>,
+    /// How often the login of each user was refused.
+    refused_logins: Mutex<HashMap<String, u32>>,
+    /// Where tokens are shown; looked for once per run, with the first token that a control is given.
+    places: RwLock<Option<proof::Chosen>>,
+}
+
+/// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
+const MOST_REFUSED_LOGINS: u32 = 2;
+
+impl Engine {
+    pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
+        Engine {
+            target,
+            http,
+            facts: RwLock::new(facts),
+            sessions: Mutex::default(),
+            refused_logins: Mutex::default(),
+            places: RwLock::new(None),
+        }
+    }
+
+    pub fn facts(&self) -> Facts {
+        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn proof(&self) -> Option<ProofEndpoint> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.proof.clone()
+    }
+
+    pub fn api(&self) -> Option<ProofEndpoint> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.api.clone()
+    }
+
+    fn session_of(&self, user: &str) -> Browser {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned().unwrap_or_default()
+    }
+
+    fn keep_session(&self, user: &str, browser: &Browser) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), browser.clone());
+    }
+
+    fn refused_logins(&self, user: &str) -> u32 {
+        self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied().unwrap_or(0)
+    }
+
+    /// A good login makes earlier refusals harmless: servers reset their count as well.
+    fn count_login(&self, user: &str, refused: bool) {
+        let mut counts = self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(user.to_owned()).or_default();
+        *count = if refused { *count + 1 } else { 0 };
+    }
+
+    /// Runs the steps of an attack in order, as far as their values come.
+    pub async fn run(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> RunningTrial<'_> {
+        let mut trial = RunningTrial::new(self, name);
+        trial.draw(variables);
+        for planned in steps {
+            trial.step(planned).await;
+        }
+        trial
+    }
+
+    /// Runs a control: it stops at the first step that is not granted (probes apart). The first access token that a
+    /// control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls.
+    pub async fn run_control(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> (Trial, Vec<NegativeControl>) {
+        let mut trial = RunningTrial::new(self, name);
+        trial.draw(variables);
+        let mut negatives = Vec::new();
+        for planned in steps {
+            let outcome = trial.step(planned).await;
+            if !planned.probe && !outcome.granted() {
+                break;
+            }
+            if self.places.read().unwrap_or_else(PoisonError::into_inner).is_none()
+                && let Some(token) = trial.known.fields.get(&planned.name).and_then(|f| f.get("access_token")).cloned()
+            {
+                let chosen = proof::choose(&mut trial, &token).await;
+                negatives.clone_from(&chosen.negatives);
+                *self.places.write().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
+            }
+        }
+        (trial.finish(), negatives)
+    }
+}
+
+/// A trial while it runs, with its secrets.
+pub struct RunningTrial<'e> {
+    pub engine: &'e Engine,
+    pub known: Known,
+    browsers: HashMap<String, Browser>,
+    redactor: Redactor,
+    name: String,
+    steps: Vec<StepObservation>,
+    proof: Option<Box<StepObservation>>,
+}
+
+/// What one step came to, before redaction.
+#[derive(Debug, Default)]
+pub struct RawStep {
+    pub outcome: Option<Outcome>,
+    pub fields: BTreeMap<String, String>,
+    pub sent: BTreeMap<String, String>,
+    pub note: String,
+    pub shape: String,
+    pub undelivered: Option<String>,
+    pub exchanges: Vec<(Request, Result<Response, Failure>)>,
+}
+
+impl RawStep {
+    /// A step that could not be sent.
+    pub fn not_sent(why: impl Into<String>) -> RawStep {
+        RawStep { outcome: Some(Outcome::NotSent), note: why.into(), ..RawStep::default() }
+    }
+
+    /// Sets a field where there is a value.
+    pub fn field(&mut self, name: &str, value: Option<impl Into<String>>) {
+        if let Some(value) = value {
+            self.fields.insert(name.to_owned(), value.into());
+        }
+    }
+}
+
+impl<'e> RunningTrial<'e> {
+    fn new(engine: &'e Engine, name: &str) -> Self {
+        let facts = engine.facts();
+        let mut known = Known { target: facts.for_scenarios(&engine.target), jwks: facts.jwks.clone(), ..Known::default() };
+        known.target.retain(|_, value| !value.is_empty());
+        let mut redactor = Redactor::default();
+        for client in engine.target.clients.values() {
+            match &client.authentication {
+                ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => redactor.learn("client_secret", secret.reveal()),
+                ClientAuthentication::PrivateKeyJwt { key, .. } => redactor.learn("private_key", key.reveal()),
+                ClientAuthentication::None => {}
+            }
+        }
+        for user in std::iter::once(&engine.target.user).chain(&engine.target.other_user) {
+            redactor.learn("password", user.password.reveal());
+        }
+        RunningTrial { engine, known, browsers: HashMap::new(), redactor, name: name.to_owned(), steps: Vec::new(), proof: None }
+    }
+
+    fn draw(&mut self, variables: &[(String, Template)]) {
+        for (name, template) in variables {
+            if let Ok(value) = self.known.template(template, &Actor::default()) {
+                self.redactor.learn("code_verifier", &value);
+                self.known.variables.insert(name.clone(), value);
+            }
+        }
+    }
+
+    /// The facts of client and user that a step acts as.
+    pub fn actor(&self, client: Option<&Client>, user: UserRole) -> Actor {
+        let mut actor = Actor::default();
+        if let Some(client) = client {
+            actor.client.insert("id".into(), client.id.clone());
+            actor.client.insert("redirect_uri".into(), client.redirect_uri.clone());
+            actor.client.insert("auth".into(), client.authentication.method().into());
+            actor.client.insert("sender_constrained".into(), client.sender_constrained.to_string());
+            if let ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) = &client.authentication {
+                actor.client.insert("secret".into(), secret.reveal().to_owned());
+            }
+        }
+        let user = self.engine.target.user(user);
+        actor.user.insert("name".into(), user.name.clone());
+        actor.user.insert("password".into(), user.password.reveal().to_owned());
+        actor
+    }
+
+    pub fn client(&self, role: ClientRole) -> Option<&'e Client> {
+        self.engine.target.client(role)
+    }
+
+    /// The browser of a session, logged in where its user has been before.
+    fn browser(&mut self, session: &str, user: &str) -> &mut Browser {
+        let engine = self.engine;
+        self.browsers.entry(session.to_owned()).or_insert_with(|| engine.session_of(user))
+    }
+
+    /// Drives one step and keeps what it came to.
+    pub async fn step(&mut self, planned: &PlannedStep) -> Outcome {
+        if let Some(wait) = &planned.wait {
+            let text = self.known.template(wait, &Actor::default()).unwrap_or_default();
+            if let Some(pause) = crate::target::load::parse_duration(&text) {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        let raw = step::drive(self, planned).await;
+        let outcome = raw.outcome.unwrap_or(Outcome::Unclear);
+        self.known.fields.insert(planned.name.clone(), raw.fields.clone());
+        self.known.sent.insert(planned.name.clone(), raw.sent.clone());
+        let observation = self.redacted(&planned.name, planned.kind, raw);
+        self.steps.push(observation);
+        outcome
+    }
+
+    /// Shows the token that the attacker walked away with at the proof endpoint.
+    pub async fn prove(&mut self, step: &str, field: &str) {
+        let Some(token) = self.known.fields.get(step).and_then(|f| f.get(field)).cloned() else { return };
+        let Some(proof) = self.engine.proof() else { return };
+        let raw = proof::show(self.engine, &proof, &token).await;
+        let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
+        self.proof = Some(Box::new(observation));
+    }
+
+    fn redacted(&mut self, name: &str, kind: crate::model::step::StepKind, raw: RawStep) -> StepObservation {
+        for (field, value) in raw.fields.iter().chain(&raw.sent) {
+            if let Some(kind) = secret_kind(field) {
+                self.redactor.learn(kind, value);
+            } else if field == "token" {
+                self.redactor.learn("token", value);
+            }
+        }
+        for browser in self.browsers.values() {
+            for cookie in browser.secrets() {
+                self.redactor.learn("cookie", cookie);
+            }
+        }
+        let redactor = &self.redactor;
+        let map = |values: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            values
+                .into_iter()
+                .map(|(name, value)| {
+                    let clean = if name == "location" { redactor.url(&value) } else { redactor.parameter(&name, &value) };
+                    (name, clean)
+                })
+                .collect()
+        };
+        StepObservation {
+            step: name.to_owned(),
+            kind,
+            outcome: raw.outcome.unwrap_or(Outcome::Unclear),
+            fields: map(raw.fields),
+            sent: map(raw.sent),
+            note: redactor.text(&raw.note),
+            shape: raw.shape,
+            undelivered: raw.undelivered.map(|u| redactor.text(&u)),
+            exchanges: raw.exchanges.iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
+        }
+    }
+
+    /// The trial so far, as the judge sees it.
+    pub fn so_far(&self) -> Trial {
+        Trial {
+            name: self.name.clone(),
+            facts: self.public_facts(),
+            variables: self.redacted_variables(),
+            steps: self.steps.clone(),
+            proof: self.proof.clone(),
+        }
+    }
+
+    /// Ends the trial: what is left has no secret in it.
+    pub fn finish(self) -> Trial {
+        Trial { facts: self.public_facts(), variables: self.redacted_variables(), name: self.name, steps: self.steps, proof: self.proof }
+    }
+
+    fn redacted_variables(&self) -> BTreeMap<String, String> {
+        self.known.variables.iter().map(|(n, v)| (n.clone(), self.redactor.text(v))).collect()
+    }
+
+    fn public_facts(&self) -> BTreeMap<String, String> {
+        let mut facts: BTreeMap<String, String> =
+            self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value))).collect();
+        let default = self.actor(self.client(ClientRole::Default), UserRole::Default);
+        facts.extend(default.client.iter().filter(|(n, _)| *n != "secret").map(|(n, v)| (format!("client.{n}"), v.clone())));
+        facts
+    }
+
+    /// Fetches the published keys again.
+    pub async fn refresh_keys(&mut self) {
+        if let Some(keys) = discover::keys(&self.engine.http, &self.engine.facts().endpoints).await {
+            self.engine.facts.write().unwrap_or_else(PoisonError::into_inner).jwks = Some(keys.clone());
+            self.known.jwks = Some(keys);
+        }
+    }
+
+    /// The value of a parameter for a step.
+    ///
+    /// # Errors
+    /// The value that never came.
+    pub fn evaluate(&self, value: &Value, actor: &Actor) -> Result<String, eval::Missing> {
+        self.known.value(value, actor)
+    }
+}
+
+fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Failure>) -> Exchange {
+    let headers = |list: &[(String, String)]| -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| (name.clone(), redact_header(redactor, name, value))).collect()
+    };
+    let body = request.body.as_deref().map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
+    let is_form = request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("content-type") && v.contains("x-www-form-urlencoded"));
+    let (status, response_headers, response_body, error, elapsed) = match answer {
+        Ok(response) => {
+            let mut kept = response.text();
+            let mut end = KEPT_BODY.min(kept.len());
+            while !kept.is_char_boundary(end) {
+                end -= 1;
+            }
+            let cut = kept.len() > end || response.truncated;
+            // Redact first: a secret must not be cut in two and so escape.
+            kept = redactor.text(&kept);
+            let mut end = KEPT_BODY.min(kept.len());
+            while !kept.is_char_boundary(end) {
+                end -= 1;
+            }
+            kept.truncate(end);
+            if cut {
+                kept.push_str("… (cut)");
+            }
+            (response.status, headers(&response.headers), kept, None, response.elapsed)
+        }
+        Err(failure) => (0, Vec::new(), String::new(), Some(failure.to_string()), std::time::Duration::ZERO),
+    };
+    Exchange {
+        method: request.method.clone(),
+        url: redactor.url(&request.url),
+        request_headers: headers(&request.headers),
+        request_body: if is_form { redactor.form(&body) } else { redactor.text(&body) },
+        status,
+        response_headers,
+        response_body,
+        error,
+        server_micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn redact_header(redactor: &Redactor, name: &str, value: &str) -> String {
+    if name.eq_ignore_ascii_case("location") { redactor.url(value) } else { redactor.header(name, value) }
+}

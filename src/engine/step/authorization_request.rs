@@ -1,0 +1,456 @@
+//! The authorization endpoint through the front channel: login, consent, and where the browser ends (RFC 6749 §4.1).
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::engine::browser::Browser;
+use crate::engine::html::{self, Form, Page};
+use crate::engine::http::{Failure, Request, Response};
+use crate::engine::login::{self, Action, What};
+use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, delivery};
+use crate::model::observation::Outcome;
+use crate::model::step::Place;
+use crate::wire;
+
+use super::Ready;
+
+pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let Some(endpoint) = trial.engine.facts().endpoints.authorization else {
+        return RawStep::not_sent("the target has no authorization endpoint");
+    };
+    let user = trial.engine.target.user(step.planned.user).clone();
+    let mut browser = match step.planned.logged_out {
+        true => Browser::default(),
+        false => std::mem::take(trial.browser(&step.planned.session, &user.name)),
+    };
+    let mut journey = Journey::new(trial, step, &endpoint);
+    journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
+    journey.go(&mut browser, &user).await;
+    let Journey { raw, logged_in, .. } = journey;
+    if logged_in && raw.outcome == Some(Outcome::Issued) {
+        trial.engine.keep_session(&user.name, &browser);
+    }
+    *trial.browser(&step.planned.session, &user.name) = browser;
+    raw
+}
+
+struct Journey<'t, 'e> {
+    trial: &'t RunningTrial<'e>,
+    raw: RawStep,
+    next: Request,
+    registered: String,
+    /// The changed redirect_uri, where the attack changes it.
+    asked: Option<String>,
+    /// A form with a password was submitted, or consent was given.
+    logged_in: bool,
+    passwords_sent: u32,
+    names_sent: u32,
+    form_pages: u32,
+    unframed: Vec<String>,
+}
+
+/// Where a URL leads.
+enum Leads {
+    Callback(&'static str),
+    Inside,
+    Elsewhere,
+}
+
+impl<'t, 'e> Journey<'t, 'e> {
+    fn new(trial: &'t RunningTrial<'e>, step: &Ready<'_>, endpoint: &str) -> Self {
+        let mut raw = RawStep::default();
+        for parameter in &step.parameters {
+            raw.sent.insert(parameter.name.clone(), parameter.value.clone());
+        }
+        let transport = &step.planned.transport;
+        let joined = wire::form(step.parameters.iter().filter(|p| p.place != Some(Place::Header)).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
+        let endpoint = delivery::with_suffix(endpoint, transport.path_suffix.as_deref());
+        let post = transport.method.as_deref() == Some("POST");
+        let next = if post {
+            form_post(&endpoint, &joined)
+        } else {
+            Request { method: transport.method.clone().unwrap_or_else(|| "GET".into()), url: wire::with_query(&endpoint, &joined), ..Request::default() }
+        };
+        let changed = step.parameters.iter().rfind(|p| p.name == "redirect_uri" && p.value != step.client.redirect_uri);
+        let asked = changed.map(|p| p.value.clone());
+        Journey {
+            trial,
+            raw,
+            next,
+            registered: step.client.redirect_uri.clone(),
+            asked,
+            logged_in: false,
+            passwords_sent: 0,
+            names_sent: 0,
+            form_pages: 0,
+            unframed: Vec::new(),
+        }
+    }
+
+    /// Navigates until the browser leaves the server or a page is the end.
+    async fn go(&mut self, browser: &mut Browser, user: &crate::target::User) {
+        let hops = self.trial.engine.http.limits().max_hops;
+        let mut carried_password = false;
+        for _ in 0..hops {
+            let request = std::mem::take(&mut self.next);
+            let here = request.url.clone();
+            let response = match browser.navigate(&self.trial.engine.http, request).await {
+                Ok((request, response)) => {
+                    self.raw.exchanges.push((request, Ok(response.clone())));
+                    response
+                }
+                Err((request, failure)) => {
+                    let (outcome, note) = answer::failed(&failure);
+                    self.raw.exchanges.push((request, Err(failure.clone())));
+                    let note = if matches!(failure, Failure::Outside(_)) { format!("{note}; add it to `hosts` if it belongs to the target") } else { note };
+                    return self.end(outcome, note);
+                }
+            };
+            self.raw.field("status", Some(response.status.to_string()));
+            if std::mem::take(&mut carried_password) {
+                self.raw.field("post_status", Some(response.status.to_string()));
+            }
+            // A 400 with a Location header is no redirect.
+            if matches!(response.status, 301 | 302 | 303 | 307 | 308)
+                && let Some(location) = response.header("location")
+            {
+                let Some(url) = resolve(&here, location) else {
+                    self.raw.field("location", Some(location));
+                    self.raw.field("delivered_to", Some("elsewhere"));
+                    return self.end(Outcome::Strayed, "the Location header is no URL".into());
+                };
+                match self.leads(&url) {
+                    Leads::Callback(where_to) => return self.callback(&url, where_to, None),
+                    Leads::Elsewhere => return self.callback(&url, "elsewhere", None),
+                    Leads::Inside => {
+                        let keeps_method = matches!(response.status, 307 | 308);
+                        let previous = self.raw.exchanges.last().map(|(r, _)| (r.method.clone(), r.body.clone()));
+                        self.next = match previous {
+                            Some((method, Some(body))) if keeps_method && method == "POST" => {
+                                form_post(url.as_str(), &String::from_utf8_lossy(&body))
+                            }
+                            _ => Request { method: "GET".into(), url: url.to_string(), ..Request::default() },
+                        };
+                        continue;
+                    }
+                }
+            }
+            self.raw.shape = answer::shape(&response);
+            if let Some((outcome, note)) = answer::general(&response) {
+                return self.end(outcome, note);
+            }
+            match self.page(&here, &response, user) {
+                Some(what) => carried_password = what == What::Password,
+                None => return,
+            }
+        }
+        self.end(Outcome::Unclear, format!("after {hops} redirects and pages there was no end"));
+    }
+
+    /// Decides on a page: None, it is the end; else what was filled in, with the next request ready.
+    fn page(&mut self, here: &str, response: &Response, user: &crate::target::User) -> Option<What> {
+        let media = response.media();
+        if !media.is_empty() && !media.contains("html") {
+            self.document(response);
+            return None;
+        }
+        let page = html::read(&response.body);
+        let base = page.base.as_deref().and_then(|b| resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
+        if let Some((url, form)) = self.posted_callback(&base, &page) {
+            let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
+            let where_to = match self.leads(&url) {
+                Leads::Callback(where_to) => where_to,
+                _ => "elsewhere",
+            };
+            self.callback(&url, where_to, Some(pairs));
+            return None;
+        }
+        if page.forms.iter().any(|f| !f.fields.is_empty() || !f.buttons.is_empty()) {
+            self.form_pages += 1;
+            if !protected_from_framing(response) {
+                self.unframed.push(Url::parse(here).map_or_else(|_| here.to_owned(), |u| u.path().to_owned()));
+            }
+        }
+        let action = login::act(&page, user, &self.trial.engine.target.login);
+        match action {
+            Action::Submit { form, pairs, action, what } => self.submit(&base, &page.forms[form], pairs, action, what, response, user),
+            Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
+                Some(url) => match self.leads(&url) {
+                    Leads::Inside => {
+                        self.next = Request { method: "GET".into(), url: url.to_string(), ..Request::default() };
+                        Some(What::Automatic)
+                    }
+                    Leads::Callback(where_to) => {
+                        self.callback(&url, where_to, None);
+                        None
+                    }
+                    Leads::Elsewhere => {
+                        self.callback(&url, "elsewhere", None);
+                        None
+                    }
+                },
+                None => {
+                    self.end(Outcome::Unclear, "the page refreshes to what is no URL".into());
+                    None
+                }
+            },
+            Action::Beyond(why) if response.status < 400 => {
+                self.end(Outcome::Stuck, why);
+                None
+            }
+            _ => {
+                self.last_page(response, &page);
+                None
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn submit(
+        &mut self,
+        base: &str,
+        form: &Form,
+        pairs: Vec<(String, String)>,
+        action: Option<String>,
+        what: What,
+        response: &Response,
+        user: &crate::target::User,
+    ) -> Option<What> {
+        let refused_so_far = self.trial.engine.refused_logins(&user.name);
+        match what {
+            // An error page may carry a search form or a "back" button; a 4xx is an answer unless it asks to log in.
+            What::Consent | What::Automatic if response.status >= 400 => {
+                self.last_page(response, &html::read(&response.body));
+                return None;
+            }
+            What::Password if self.passwords_sent > 0 => {
+                self.trial.engine.count_login(&user.name, true);
+                self.end(Outcome::Stuck, format!("the login page came back: the name or the password of `{}` is refused", user.name));
+                return None;
+            }
+            What::Password if refused_so_far >= MOST_REFUSED_LOGINS => {
+                self.end(Outcome::Stuck, format!("the login of `{}` was refused {refused_so_far} times; it is not tried again, so that the account does not lock", user.name));
+                return None;
+            }
+            What::Password => self.passwords_sent += 1,
+            What::Name if self.names_sent > 1 => {
+                self.end(Outcome::Stuck, format!("the page that asks for the name of `{}` came back", user.name));
+                return None;
+            }
+            What::Name => self.names_sent += 1,
+            What::Consent | What::Automatic => {}
+        }
+        let action = action.unwrap_or_else(|| form.action.clone());
+        let Some(url) = (if action.is_empty() { Url::parse(base).ok() } else { resolve(base, &action) }) else {
+            self.end(Outcome::Unclear, "the form's action is no URL".into());
+            return None;
+        };
+        if what != What::Automatic {
+            self.logged_in = true;
+        }
+        let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
+        self.next = if form.method == "POST" {
+            let mut request = form_post(url.as_str(), &joined);
+            if let Some(origin) = crate::target::origin(base) {
+                request.headers.push(("origin".into(), origin));
+            }
+            request.headers.push(("referer".into(), base.to_owned()));
+            request
+        } else {
+            let mut url = url;
+            url.set_query(None);
+            Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() }
+        };
+        Some(what)
+    }
+
+    /// A form_post answer (OAuth 2.0 Form Post Response Mode): a form whose address is outside of the server and whose
+    /// fields are those of a callback.
+    fn posted_callback<'p>(&self, base: &str, page: &'p Page) -> Option<(Url, &'p Form)> {
+        page.forms.iter().find_map(|form| {
+            let url = resolve(base, &form.action)?;
+            let carries = form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));
+            (carries && !matches!(self.leads(&url), Leads::Inside)).then_some((url, form))
+        })
+    }
+
+    /// An answer that is neither a redirect nor a page.
+    fn document(&mut self, response: &Response) {
+        if let Some(members) = answer::object(response) {
+            for name in ["error", "error_description"] {
+                self.raw.field(name, answer::text(&members, name));
+            }
+        }
+        if (400..500).contains(&response.status) {
+            let error = self.raw.fields.get("error").cloned().unwrap_or_default();
+            self.end(Outcome::Refused, format!("{} {error}", response.status).trim().to_owned());
+        } else {
+            self.end(Outcome::Unclear, format!("the authorization endpoint answers {} with {}", response.status, response.media()));
+        }
+    }
+
+    fn last_page(&mut self, response: &Response, page: &Page) {
+        let title = if page.title.is_empty() { String::new() } else { format!(" “{}”", page.title) };
+        if (400..500).contains(&response.status) {
+            self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
+        } else {
+            self.end(Outcome::Unclear, format!("the browser ends on a page{title} with the status {}", response.status));
+        }
+    }
+
+    /// The browser leaves the server.
+    fn callback(&mut self, url: &Url, where_to: &'static str, posted: Option<Vec<(String, String)>>) {
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        let pairs = posted.unwrap_or_else(|| {
+            let mut pairs = wire::parse_form(url.query().unwrap_or_default());
+            pairs.extend(wire::parse_form(url.fragment().unwrap_or_default()));
+            pairs
+        });
+        // A parameter that the asked-for redirect_uri carried itself is not the server's; of two, the server's is last.
+        for (name, value) in pairs {
+            values.insert(name, value);
+        }
+        self.raw.field("location", Some(url.as_str()));
+        self.raw.field("delivered_to", Some(where_to));
+        self.raw.field("scheme", Some(url.scheme()));
+        for name in ["code", "access_token", "id_token", "error"] {
+            self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
+        }
+        for name in ["state", "iss", "error_description"] {
+            self.raw.field(name, values.get(name));
+        }
+        let given = ["code", "access_token", "id_token"].iter().any(|name| self.raw.fields.contains_key(*name));
+        let error = self.raw.fields.get("error").cloned();
+        self.raw.shape = format!("callback {where_to} {}", error.as_deref().unwrap_or(if given { "granted" } else { "empty" }));
+        let (outcome, note) = match (given, error, where_to) {
+            (true, _, "elsewhere") => (Outcome::Strayed, format!("redirected to {url}, which nobody asked for")),
+            (true, _, _) => (Outcome::Issued, String::new()),
+            (false, Some(error), "registered") => (Outcome::Refused, format!("{error} at the registered redirect_uri")),
+            (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
+            (false, None, "elsewhere") => {
+                let origin = crate::target::origin(url.as_str());
+                let hint = origin.map(|o| format!("; if it belongs to the target, add `hosts: [{o}]`")).unwrap_or_default();
+                (Outcome::Strayed, format!("the browser is sent to {}{hint}", without_query(url)))
+            }
+            (false, None, _) => (Outcome::Unclear, "the callback carries neither a code nor an error".into()),
+        };
+        self.end(outcome, note);
+    }
+
+    fn end(&mut self, outcome: Outcome, note: String) {
+        self.raw.outcome = Some(outcome);
+        self.raw.note = note;
+        self.raw.field("form_pages", Some(self.form_pages.to_string()));
+        if !self.unframed.is_empty() {
+            self.unframed.dedup();
+            self.raw.field("unframed_pages", Some(self.unframed.join(" ")));
+        }
+    }
+
+    /// Where a URL leads: to the callback (compared by scheme, user information, host, port and path, as a browser
+    /// resolved them), inside the target's hosts, or elsewhere.
+    fn leads(&self, url: &Url) -> Leads {
+        let registered = Url::parse(&self.registered).ok();
+        let asked = self.asked.as_deref().and_then(|a| resolve(&self.registered, a));
+        if let Some(asked) = &asked
+            && same_place(url, asked)
+            && registered.as_ref().is_none_or(|r| !same_place(asked, r) || asked.as_str() != r.as_str() && carries_asked(url, asked, r))
+        {
+            return Leads::Callback("asked");
+        }
+        if registered.as_ref().is_some_and(|r| same_place(url, r)) {
+            return Leads::Callback("registered");
+        }
+        if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
+    }
+}
+
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+/// Scheme, user information, host, port and path are the same.
+fn same_place(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.username() == other.username()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+        && one.path() == other.path()
+}
+
+/// The asked-for address is the registered one with another query or fragment, and the callback has that difference.
+fn carries_asked(url: &Url, asked: &Url, registered: &Url) -> bool {
+    let difference = |u: &Url| -> Vec<(String, String)> {
+        let own = wire::parse_form(registered.query().unwrap_or_default());
+        wire::parse_form(u.query().unwrap_or_default()).into_iter().filter(|pair| !own.contains(pair)).collect()
+    };
+    let wanted = difference(asked);
+    let has = wire::parse_form(url.query().unwrap_or_default());
+    let query = !wanted.is_empty() && wanted.iter().all(|pair| has.contains(pair));
+    let fragment = asked.fragment().is_some_and(|f| !f.is_empty() && url.fragment().is_some_and(|u| u.contains(f)));
+    query || fragment
+}
+
+/// Resolves an address as a browser does.
+fn resolve(base: &str, address: &str) -> Option<Url> {
+    match Url::parse(address) {
+        Ok(url) => Some(url),
+        Err(_) => Url::parse(base).ok()?.join(address).ok(),
+    }
+}
+
+fn form_post(url: &str, body: &str) -> Request {
+    Request {
+        method: "POST".into(),
+        url: url.to_owned(),
+        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
+        body: Some(body.as_bytes().to_vec()),
+    }
+}
+
+/// CSP frame-ancestors without a wildcard, or X-Frame-Options DENY or SAMEORIGIN (RFC 9700 §4.16). ALLOW-FROM and a
+/// report-only policy protect nothing.
+fn protected_from_framing(response: &Response) -> bool {
+    let options = response.all("x-frame-options").any(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "deny" | "sameorigin"));
+    let mut policies = response.all("content-security-policy").flat_map(|v| v.split([';', ','])).filter_map(|directive| {
+        let mut words = directive.split_whitespace();
+        words.next().filter(|w| w.eq_ignore_ascii_case("frame-ancestors"))?;
+        Some(words.map(str::to_owned).collect::<Vec<_>>())
+    });
+    let ancestors = policies.any(|sources| !sources.iter().any(|s| s == "*" || s == "https:" || s == "http:" || s == "https://*" || s == "http://*"));
+    options || ancestors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_header(name: &str, value: &str) -> Response {
+        Response { headers: vec![(name.into(), value.into())], ..Response::default() }
+    }
+
+    #[test]
+    fn what_protects_from_framing() {
+        assert!(protected_from_framing(&with_header("X-Frame-Options", "SAMEORIGIN")));
+        assert!(protected_from_framing(&with_header("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")));
+        assert!(!protected_from_framing(&with_header("X-Frame-Options", "ALLOW-FROM https://x")));
+        assert!(!protected_from_framing(&with_header("Content-Security-Policy", "frame-ancestors *")));
+        assert!(!protected_from_framing(&with_header("Content-Security-Policy-Report-Only", "frame-ancestors 'none'")));
+    }
+
+    #[test]
+    fn places_are_compared_as_browsers_resolve_them() {
+        let parse = |text: &str| Url::parse(text).expect("a URL");
+        let registered = parse("https://app.example/cb");
+        assert!(same_place(&parse("https://app.example:443/x/../cb?code=1"), &registered));
+        assert!(!same_place(&parse("https://app.example@evil.example/cb"), &registered));
+        assert!(!same_place(&parse("https://evil.example\\@app.example/cb"), &registered));
+        let asked = parse("https://app.example/cb?evil=1");
+        assert!(carries_asked(&parse("https://app.example/cb?evil=1&code=2"), &asked, &registered));
+        assert!(!carries_asked(&parse("https://app.example/cb?code=2"), &asked, &registered));
+    }
+}

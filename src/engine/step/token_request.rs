@@ -1,0 +1,148 @@
+//! The token endpoint (RFC 6749 §3.2).
+
+use std::collections::BTreeSet;
+
+use crate::engine::authentication::credentials;
+use crate::engine::http::{Failure, Request, Response};
+use crate::engine::{RawStep, RunningTrial, answer, delivery, forge};
+use crate::model::observation::Outcome;
+
+use super::Ready;
+
+pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let facts = trial.engine.facts();
+    let Some(endpoint) = facts.endpoints.token else { return RawStep::not_sent("the target has no token endpoint") };
+    let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
+        Ok(credentials) => credentials,
+        Err(missing) => return RawStep::not_sent(missing.0),
+    };
+    let mut raw = RawStep::default();
+    for (name, value) in &added.parameters {
+        raw.sent.insert(name.clone(), value.clone());
+    }
+    for parameter in &step.parameters {
+        raw.sent.insert(parameter.name.clone(), parameter.value.clone());
+    }
+    let request = delivery::post(&endpoint, step.planned, &step.parameters, added);
+    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
+    match step.planned.burst {
+        None => {
+            let answer = trial.engine.http.send(&request).await;
+            read(trial, step, &mut raw, &answer).await;
+            raw.exchanges.push((request, answer));
+        }
+        Some(count) => burst(trial, step, raw.exchanges.len(), count, &request, &mut raw).await,
+    }
+    raw
+}
+
+async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep, answer: &Result<Response, Failure>) {
+    let response = match answer {
+        Ok(response) => response,
+        Err(failure) => {
+            let (outcome, note) = answer::failed(failure);
+            raw.outcome = Some(outcome);
+            raw.note = note;
+            return;
+        }
+    };
+    let (outcome, note) = answer::token(response);
+    raw.outcome = Some(outcome);
+    raw.note = note;
+    raw.shape = answer::shape(response);
+    raw.field("status", Some(response.status.to_string()));
+    raw.field("cache_control", response.header("cache-control"));
+    raw.field("pragma", response.header("pragma"));
+    let Some(members) = answer::object(response) else { return };
+    for name in ["access_token", "refresh_token", "id_token", "token_type", "expires_in", "error", "error_description"] {
+        raw.field(name, answer::text(&members, name).filter(|v| !v.is_empty()));
+    }
+    // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
+    let granted = answer::text(&members, "scope").or_else(|| outcome.granted().then(|| asked_scope(trial, step)).flatten());
+    raw.field("scope", granted);
+    if let Some(token) = raw.fields.get("access_token").cloned() {
+        describe(trial, raw, &token).await;
+    }
+}
+
+fn asked_scope(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Option<String> {
+    let own = step.parameters.iter().find(|p| p.name == "scope").map(|p| p.value.clone());
+    own.or_else(|| {
+        let session = &step.planned.session;
+        let authorize = if session.is_empty() { "authorize".to_owned() } else { format!("{session}.authorize") };
+        trial.known.sent.get(&authorize)?.get("scope").cloned()
+    })
+}
+
+/// What the access token is, as far as it can be seen.
+async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
+    let header = forge::split(token).and_then(|parts| forge::object(parts.header));
+    let Some(header) = header else {
+        raw.field("access_token_format", Some("opaque"));
+        return;
+    };
+    raw.field("access_token_format", Some("jwt"));
+    let alg = answer::text(&header, "alg").unwrap_or_default();
+    if let Some(claims) = forge::split(token).and_then(|parts| forge::object(parts.payload)) {
+        raw.field("access_token_scope", answer::text(&claims, "scope"));
+    }
+    let key = match alg.get(..2) {
+        Some("HS") => "secret",
+        Some("RS" | "PS" | "ES" | "Ed") => {
+            // Keys may be made at first use or rotate: an unknown kid means fetch again, once, before saying anything.
+            if trial.known.jwk_of(token).is_none() {
+                trial.refresh_keys().await;
+            }
+            match trial.known.jwk_of(token) {
+                Some(jwk) if crate::engine::keys::verifies(token, &alg, jwk) => "public",
+                Some(_) => "unverified",
+                None => "unpublished",
+            }
+        }
+        _ => "none",
+    };
+    raw.field("access_token_alg", Some(alg));
+    raw.field("access_token_key", Some(key));
+}
+
+/// Identical requests at the same moment. Several answers with the same token are idempotency, not a race.
+async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, _: usize, count: u32, request: &Request, raw: &mut RawStep) {
+    let answers = trial.engine.http.burst(request, count).await;
+    let mut tokens = BTreeSet::new();
+    let mut worst: Option<(Outcome, String)> = None;
+    let mut first_grant: Option<usize> = None;
+    for (index, answer) in answers.iter().enumerate() {
+        let (outcome, note) = match answer {
+            Ok(response) => answer::token(response),
+            Err(failure) => answer::failed(failure),
+        };
+        match outcome {
+            Outcome::Issued => {
+                first_grant = first_grant.or(Some(index));
+                if let Ok(response) = answer
+                    && let Some(token) = answer::object(response).and_then(|m| answer::text(&m, "access_token"))
+                {
+                    tokens.insert(token);
+                }
+            }
+            Outcome::Refused => {}
+            _ => worst = worst.or(Some((outcome, note))),
+        }
+    }
+    let shown = first_grant.unwrap_or(0);
+    if let Some(answer) = answers.get(shown) {
+        read(trial, step, raw, answer).await;
+    }
+    // Two different tokens are a race whatever else came; "at most one" is only known where every answer was one of
+    // the protocol.
+    if tokens.len() > 1 || worst.is_none() {
+        raw.field("winners", Some(tokens.len().to_string()));
+        raw.note = format!("{} of {count} simultaneous requests were given a token of their own", tokens.len());
+    } else if let Some((outcome, note)) = worst {
+        raw.outcome = Some(outcome);
+        raw.note = format!("{note} (in a burst of {count})");
+    }
+    for answer in answers {
+        raw.exchanges.push((request.clone(), answer));
+    }
+}

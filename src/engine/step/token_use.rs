@@ -1,0 +1,92 @@
+//! Tokens in use: shown at the proof endpoint, introspected (RFC 7662), revoked (RFC 7009).
+
+use crate::engine::authentication::credentials;
+use crate::engine::http::{Failure, Response};
+use crate::engine::{RawStep, RunningTrial, answer, delivery, proof};
+use crate::model::observation::Outcome;
+use crate::model::step::ResourcePlace;
+
+use super::Ready;
+
+/// A bearer token at the proof endpoint.
+pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let place = match step.planned.at {
+        ResourcePlace::Proof => trial.engine.proof(),
+        ResourcePlace::Api => trial.engine.api(),
+    };
+    let Some(endpoint) = place else {
+        return RawStep::not_sent("nothing at this target takes an access token");
+    };
+    let token = step.parameters.iter().find(|p| p.name == "access_token");
+    let mut raw = proof::request(trial.engine, &endpoint, token.map(|t| (t.value.as_str(), t.place)), &step.planned.transport).await;
+    if raw.undelivered.is_none()
+        && let (Some(token), Some((request, _))) = (token, raw.exchanges.first())
+        && token.changed
+        && !carries(request, &token.value)
+    {
+        raw.undelivered = Some("the changed `access_token` is not in the request as planned".into());
+    }
+    raw
+}
+
+fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
+    let encoded = crate::wire::encode(token);
+    let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+    request.headers.iter().any(|(_, v)| v.contains(token)) || request.url.contains(&encoded) || body.contains(&encoded)
+}
+
+pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let endpoint = trial.engine.facts().endpoints.introspection;
+    post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"]).await
+}
+
+pub async fn revocation(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let endpoint = trial.engine.facts().endpoints.revocation;
+    post(trial, step, endpoint, "revocation", answer::revocation, &["error"]).await
+}
+
+async fn post(
+    trial: &mut RunningTrial<'_>,
+    step: &Ready<'_>,
+    endpoint: Option<String>,
+    what: &str,
+    classify: fn(&Response) -> (Outcome, String),
+    fields: &[&str],
+) -> RawStep {
+    let Some(endpoint) = endpoint else { return RawStep::not_sent(format!("the target has no {what} endpoint")) };
+    let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
+        Ok(credentials) => credentials,
+        Err(missing) => return RawStep::not_sent(missing.0),
+    };
+    let mut raw = RawStep::default();
+    for (name, value) in &added.parameters {
+        raw.sent.insert(name.clone(), value.clone());
+    }
+    for parameter in &step.parameters {
+        raw.sent.insert(parameter.name.clone(), parameter.value.clone());
+    }
+    let request = delivery::post(&endpoint, step.planned, &step.parameters, added);
+    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
+    let answer: Result<Response, Failure> = trial.engine.http.send(&request).await;
+    match &answer {
+        Ok(response) => {
+            let (outcome, note) = classify(response);
+            raw.outcome = Some(outcome);
+            raw.note = note;
+            raw.shape = answer::shape(response);
+            raw.field("status", Some(response.status.to_string()));
+            if let Some(members) = answer::object(response) {
+                for name in fields {
+                    raw.field(name, answer::text(&members, name));
+                }
+            }
+        }
+        Err(failure) => {
+            let (outcome, note) = answer::failed(failure);
+            raw.outcome = Some(outcome);
+            raw.note = note;
+        }
+    }
+    raw.exchanges.push((request, answer));
+    raw
+}

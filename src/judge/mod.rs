@@ -1,0 +1,293 @@
+//! Observations → verdicts. Pure: no I/O, no clock, no crypto; a recording suffices.
+//!
+//! ```text
+//! control before   applies   attack        control after   verdict
+//! fails                                                    inconclusive: the control failed at step s
+//! granted          no                                      not applicable, with the proof
+//! granted          yes       the harm      any             broken, once a repetition agrees
+//! granted          yes       the refusal   granted         holds, with deviations where the wording is off
+//! granted          yes       the refusal   fails           inconclusive: the server now refuses the control too
+//! granted          yes       neither       any             inconclusive: what came instead
+//! ```
+
+mod predicate;
+
+pub use predicate::{Truth, View};
+
+use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::predicate::{Condition, Predicate};
+use crate::model::scenario::{Applicability, Attack, Control};
+use crate::model::step::StepKind;
+use crate::model::value::Reference;
+use crate::model::verdict::{Judgement, Party, Verdict};
+
+/// Everything that was seen of one case of an attack.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// None: the control was never run.
+    pub before: Option<&'a Trial>,
+    /// The attack and its repetitions, in order.
+    pub attempts: &'a [Trial],
+    pub after: Option<&'a Trial>,
+    pub negatives: &'a [NegativeControl],
+}
+
+/// What one trial of an attack shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sight {
+    Harm(String),
+    Refusal(Truth),
+    /// Neither, and the step that came to something else.
+    Neither { what: String, fault: Party, filed_under: Option<&'static str> },
+}
+
+/// The scenario under which everything is filed that rests on a resource that takes any token.
+pub const OPEN_RESOURCE: &str = "bearer/no-token";
+
+/// Judges one case.
+pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack, evidence: Evidence) -> Judgement {
+    let Some(before) = evidence.before else {
+        return Judgement::new(Verdict::Inconclusive, "the control was not run").fault(Party::Grantproof);
+    };
+    let granted = granted(control, before);
+    for condition in conditions.iter().flat_map(|list| list.iter()) {
+        match applies(condition, before, evidence.negatives) {
+            Applies::Yes => {}
+            Applies::No => return Judgement::new(Verdict::NotApplicable, condition.otherwise.clone()),
+            Applies::Unknown(why, fault) => {
+                return match &granted {
+                    Ok(()) => Judgement::new(Verdict::Inconclusive, why).fault(fault),
+                    Err(failed) => failed.judgement("before"),
+                };
+            }
+        }
+    }
+    if let Err(failed) = granted {
+        return failed.judgement("before");
+    }
+    let mut sights: Vec<Sight> = evidence.attempts.iter().map(|trial| sight(attack, trial, before, evidence.negatives)).collect();
+    if sights.is_empty() {
+        return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
+    }
+    let harms = sights.iter().filter(|s| matches!(s, Sight::Harm(_))).count();
+    let refusals = sights.iter().filter(|s| matches!(s, Sight::Refusal(_))).count();
+    if harms > 0 {
+        return broken_or_not(control, attack, &sights, harms, evidence);
+    }
+    if refusals == sights.len() {
+        return match evidence.after {
+            None => Judgement::new(Verdict::Inconclusive, "the control was not run again after the attack").fault(Party::Grantproof),
+            Some(after) => match self::granted(control, after) {
+                Err(failed) => failed.judgement("after"),
+                Ok(()) => {
+                    let Some(Sight::Refusal(truth)) = sights.pop() else {
+                        return Judgement::new(Verdict::Inconclusive, "no attempt").fault(Party::Grantproof);
+                    };
+                    Judgement { deviations: truth.deviations, ..Judgement::new(Verdict::Holds, truth.seen) }
+                }
+            },
+        };
+    }
+    let count = sights.len();
+    match sights.into_iter().find(|s| matches!(s, Sight::Neither { .. })) {
+        Some(Sight::Neither { what, fault, .. }) if refusals == 0 => Judgement::new(Verdict::Inconclusive, what).fault(fault),
+        Some(Sight::Neither { what, fault, .. }) => {
+            Judgement::new(Verdict::Inconclusive, format!("unstable: refused in {refusals} of {count} attempts, else {what}")).fault(fault)
+        }
+        _ => Judgement::new(Verdict::Inconclusive, "no attempt").fault(Party::Grantproof),
+    }
+}
+
+fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: usize, evidence: Evidence) -> Judgement {
+    let harm = sights.iter().find_map(|s| match s {
+        Sight::Harm(seen) => Some(seen.clone()),
+        _ => None,
+    });
+    let harm = harm.unwrap_or_default();
+    if harms == sights.len() && harms >= 2 {
+        let proved = evidence.attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
+        let shown = at_the_resource(attack);
+        return Judgement { confirmed: (proved || shown) && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, harm) };
+    }
+    if harms == sights.len() {
+        return Judgement::new(Verdict::Inconclusive, format!("{harm}, but the repetition is missing")).fault(Party::Grantproof);
+    }
+    // At once it was accepted and after the pause it is refused: a grace window, which is lawful and is reported.
+    if let (Some(_), [Sight::Harm(_), Sight::Refusal(truth)], Some(after)) = (&attack.confirm_after, sights, evidence.after)
+        && granted(control, after).is_ok()
+    {
+        let mut deviations = truth.deviations.clone();
+        deviations.push("a grace window: accepted at once, refused after the pause".into());
+        return Judgement { deviations, ..Judgement::new(Verdict::Holds, truth.seen.clone()) };
+    }
+    let others = sights.len() - harms;
+    Judgement::new(Verdict::Inconclusive, format!("unstable: {harm} in {harms} of {} attempts, and not in {others}", sights.len())).fault(Party::AuthorizationServer)
+}
+
+/// What one trial of an attack shows: the harm, the refusal, or neither.
+pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[NegativeControl]) -> Sight {
+    if let Some((step, what)) = trial.steps.iter().find_map(|s| s.undelivered.as_ref().map(|u| (&s.step, u))) {
+        return Sight::Neither { what: format!("{step}: {what}"), fault: Party::Grantproof, filed_under: None };
+    }
+    let view = View { trial, control: Some(control), negatives };
+    if let Some(truth) = condition(&view, &attack.broken) {
+        if at_the_resource(attack) && !attack.negative_control && !resource_refuses(negatives) {
+            return Sight::Neither {
+                what: format!("{}; but this endpoint takes a made-up token as well, so that shows nothing (see {OPEN_RESOURCE})", truth.seen),
+                fault: Party::Resource,
+                filed_under: Some(OPEN_RESOURCE),
+            };
+        }
+        return Sight::Harm(truth.seen);
+    }
+    if let Some(truth) = condition(&view, &attack.holds) {
+        return Sight::Refusal(truth);
+    }
+    let (what, fault) = neither(trial);
+    Sight::Neither { what, fault, filed_under: None }
+}
+
+/// Where the harm is a token that was accepted.
+fn at_the_resource(attack: &Attack) -> bool {
+    attack.broken.predicates().any(|p| matches!(p, Predicate::Outcome { word: crate::model::predicate::Word::Accepted, .. }))
+}
+
+/// The proof endpoint has been seen to refuse a made-up token and no token (rule 4).
+fn resource_refuses(negatives: &[NegativeControl]) -> bool {
+    let mut own = negatives.iter().filter(|n| n.kind == StepKind::ResourceRequest).peekable();
+    own.peek().is_some() && own.all(|n| !n.answer.outcome.granted())
+}
+
+/// The first alternative of which every predicate is true.
+fn condition(view: &View, condition: &Condition) -> Option<Truth> {
+    condition.alternatives().iter().find_map(|list| {
+        let truths: Vec<Truth> = list.iter().map(|p| view.holds(p)).collect::<Option<_>>()?;
+        Some(Truth {
+            seen: truths.iter().map(|t| t.seen.as_str()).collect::<Vec<_>>().join(", and "),
+            deviations: truths.into_iter().flat_map(|t| t.deviations).collect(),
+        })
+    })
+}
+
+/// What came instead of harm and refusal: the first step that the protocol did not answer, else the last one.
+fn neither(trial: &Trial) -> (String, Party) {
+    let odd = trial.steps.iter().find(|s| !s.outcome.answered() && s.outcome != Outcome::NotSent);
+    let odd = odd.or_else(|| trial.steps.iter().find(|s| !s.outcome.answered())).or(trial.steps.last());
+    match odd {
+        Some(step) => (described(step), fault(step)),
+        None => ("nothing was sent".into(), Party::Grantproof),
+    }
+}
+
+fn described(step: &StepObservation) -> String {
+    let note = if step.note.is_empty() { String::new() } else { format!(": {}", step.note) };
+    format!("{} {} {}{note}", step.step, if step.outcome == Outcome::Crashed { "has" } else { "was" }, step.outcome.words())
+}
+
+/// Whose fault an outcome is (rule 8).
+fn fault(step: &StepObservation) -> Party {
+    match step.outcome {
+        Outcome::Throttled | Outcome::TimedOut | Outcome::Unreachable => Party::Edge,
+        Outcome::Stuck => Party::LoginPage,
+        Outcome::NotSent => Party::Configuration,
+        _ if step.kind == StepKind::ResourceRequest => Party::Resource,
+        _ => Party::AuthorizationServer,
+    }
+}
+
+/// A control that was not granted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    pub step: String,
+    pub what: String,
+    pub fault: Party,
+    pub outcome: Outcome,
+}
+
+impl Failed {
+    fn judgement(&self, when: &str) -> Judgement {
+        let reason = match when {
+            "before" => format!("the control failed: {}", self.what),
+            _ => format!("the server now refuses the control too: {}", self.what),
+        };
+        Judgement::new(Verdict::Inconclusive, reason).fault(self.fault)
+    }
+}
+
+/// Whether a trial grants a control: every step that is no probe, as far as this control goes (a longer one that begins
+/// the same may stand for it).
+///
+/// # Errors
+/// The step at which it failed.
+pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
+    for planned in control.steps.iter().filter(|s| !s.probe) {
+        match trial.step(&planned.name) {
+            Some(step) if step.outcome.granted() => {}
+            Some(step) => {
+                // An answer that refuses the genuine flow is a matter of the set-up, not of a defense.
+                let fault = if step.outcome == Outcome::Refused { Party::Configuration } else { fault(step) };
+                return Err(Failed { step: step.step.clone(), what: described(step), fault, outcome: step.outcome });
+            }
+            None => {
+                return Err(Failed {
+                    step: planned.name.clone(),
+                    what: format!("{} was not reached", planned.name),
+                    fault: Party::Configuration,
+                    outcome: Outcome::NotSent,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The answer to a condition of applicability.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applies {
+    Yes,
+    No,
+    /// The control did not come to an answer on which it could be decided.
+    Unknown(String, Party),
+}
+
+/// Decides a condition on the control. "Not applicable" needs a proof: a step that crashed proves nothing.
+pub fn applies(condition: &Applicability, control: &Trial, negatives: &[NegativeControl]) -> Applies {
+    let view = View { trial: control, control: Some(control), negatives };
+    if view.holds(&condition.predicate).is_some() {
+        return Applies::Yes;
+    }
+    let step = match &condition.predicate {
+        Predicate::Outcome { step, .. } => Some(step.strip_prefix("control.").unwrap_or(step)),
+        Predicate::Field { subject: Reference::ControlField { step, .. }, .. } => Some(step.as_str()),
+        Predicate::Field { .. } => None,
+    };
+    let Some(step) = step else { return Applies::No };
+    match control.step(step) {
+        Some(seen) if seen.outcome.answered() => Applies::No,
+        // There is no such endpoint, or nobody who may ask it: a fact of the target.
+        Some(seen) if seen.outcome == Outcome::NotSent => Applies::No,
+        Some(seen) => Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), fault(seen)),
+        None => Applies::Unknown(format!("whether the attack applies is not known: {step} was not reached"), Party::Configuration),
+    }
+}
+
+/// The verdict of several cases or variants together: the worst; of `not_applicable` and `skipped` beside others, the
+/// others.
+pub fn worst(judgements: &[Judgement]) -> Judgement {
+    let Some(worst) = judgements.iter().max_by_key(|j| j.verdict.weight()) else {
+        return Judgement::new(Verdict::Skipped, "nothing was selected");
+    };
+    // Of several with the same verdict the first speaks.
+    let first = judgements.iter().find(|j| j.verdict == worst.verdict).unwrap_or(worst);
+    let mut deviations: Vec<String> = Vec::new();
+    for deviation in judgements.iter().flat_map(|j| &j.deviations) {
+        if !deviations.contains(deviation) {
+            deviations.push(deviation.clone());
+        }
+    }
+    let confirmed = judgements.iter().any(|j| j.verdict == worst.verdict && j.confirmed);
+    Judgement { deviations, confirmed, ..first.clone() }
+}
+
+#[cfg(test)]
+mod tests;

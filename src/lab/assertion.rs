@@ -1,0 +1,88 @@
+//! Client assertions: `private_key_jwt` (RFC 7523 section 3).
+
+use std::time::Duration;
+
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+
+use super::Flaw;
+use super::jws::Compact;
+use super::server::Server;
+use super::tokens::now_signed;
+
+/// How far the clocks of client and server may differ, in seconds.
+const LEEWAY: i64 = 60;
+/// How far ahead `exp` and behind `iat` may lie, in seconds.
+const LONGEST: i64 = 3600;
+
+/// Verifies the assertion of a client and notes its use; `Err` says what is
+/// wrong with it.
+pub(super) fn verify(
+    server: &Server,
+    client_id: &str,
+    key: &VerifyingKey,
+    assertion: &str,
+) -> Result<(), &'static str> {
+    let jwt = Compact::parse(assertion).ok_or("the client assertion is not a JWT")?;
+    if jwt.has_header("crit") {
+        return Err("the client assertion has a critical header parameter");
+    }
+    check_signature(server, key, &jwt)?;
+    if jwt.text("iss") != Some(client_id) || jwt.text("sub") != Some(client_id) {
+        return Err("issuer and subject of the client assertion must be the client");
+    }
+    let token_endpoint = format!("{}/token", server.issuer);
+    if !jwt.is_for(&[&server.issuer, &token_endpoint]) {
+        return Err("the client assertion is not for this server");
+    }
+
+    let now = now_signed();
+    let exp = jwt.time("exp").ok_or("the client assertion has no exp")?;
+    let remaining = exp.saturating_sub(now);
+    if remaining <= 0 {
+        return Err("the client assertion has expired");
+    }
+    if remaining > LONGEST {
+        return Err("the client assertion expires too far in the future");
+    }
+    if jwt.has_claim("nbf") && jwt.time("nbf").is_none_or(|nbf| nbf > now + LEEWAY) {
+        return Err("the client assertion is not valid yet");
+    }
+    let sane = now.saturating_sub(LONGEST)..=now + LEEWAY;
+    if jwt.has_claim("iat") && jwt.time("iat").is_none_or(|iat| !sane.contains(&iat)) {
+        return Err("the client assertion was issued at another time");
+    }
+
+    let jti = jwt.text("jti").ok_or("the client assertion has no jti")?;
+    let lifetime = Duration::from_secs(remaining.unsigned_abs());
+    if !server.store().use_assertion(client_id, jti, lifetime) {
+        return Err("the client assertion was used before");
+    }
+    Ok(())
+}
+
+fn check_signature(
+    server: &Server,
+    key: &VerifyingKey,
+    jwt: &Compact<'_>,
+) -> Result<(), &'static str> {
+    const WRONG: &str = "the signature of the client assertion is wrong";
+    let signature = jwt.signature().ok_or(WRONG)?;
+    let empty_is_fine = server.has(Flaw::AssertionAlgNone);
+    match jwt.header("alg") {
+        Some("ES256") => {
+            let is_signed = Signature::from_slice(&signature)
+                .is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
+            let accepted = if signature.is_empty() {
+                empty_is_fine
+            } else {
+                is_signed || server.has(Flaw::AssertionSignatureUnchecked)
+            };
+            accepted.then_some(()).ok_or(WRONG)
+        }
+        Some(alg) if alg.eq_ignore_ascii_case("none") && empty_is_fine && signature.is_empty() => {
+            Ok(())
+        }
+        _ => Err("the client assertion must be signed with ES256"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Authorization responses: how a code or an error travels to the client
+//! (RFC 6749 section 4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode).
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::Flaw;
+use super::oauth_error::OAuthError;
+use super::pages;
+use super::params;
+use super::redirect_uri::{Part, with_params};
+use super::server::Server;
+
+/// The way in which the parameters of a response travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ResponseMode {
+    Query,
+    Fragment,
+    FormPost,
+}
+
+/// Where to answer an authorization request, and how.
+#[derive(Clone)]
+pub(super) struct Reply {
+    /// The redirect URI as the request gave it.
+    pub(super) redirect_uri: String,
+    pub(super) mode: ResponseMode,
+    pub(super) state: Option<String>,
+    /// Unknown parameters of the request, kept only to be echoed.
+    pub(super) extras: Vec<(String, String)>,
+}
+
+impl Reply {
+    /// A successful response with these parameters.
+    pub(super) fn success(&self, server: &Server, params: &[(&str, &str)]) -> Response {
+        self.send(server, params, self.state(server))
+    }
+
+    /// An error response.
+    pub(super) fn error(&self, server: &Server, error: &OAuthError) -> Response {
+        let params = [
+            ("error", error.code),
+            ("error_description", error.description.as_str()),
+        ];
+        let state = self.state(server);
+        let state = state.filter(|_| !server.has(Flaw::StateMissingOnError));
+        self.send(server, &params, state)
+    }
+
+    /// The state to send back: what the client sent, and none if it sent
+    /// none.
+    fn state(&self, server: &Server) -> Option<String> {
+        match &self.state {
+            Some(state) if server.has(Flaw::StateMangled) => {
+                Some(params::decode(state.as_bytes()).0)
+            }
+            Some(state) => Some(state.clone()),
+            None => server
+                .has(Flaw::StateInvented)
+                .then(|| "undefined".to_owned()),
+        }
+    }
+
+    fn send(&self, server: &Server, params: &[(&str, &str)], state: Option<String>) -> Response {
+        let mut pairs = params.to_vec();
+        if let Some(state) = &state {
+            pairs.push(("state", state));
+        }
+        if !server.has(Flaw::IssParameterMissing) {
+            pairs.push(("iss", &server.issuer));
+        }
+        let extras = self.extras.iter();
+        pairs.extend(extras.map(|(name, value)| (name.as_str(), value.as_str())));
+        match self.mode {
+            ResponseMode::Query => see_other(&with_params(&self.redirect_uri, Part::Query, &pairs)),
+            ResponseMode::Fragment => {
+                see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs))
+            }
+            ResponseMode::FormPost => pages::form_post(server, &self.redirect_uri, &pairs),
+        }
+    }
+}
+
+/// A redirect with status 303, so that no form, and no password in it, is
+/// sent on (RFC 9700 section 4.12). `location` must be encoded.
+pub(super) fn see_other(location: &str) -> Response {
+    (
+        StatusCode::SEE_OTHER,
+        [
+            (header::LOCATION, location),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ],
+    )
+        .into_response()
+}

@@ -1,0 +1,137 @@
+//! The authorization endpoint (RFC 6749 section 3.1).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::Response;
+
+use super::authorization_request::{self, AuthorizationRequest, Refusal, ResponseType};
+use super::authorization_response::see_other;
+use super::oauth_error::OAuthError;
+use super::pages;
+use super::params::Params;
+use super::secrets;
+use super::server::{Server, is_form};
+use super::store::{Code, Grant, Session};
+use super::tokens::{Issue, now};
+
+/// Handles `GET` and `POST /authorize`.
+pub(super) async fn endpoint(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let params = if method != Method::POST {
+        Params::parse(query.unwrap_or_default().as_bytes())
+    } else if is_form(&headers) {
+        Params::parse(&body)
+    } else {
+        let why = "The body must be application/x-www-form-urlencoded.";
+        return pages::error(&server, StatusCode::BAD_REQUEST, why);
+    };
+    let session = server.session(&headers);
+    match authorization_request::check(&server, &params, session.is_some()) {
+        Ok(request) => proceed(&server, request, session),
+        Err(Refusal::Redirect(reply, error)) => reply.error(&server, &error),
+        Err(Refusal::Page(why)) => pages::error(&server, StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+/// Answers at once if the user is logged in and has consented, and asks the
+/// user for what is missing otherwise.
+fn proceed(
+    server: &Server,
+    request: AuthorizationRequest,
+    session: Option<(String, Session)>,
+) -> Response {
+    let session = session.filter(|(_, session)| !must_log_in(&request, session));
+    let Some((session_id, session)) = session else {
+        if request.prompt.none {
+            let error = OAuthError::new("login_required", "the login is too old");
+            return request.reply.error(server, &error);
+        }
+        let tx = server.store().begin(request, None);
+        return see_other(&format!("/login?tx={tx}"));
+    };
+    let consented = server.store().has_consent(&request, &session);
+    if consented && !request.prompt.consent {
+        return finish(server, &request, &session);
+    }
+    if request.prompt.none {
+        let error = OAuthError::new("consent_required", "the user has not consented");
+        return request.reply.error(server, &error);
+    }
+    let tx = server.store().begin(request, Some(session_id));
+    see_other(&format!("/consent?tx={tx}"))
+}
+
+fn must_log_in(request: &AuthorizationRequest, session: &Session) -> bool {
+    let age = now().saturating_sub(session.auth_time);
+    request.prompt.login || request.max_age.is_some_and(|max_age| age > max_age)
+}
+
+/// Sends the user back to the client with what it asked for.
+pub(super) fn finish(
+    server: &Server,
+    request: &AuthorizationRequest,
+    session: &Session,
+) -> Response {
+    let grant = Grant {
+        client_id: request.client_id.clone(),
+        sub: session.sub.to_owned(),
+        scope: request.scope,
+        nonce: request.nonce.clone(),
+        auth_time: Some(session.auth_time),
+    };
+    match request.response_type {
+        ResponseType::Code => {
+            let code = issue_code(server, request, grant);
+            request.reply.success(server, &[("code", &code)])
+        }
+        ResponseType::Token => implicit(server, request, grant),
+    }
+}
+
+fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> String {
+    let id = secrets::random();
+    let code = Code {
+        grant,
+        redirect_uri: request.reply.redirect_uri.clone(),
+        challenge: request.challenge.clone(),
+        verifier_optional: request.verifier_optional,
+        kept_verifier: request.kept_verifier.clone(),
+        expires: Instant::now() + server.config.code_lifetime,
+        used: false,
+        families: Vec::new(),
+    };
+    server.store().codes.insert(id.clone(), code);
+    id
+}
+
+/// The response of the implicit grant (RFC 6749 section 4.2.2).
+fn implicit(server: &Server, request: &AuthorizationRequest, grant: Grant) -> Response {
+    let issue = {
+        let mut store = server.store();
+        let family = store.new_family();
+        let scope = grant.scope;
+        Issue::register(server, &mut store, family, grant, scope, false)
+    };
+    let lifetime = server.config.access_token_lifetime.as_secs().to_string();
+    match issue.access_token(server) {
+        Ok(token) => request.reply.success(
+            server,
+            &[
+                ("access_token", &token),
+                ("token_type", "Bearer"),
+                ("expires_in", &lifetime),
+                ("scope", &issue.scope.to_string()),
+            ],
+        ),
+        Err(error) => request.reply.error(server, &error),
+    }
+}

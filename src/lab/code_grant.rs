@@ -1,0 +1,134 @@
+//! Redemption of authorization codes (RFC 6749 section 4.1.3, RFC 7636
+//! section 4.6).
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Flaw;
+use super::authorization_request::is_verifier;
+use super::directory::Client;
+use super::oauth_error::OAuthError;
+use super::params::Params;
+use super::secrets;
+use super::server::Server;
+use super::store::{Code, Store};
+use super::tokens::{Issue, matches_s256};
+
+/// How long `code-race` leaves between the check and the mark.
+const RACE_WINDOW: Duration = Duration::from_millis(25);
+
+/// Trades a code for tokens.
+pub(super) async fn redeem(
+    server: &Server,
+    client: &Client,
+    params: &Params,
+) -> Result<Value, OAuthError> {
+    let id = params
+        .get("code")
+        .ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
+    let issue = if server.has(Flaw::CodeRace) {
+        check(server, &mut server.store(), client, params, id)?;
+        tokio::time::sleep(RACE_WINDOW).await;
+        take(server, &mut server.store(), client, id)?
+    } else {
+        // One lock for both: of simultaneous requests only one succeeds.
+        let mut store = server.store();
+        check(server, &mut store, client, params, id)?;
+        take(server, &mut store, client, id)?
+    };
+    issue.response(server)
+}
+
+fn unknown_code() -> OAuthError {
+    OAuthError::invalid_grant("the code is unknown, expired or used")
+}
+
+/// Everything that must hold before a code is used. A failed attempt does
+/// not use it up, or whoever sees a code could keep its owner from it.
+fn check(
+    server: &Server,
+    store: &mut Store,
+    client: &Client,
+    params: &Params,
+    id: &str,
+) -> Result<(), OAuthError> {
+    let code = store.codes.get(id).ok_or_else(unknown_code)?;
+    let is_bound = !server.has(Flaw::CodeNotBoundToClient);
+    if is_bound && code.grant.client_id != client.id {
+        let why = "the code was issued to another client";
+        return Err(OAuthError::invalid_grant(why));
+    }
+    if code.used {
+        // Two redemptions: one of them was not by the client, and it cannot
+        // be told which one (RFC 6749 section 4.1.2).
+        let with_access_tokens = !server.has(Flaw::CodeReplayKeepsAccessToken);
+        for family in code.families.clone() {
+            store.revoke_family(family, with_access_tokens);
+        }
+        return Err(unknown_code());
+    }
+    if code.expires <= Instant::now() {
+        return Err(unknown_code());
+    }
+    if params.get("redirect_uri") != Some(&code.redirect_uri) {
+        let why = "redirect_uri is not that of the authorization request";
+        return Err(OAuthError::invalid_grant(why));
+    }
+    check_verifier(server, code, params.get("code_verifier"))
+}
+
+fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(), OAuthError> {
+    if server.has(Flaw::PkceVerifierIgnored) {
+        return Ok(());
+    }
+    let refuse = |why: &str| Err(OAuthError::invalid_grant(why));
+    let Some(challenge) = &code.challenge else {
+        return match given {
+            None if code.verifier_optional => Ok(()),
+            None => refuse("code_verifier is missing"),
+            Some(_) if server.has(Flaw::PkceDowngrade) => Ok(()),
+            // RFC 9700 section 4.8.2: a verifier where there was no
+            // challenge means that someone took the challenge out.
+            Some(_) => refuse("the authorization request had no code_challenge"),
+        };
+    };
+    let Some(verifier) = given.or(code.kept_verifier.as_deref()) else {
+        if server.has(Flaw::PkceMissingVerifierAccepted) {
+            return Ok(());
+        }
+        return refuse("code_verifier is missing");
+    };
+    if !is_verifier(verifier) {
+        return Err(OAuthError::invalid_request("code_verifier is malformed"));
+    }
+    let is_raw_equal = || secrets::equal(verifier.as_bytes(), challenge.value.as_bytes());
+    let matches = if challenge.plain {
+        is_raw_equal()
+    } else {
+        matches_s256(verifier, &challenge.value)
+            || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal())
+    };
+    if matches {
+        Ok(())
+    } else {
+        refuse("code_verifier does not fit the code_challenge")
+    }
+}
+
+/// Marks the code as used and registers tokens for it.
+fn take(
+    server: &Server,
+    store: &mut Store,
+    client: &Client,
+    id: &str,
+) -> Result<Issue, OAuthError> {
+    let family = store.new_family();
+    let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
+    code.used = !server.has(Flaw::CodeReusable);
+    code.families.push(family);
+    let mut grant = code.grant.clone();
+    grant.client_id.clone_from(&client.id);
+    let scope = grant.scope;
+    Ok(Issue::register(server, store, family, grant, scope, true))
+}

@@ -1,0 +1,185 @@
+//! Who the lab knows: its demo clients and its demo users.
+
+use std::io;
+
+use p256::pkcs8::{EncodePrivateKey, LineEnding};
+
+/// Every scope the lab knows; each client may ask for all of them.
+pub(super) const SCOPES: [&str; 6] = [
+    "openid",
+    "profile",
+    "email",
+    "api:read",
+    "api:write",
+    "offline_access",
+];
+
+/// What a tester needs to know to use the lab: the registered clients with
+/// their credentials, the users with their passwords, the protected API.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// The registered clients.
+    pub clients: Vec<DemoClient>,
+    /// The users that can log in.
+    pub users: Vec<DemoUser>,
+    /// Absolute URL of the protected API; the audience of access tokens.
+    pub resource: String,
+}
+
+/// A registered client (RFC 6749 section 2).
+#[derive(Clone, Debug)]
+pub struct DemoClient {
+    /// What the client is for: "public", "second", "confidential" or "assertion".
+    pub role: &'static str,
+    /// The `client_id`.
+    pub id: String,
+    /// The `client_secret` of a client that authenticates with one.
+    pub secret: Option<String>,
+    /// The PKCS#8 ES256 key of the client that authenticates with a signed
+    /// assertion (RFC 7523).
+    pub private_key_pem: Option<String>,
+    /// The registered `token_endpoint_auth_method`: `none`,
+    /// `client_secret_basic` or `private_key_jwt`.
+    pub auth_method: &'static str,
+    /// The one registered redirect URI.
+    pub redirect_uri: String,
+    /// Every scope the client may ask for, separated by spaces.
+    pub scope: String,
+}
+
+/// A user of the lab.
+#[derive(Clone, Debug)]
+pub struct DemoUser {
+    /// "default" or "second".
+    pub role: &'static str,
+    /// The name to log in with.
+    pub name: String,
+    /// The password to log in with.
+    pub password: String,
+}
+
+/// How a client proves who it is at the token endpoint.
+pub(super) enum AuthMethod {
+    None,
+    Secret(String),
+    Assertion(Box<p256::ecdsa::VerifyingKey>),
+}
+
+/// A client as the server keeps it.
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) auth: AuthMethod,
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) may_use_client_credentials: bool,
+    pub(super) may_introspect: bool,
+}
+
+/// A user as the server keeps it.
+pub(super) struct User {
+    pub(super) sub: &'static str,
+    pub(super) name: &'static str,
+    pub(super) password: &'static str,
+    pub(super) display_name: &'static str,
+    pub(super) email: &'static str,
+    role: &'static str,
+}
+
+pub(super) const USERS: [User; 2] = [
+    User {
+        sub: "u-7f3d09c2b1",
+        name: "alice",
+        password: "wonderland-demo-1",
+        display_name: "Alice Example",
+        email: "alice@users.example",
+        role: "default",
+    },
+    User {
+        sub: "u-c4a8e65d90",
+        name: "mallory",
+        password: "listening-demo-2",
+        display_name: "Mallory Example",
+        email: "mallory@users.example",
+        role: "second",
+    },
+];
+
+/// The user with this subject identifier.
+pub(super) fn user_by_sub(sub: &str) -> Option<&'static User> {
+    USERS.iter().find(|user| user.sub == sub)
+}
+
+/// The user with this name and password.
+pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static User> {
+    USERS.iter().find(|user| {
+        user.name == name && super::secrets::equal(user.password.as_bytes(), password.as_bytes())
+    })
+}
+
+/// Registers the demo clients; the key of the assertion client is new each time.
+pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
+    let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
+    let pem = key
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(io::Error::other)?
+        .to_string();
+    let secret = super::secrets::random();
+    let entries = [
+        ("public", "lab-public", AuthMethod::None),
+        ("second", "lab-second", AuthMethod::None),
+        (
+            "confidential",
+            "lab-confidential",
+            AuthMethod::Secret(secret),
+        ),
+        (
+            "assertion",
+            "lab-assertion",
+            AuthMethod::Assertion(Box::new(*key.verifying_key())),
+        ),
+    ];
+
+    let mut demo = Vec::new();
+    let mut clients = Vec::new();
+    for (role, id, auth) in entries {
+        demo.push(DemoClient {
+            role,
+            id: id.to_owned(),
+            secret: match &auth {
+                AuthMethod::Secret(secret) => Some(secret.clone()),
+                _ => None,
+            },
+            private_key_pem: match &auth {
+                AuthMethod::Assertion(_) => Some(pem.clone()),
+                _ => None,
+            },
+            auth_method: match &auth {
+                AuthMethod::None => "none",
+                AuthMethod::Secret(_) => "client_secret_basic",
+                AuthMethod::Assertion(_) => "private_key_jwt",
+            },
+            redirect_uri: callback.to_owned(),
+            scope: SCOPES.join(" "),
+        });
+        clients.push(Client {
+            id: id.to_owned(),
+            may_use_client_credentials: role == "confidential",
+            may_introspect: !matches!(auth, AuthMethod::None),
+            auth,
+            redirect_uris: vec![callback.to_owned()],
+        });
+    }
+    let users = USERS
+        .iter()
+        .map(|user| DemoUser {
+            role: user.role,
+            name: user.name.to_owned(),
+            password: user.password.to_owned(),
+        })
+        .collect();
+    let directory = Directory {
+        clients: demo,
+        users,
+        resource,
+    };
+    Ok((directory, clients))
+}

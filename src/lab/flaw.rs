@@ -1,0 +1,193 @@
+//! The named mistakes the lab can be told to make, one line each.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! flaws {
+    ($($variant:ident $name:literal $what:literal)+) => {
+        /// One deliberate mistake of the authorization server.
+        ///
+        /// A flaw changes only what its description says; several flaws
+        /// given together combine.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Flaw {
+            $(#[doc = $what] $variant,)+
+        }
+
+        impl Flaw {
+            /// Every flaw, in the order in which they are documented.
+            pub const ALL: &'static [Flaw] = &[$(Flaw::$variant,)+];
+
+            /// The name used on the command line and in reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Flaw::$variant => $name,)+ }
+            }
+
+            /// One sentence that says what the server does wrong.
+            pub fn describes(self) -> &'static str {
+                match self { $(Flaw::$variant => $what,)+ }
+            }
+        }
+    };
+}
+
+flaws! {
+    // PKCE (RFC 7636)
+    PkcePlainAccepted "pkce-plain-accepted"
+        "The code_challenge_method plain is accepted when it is stated, so the challenge is the verifier."
+    PkceNotRequired "pkce-not-required"
+        "An authorization request without code_challenge is accepted and its code is redeemed without a verifier."
+    PkceDowngrade "pkce-downgrade"
+        "An authorization request without code_challenge is accepted and its code is redeemed with any verifier at all."
+    PkceVerifierIgnored "pkce-verifier-ignored"
+        "The token endpoint neither asks for the code_verifier nor compares it."
+    PkceMissingVerifierAccepted "pkce-missing-verifier-accepted"
+        "A token request without code_verifier is accepted although the code has a challenge; a wrong one is refused."
+    PkceChallengeComparedRaw "pkce-challenge-compared-raw"
+        "A code_verifier equal to the code_challenge itself is accepted beside the right one."
+    TokenParametersFromQuery "token-parameters-from-query"
+        "The token endpoint reads its parameters from the URL query as well as from the body."
+    VerifierKeptFromAuthorization "verifier-kept-from-authorization"
+        "A code_verifier sent to the authorization endpoint is kept and used when the token request has none."
+    UnknownParametersEchoed "unknown-parameters-echoed"
+        "Unknown parameters of the authorization request are appended to the redirect to the client."
+
+    // state
+    StateNotRequired "state-not-required"
+        "A request with neither state nor code_challenge nor nonce is answered with a code that needs no verifier."
+    StateMangled "state-mangled"
+        "The state is decoded once more before it is sent back, so the client does not get the value it sent."
+    StateInvented "state-invented"
+        "A state of \"undefined\" is sent back when the request had none."
+    StateMissingOnError "state-missing-on-error"
+        "Error responses of the authorization endpoint leave the state out."
+
+    // authorization code
+    CodeReusable "code-reusable"
+        "An authorization code is never marked as used: every redemption gives new tokens."
+    CodeReplayKeepsAccessToken "code-replay-keeps-access-token"
+        "A replayed code is refused and ends its refresh tokens, but its access tokens stay valid."
+    CodeNotBoundToClient "code-not-bound-to-client"
+        "An authorization code is redeemed by any client, not only by the one it was issued to."
+    CodeRace "code-race"
+        "A code is checked and marked as used in two steps, so that simultaneous redemptions all succeed."
+
+    // redirect_uri
+    RedirectUriUnchecked "redirect-uri-unchecked"
+        "Any redirect_uri is accepted."
+    RedirectUriPrefixMatch "redirect-uri-prefix-match"
+        "A redirect_uri that merely starts with the registered one is accepted."
+    RedirectUriNormalisedAfterCheck "redirect-uri-normalised-after-check"
+        "A redirect_uri is compared only up to its first dot segment, but the redirect uses all of it."
+    RedirectUriAuthorityConfusion "redirect-uri-authority-confusion"
+        "The registered host is found in the userinfo, or behind a confusing character, of a redirect_uri that leads elsewhere."
+    RedirectUriHostPrefixMatch "redirect-uri-host-prefix-match"
+        "A redirect_uri is accepted when its host merely begins with the registered host."
+    RedirectUriQueryIgnored "redirect-uri-query-ignored"
+        "The query part of the redirect_uri is not compared."
+    RedirectUriDangerousScheme "redirect-uri-dangerous-scheme"
+        "A redirect_uri with the scheme javascript, data or vbscript is accepted."
+    ErrorRedirectToUnregistered "error-redirect-to-unregistered"
+        "Errors of the authorization request are redirected before the redirect_uri has been checked."
+    UnknownClientRedirected "unknown-client-redirected"
+        "A request of an unknown client is answered with a redirect to whatever redirect_uri it names."
+
+    // authorization endpoint
+    ImplicitEnabled "implicit-enabled"
+        "The implicit grant is on: response_type=token puts an access token into the redirect."
+    IssParameterMissing "iss-parameter-missing"
+        "Authorization responses lack the iss parameter that the metadata promises."
+    Clickjacking "clickjacking"
+        "The login and consent pages may be shown in a frame of another site."
+
+    // token endpoint
+    PasswordGrantEnabled "password-grant-enabled"
+        "The password grant is on: a client may trade a user's name and password for tokens."
+    TokenResponseCacheable "token-response-cacheable"
+        "Responses of the token endpoint do not forbid caching."
+
+    // client authentication
+    ClientSecretUnchecked "client-secret-unchecked"
+        "Any non-empty client secret is accepted."
+    ClientAuthOptional "client-auth-optional"
+        "A client that has credentials may leave them out and send its client_id alone."
+    AssertionSignatureUnchecked "assertion-signature-unchecked"
+        "The signature of a client assertion is not verified."
+    AssertionAlgNone "assertion-alg-none"
+        "A client assertion without signature is accepted."
+
+    // refresh tokens
+    RefreshReuseAccepted "refresh-reuse-accepted"
+        "A refresh token that was already exchanged keeps working."
+    RefreshFamilySurvives "refresh-family-survives"
+        "Reuse of an exchanged refresh token is refused, but the tokens that came from it stay valid."
+    RefreshNotBoundToClient "refresh-not-bound-to-client"
+        "A refresh token is accepted from any client."
+    RefreshScopeEscalation "refresh-scope-escalation"
+        "A refresh request may ask for more scope than was granted."
+
+    // resource and token services
+    IntrospectionOpen "introspection-open"
+        "The introspection endpoint answers without authentication."
+    RevocationIneffective "revocation-ineffective"
+        "The revocation endpoint answers 200 and revokes nothing."
+    RevocationCrossClient "revocation-cross-client"
+        "A client may revoke tokens of another client."
+    JwtAlgConfusion "jwt-alg-confusion"
+        "An access token signed with HS256 is accepted, the public RSA key being the HMAC secret."
+    JwtAlgNone "jwt-alg-none"
+        "An access token whose header says alg none is accepted."
+    JwtSignatureUnchecked "jwt-signature-unchecked"
+        "The signature of an RS256 access token is not verified."
+    UserinfoOpen "userinfo-open"
+        "The protected resources answer with a user's data to a missing or made-up token."
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is not the name of a flaw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFlaw(pub String);
+
+impl fmt::Display for UnknownFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no flaw named {:?}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownFlaw {}
+
+impl FromStr for Flaw {
+    type Err = UnknownFlaw;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Flaw::ALL
+            .iter()
+            .copied()
+            .find(|flaw| flaw.name() == name)
+            .ok_or_else(|| UnknownFlaw(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        for &flaw in Flaw::ALL {
+            assert_eq!(flaw.name().parse(), Ok(flaw));
+            assert!(flaw.describes().ends_with('.'));
+            assert!(
+                flaw.name()
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c == '-')
+            );
+        }
+        assert!("pkce".parse::<Flaw>().is_err());
+    }
+}

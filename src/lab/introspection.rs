@@ -1,0 +1,92 @@
+//! Token introspection (RFC 7662).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Flaw;
+use super::client_auth::{self, Identify};
+use super::directory;
+use super::oauth_error::{OAuthError, private_json};
+use super::params::Params;
+use super::server::{Server, form};
+use super::tokens;
+
+/// Handles `POST /introspect`.
+pub(super) async fn endpoint(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match answer(&server, &headers, &body) {
+        Ok(body) => private_json(StatusCode::OK, &body),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+    let params = form(headers, body)?;
+    if !server.has(Flaw::IntrospectionOpen) {
+        authenticate(server, headers, &params)?;
+    }
+    let token = params
+        .get("token")
+        .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let found = access_token(server, token).or_else(|| refresh_token(server, token));
+    Ok(found.unwrap_or_else(|| json!({ "active": false })))
+}
+
+/// Who may ask: a client that proves who it is. A public client cannot
+/// (RFC 7662 section 2.1: the endpoint must not let tokens be guessed).
+fn authenticate(server: &Server, headers: &HeaderMap, params: &Params) -> Result<(), OAuthError> {
+    let client = client_auth::authenticate(server, headers, params, Identify::Authenticated)?;
+    if client.may_introspect {
+        Ok(())
+    } else {
+        let why = "the client may not introspect tokens";
+        Err(OAuthError::invalid_client(why, false))
+    }
+}
+
+fn access_token(server: &Server, token: &str) -> Option<Value> {
+    let claims = tokens::verify(server, token)?;
+    let mut body = json!({
+        "active": true,
+        "scope": claims.scope,
+        "client_id": claims.client_id,
+        "token_type": "Bearer",
+        "exp": claims.exp,
+        "iat": claims.iat,
+        "sub": claims.sub,
+        "aud": server.resource,
+        "iss": server.issuer,
+        "jti": claims.jti,
+    });
+    if let Some(user) = directory::user_by_sub(&claims.sub) {
+        body["username"] = json!(user.name);
+    }
+    Some(body)
+}
+
+fn refresh_token(server: &Server, id: &str) -> Option<Value> {
+    let store = server.store();
+    let token = store.refresh_tokens.get(id)?;
+    let is_usable = !token.rotated || server.has(Flaw::RefreshReuseAccepted);
+    if !is_usable || !store.is_refresh_token_alive(token) {
+        return None;
+    }
+    let remaining = token.expires.saturating_duration_since(Instant::now());
+    Some(json!({
+        "active": true,
+        "scope": token.grant.scope.to_string(),
+        "client_id": token.grant.client_id,
+        "exp": tokens::now().saturating_add(remaining.as_secs()),
+        "sub": token.grant.sub,
+        "iss": server.issuer,
+    }))
+}

@@ -1,0 +1,133 @@
+//! Compact JSON Web Signatures (RFC 7515 section 7.1), taken apart without
+//! deciding whether to believe them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::keys::SigningKey;
+
+/// A token in its three parts; nothing is verified.
+pub(super) struct Compact<'a> {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+    signing_input: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    /// Takes a token apart; `None` when it is not a JWT at all.
+    pub(super) fn parse(token: &'a str) -> Option<Self> {
+        let (signing_input, signature) = token.rsplit_once('.')?;
+        let (header, claims) = signing_input.split_once('.')?;
+        Some(Self {
+            header: object(header)?,
+            claims: object(claims)?,
+            signing_input,
+            signature,
+        })
+    }
+
+    /// A header parameter that is a string.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.header.get(name)?.as_str()
+    }
+
+    /// Whether the header has this parameter, whatever its value.
+    pub(super) fn has_header(&self, name: &str) -> bool {
+        self.header.contains_key(name)
+    }
+
+    /// A claim that is a string.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.claims.get(name)?.as_str()
+    }
+
+    /// A claim that is a point in time (RFC 7519 section 2: `NumericDate`),
+    /// in whole seconds.
+    pub(super) fn time(&self, name: &str) -> Option<i64> {
+        let value = self.claims.get(name)?;
+        // The conversion saturates, which is what a comparison needs.
+        value.as_i64().or_else(|| value.as_f64().map(|f| f as i64))
+    }
+
+    /// Whether the claims have this one, whatever its value.
+    pub(super) fn has_claim(&self, name: &str) -> bool {
+        self.claims.contains_key(name)
+    }
+
+    /// Whether `aud` is, or contains, one of these values (RFC 7519 section
+    /// 4.1.3).
+    pub(super) fn is_for(&self, audiences: &[&str]) -> bool {
+        let is_one = |value: &Value| value.as_str().is_some_and(|aud| audiences.contains(&aud));
+        match self.claims.get("aud") {
+            Some(Value::Array(values)) => values.iter().any(is_one),
+            Some(value) => is_one(value),
+            None => false,
+        }
+    }
+
+    /// What the signature is over.
+    pub(super) fn message(&self) -> &[u8] {
+        self.signing_input.as_bytes()
+    }
+
+    /// The signature; `None` when it is not base64url.
+    pub(super) fn signature(&self) -> Option<Vec<u8>> {
+        URL_SAFE_NO_PAD.decode(self.signature).ok()
+    }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// Signs claims with RS256.
+pub(super) fn sign(key: &SigningKey, typ: &str, claims: &Value) -> Option<String> {
+    let header = json!({ "alg": "RS256", "kid": key.kid, "typ": typ });
+    let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+    token.push('.');
+    token.push_str(&URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = key.sign(token.as_bytes())?;
+    token.push('.');
+    token.push_str(&URL_SAFE_NO_PAD.encode(signature));
+    Some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_apart_only_what_is_a_jwt() {
+        for text in [
+            "",
+            ".",
+            "..",
+            "a.b.c",
+            "e30.e30",
+            "e30.W10.",
+            "e30.e30.e30.x",
+            "e30=.e30.",
+            "\u{e4}.e30.",
+        ] {
+            assert!(Compact::parse(text).is_none(), "{text:?}");
+        }
+        assert!(Compact::parse("e30.e30.").is_some_and(|jwt| jwt.signature() == Some(vec![])));
+        assert!(Compact::parse("e30.e30.!").is_some_and(|jwt| jwt.signature().is_none()));
+    }
+
+    #[test]
+    fn claims_of_odd_types_are_absent_or_saturated() {
+        let claims = json!({"exp": 1e300, "iat": "now", "aud": ["a", 1], "sub": 1});
+        let token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let jwt = Compact::parse(&token);
+        assert!(jwt.is_some_and(|jwt| {
+            jwt.time("exp") == Some(i64::MAX)
+                && jwt.time("iat").is_none()
+                && jwt.text("sub").is_none()
+                && jwt.is_for(&["x", "a"])
+                && !jwt.is_for(&["1"])
+        }));
+    }
+}

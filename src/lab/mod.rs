@@ -1,0 +1,197 @@
+//! A small, real authorization server on loopback.
+//!
+//! The lab is strict: it follows RFC 6749, RFC 7636, RFC 9700 and the RFCs
+//! named in its parts. Each [`Flaw`] switches on exactly one mistake. It is
+//! the target of the demonstration and the proof that an attack works: the
+//! strict lab refuses it, the lab with the matching flaw does not.
+
+mod assertion;
+mod authorization_request;
+mod authorization_response;
+mod authorize;
+mod client_auth;
+mod code_grant;
+mod directory;
+mod flaw;
+mod introspection;
+mod jws;
+mod keys;
+mod login;
+mod metadata;
+mod oauth_error;
+mod pages;
+mod params;
+mod redirect_uri;
+mod refresh;
+mod resource;
+mod revocation;
+mod scope;
+mod secrets;
+mod server;
+mod store;
+#[cfg(test)]
+mod tests;
+mod token;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use directory::{DemoClient, DemoUser, Directory};
+pub use flaw::{Flaw, UnknownFlaw};
+
+use server::Server;
+use store::Store;
+
+/// The longest body of a request, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// The longest lifetime that is taken seriously, so that no point in time
+/// is out of range.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How the lab is to behave.
+#[derive(Clone, Debug)]
+pub struct LabConfig {
+    /// The mistakes to make; none for a strict server.
+    pub flaws: BTreeSet<Flaw>,
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Token requests a client may make per minute before it is answered
+    /// with 429 and `Retry-After` (RFC 6585 section 4).
+    pub rate_limit: Option<u32>,
+    /// How long an authorization code can be redeemed (RFC 6749 section
+    /// 4.1.2 recommends at most ten minutes).
+    pub code_lifetime: Duration,
+    /// How long an access token is valid.
+    pub access_token_lifetime: Duration,
+    /// The redirect URI registered for every client.
+    pub callback: String,
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        Self {
+            flaws: BTreeSet::new(),
+            port: 0,
+            rate_limit: None,
+            code_lifetime: Duration::from_secs(600),
+            access_token_lifetime: Duration::from_secs(3600),
+            callback: "https://app.example/cb".to_owned(),
+        }
+    }
+}
+
+/// A running lab. Dropping it stops it.
+#[derive(Debug)]
+pub struct Lab {
+    issuer: String,
+    directory: Directory,
+    /// Resolves on the other side as soon as it is dropped.
+    running: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+/// Starts a lab on 127.0.0.1. It must be called within a tokio runtime.
+///
+/// # Errors
+///
+/// When the port cannot be bound.
+pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
+    let issuer = format!("http://{}", listener.local_addr()?);
+    let resource = format!("{issuer}/api/me");
+    let (directory, clients) = directory::register(&config.callback, resource.clone())?;
+    config.code_lifetime = config.code_lifetime.min(MAX_LIFETIME);
+    config.access_token_lifetime = config.access_token_lifetime.min(MAX_LIFETIME);
+    let router = router(Server {
+        config,
+        issuer: issuer.clone(),
+        resource,
+        clients,
+        key: keys::signing_key()?,
+        store: Mutex::new(Store::default()),
+    });
+
+    let listener = listener.tap_io(|stream| {
+        // Small answers must not wait for Nagle's algorithm; a socket that
+        // does not know the option still works.
+        let _ = stream.set_nodelay(true);
+    });
+    let (running, stopped) = oneshot::channel::<()>();
+    let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(async move {
+        let _ = serve.await;
+    });
+    Ok(Lab {
+        issuer,
+        directory,
+        running,
+        server,
+    })
+}
+
+fn router(server: Server) -> Router {
+    let metadata = get(metadata::document);
+    Router::new()
+        .route("/", get(metadata::home))
+        .route("/.well-known/openid-configuration", metadata.clone())
+        .route("/.well-known/oauth-authorization-server", metadata)
+        .route("/jwks.json", get(metadata::jwks))
+        .route(
+            "/authorize",
+            get(authorize::endpoint).post(authorize::endpoint),
+        )
+        .route("/login", get(login::show_login).post(login::log_in))
+        .route("/consent", get(login::show_consent).post(login::decide))
+        .route("/token", post(token::endpoint))
+        .route(
+            "/userinfo",
+            get(resource::userinfo).post(resource::userinfo),
+        )
+        .route("/api/me", get(resource::me))
+        .route("/introspect", post(introspection::endpoint))
+        .route("/revoke", post(revocation::endpoint))
+        .fallback(|State(server): State<Arc<Server>>| async move {
+            pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(server))
+}
+
+impl Lab {
+    /// The issuer identifier, `http://127.0.0.1:PORT`.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The demo clients and users.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Stops the lab: no new connections, open ones are closed once idle.
+    pub async fn stop(self) {
+        drop(self.running);
+        let mut server = self.server;
+        if tokio::time::timeout(Duration::from_secs(1), &mut server)
+            .await
+            .is_err()
+        {
+            server.abort();
+        }
+    }
+}

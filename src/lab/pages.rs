@@ -1,0 +1,208 @@
+//! The HTML pages, with the headers that protect them.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use super::Flaw;
+use super::authorization_request::AuthorizationRequest;
+use super::directory::USERS;
+use super::metadata;
+use super::server::Server;
+
+/// The name of the session cookie.
+pub(super) const SESSION_COOKIE: &str = "lab_session";
+
+const SUBMIT: &str = "document.forms[0].submit()";
+
+/// Makes text safe in HTML, in elements and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// The login form.
+pub(super) fn login(
+    server: &Server,
+    tx: &str,
+    csrf: &str,
+    client: &str,
+    message: Option<&str>,
+) -> Response {
+    let message = message.map_or_else(String::new, |message| {
+        format!("<p role=\"alert\">{}</p>\n", escape(message))
+    });
+    let body = format!(
+        "<h1>Log in</h1>\n<p>to continue to {client}</p>\n{message}\
+         <form method=\"post\" action=\"/login\">\n\
+         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
+         <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
+         <p><label>User name <input type=\"text\" name=\"username\" autocomplete=\"username\" required></label></p>\n\
+         <p><label>Password <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label></p>\n\
+         <p><button type=\"submit\">Log in</button></p>\n</form>",
+        client = escape(client),
+        csrf = escape(csrf),
+        tx = escape(tx),
+    );
+    page(server, StatusCode::OK, "Log in", &body, None)
+}
+
+/// The consent form. Its first button refuses.
+pub(super) fn consent(
+    server: &Server,
+    tx: &str,
+    csrf: &str,
+    request: &AuthorizationRequest,
+) -> Response {
+    let scopes: String = request
+        .scope
+        .names()
+        .map(|name| format!("<li>{}</li>\n", escape(name)))
+        .collect();
+    let body = format!(
+        "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}</ul>\n\
+         <form method=\"post\" action=\"/consent\">\n\
+         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
+         <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
+         <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
+         <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
+        client = escape(&request.client_id),
+        csrf = escape(csrf),
+        tx = escape(tx),
+    );
+    page(server, StatusCode::OK, "Allow access?", &body, None)
+}
+
+/// A page that says what is wrong.
+pub(super) fn error(server: &Server, status: StatusCode, why: &str) -> Response {
+    let body = format!("<h1>Error</h1>\n<p>{}</p>", escape(why));
+    page(server, status, "Error", &body, None)
+}
+
+/// A form that posts the response to the client by itself (OAuth 2.0 Form
+/// Post Response Mode).
+pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) -> Response {
+    let inputs: String = params
+        .iter()
+        .map(|(name, value)| {
+            let (name, value) = (escape(name), escape(value));
+            format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n")
+        })
+        .collect();
+    let body = format!(
+        "<form method=\"post\" action=\"{}\">\n{inputs}\
+         <noscript><button type=\"submit\">Continue</button></noscript>\n</form>\n\
+         <script>{SUBMIT}</script>",
+        escape(action),
+    );
+    page(server, StatusCode::OK, "Continue", &body, Some(SUBMIT))
+}
+
+/// The page for humans who open the root.
+pub(super) fn home(server: &Server) -> Response {
+    let list = |items: Vec<String>| -> String {
+        items
+            .iter()
+            .map(|item| format!("<li>{}</li>\n", escape(item)))
+            .collect()
+    };
+    let endpoints = list(metadata::endpoints(server));
+    let users = list(
+        USERS
+            .iter()
+            .map(|user| format!("{} / {}", user.name, user.password))
+            .collect(),
+    );
+    let clients = list(server.clients.iter().map(|it| it.id.clone()).collect());
+    let flaws = list(
+        server
+            .flaws()
+            .iter()
+            .map(|flaw| format!("{flaw}: {}", flaw.describes()))
+            .collect(),
+    );
+    let flaws = if flaws.is_empty() {
+        "<p>None: this server is strict.</p>".to_owned()
+    } else {
+        format!("<ul>\n{flaws}</ul>")
+    };
+    let body = format!(
+        "<h1>Lab authorization server</h1>\n\
+         <p>An OAuth 2.0 and OpenID Connect server to test against. It listens on \
+         loopback only, its users and keys are for demonstration, and it protects nothing.</p>\n\
+         <h2>Endpoints</h2>\n<ul>\n{endpoints}</ul>\n\
+         <h2>Clients</h2>\n<ul>\n{clients}</ul>\n\
+         <h2>Users</h2>\n<ul>\n{users}</ul>\n\
+         <h2>Flaws that are on</h2>\n{flaws}"
+    );
+    page(
+        server,
+        StatusCode::OK,
+        "Lab authorization server",
+        &body,
+        None,
+    )
+}
+
+/// A whole page. The only script it can run is `script`.
+fn page(
+    server: &Server,
+    status: StatusCode,
+    title: &str,
+    body: &str,
+    script: Option<&str>,
+) -> Response {
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>{}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n",
+        escape(title)
+    );
+    // No form-action: browsers apply it to the redirect that follows a form
+    // as well, which goes to the client.
+    let mut policy = "default-src 'none'; base-uri 'none'".to_owned();
+    if let Some(script) = script {
+        let hash = STANDARD.encode(Sha256::digest(script));
+        policy.push_str(&format!("; script-src 'sha256-{hash}'"));
+    }
+    let mut headers = HeaderMap::new();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_TYPE, "text/html; charset=utf-8");
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if !server.has(Flaw::Clickjacking) {
+        policy.push_str("; frame-ancestors 'none'");
+        set(header::X_FRAME_OPTIONS, "DENY");
+    }
+    if let Ok(value) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, value);
+    }
+    (status, headers, html).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn everything_that_matters_in_html_is_escaped() {
+        assert_eq!(
+            escape("<a href=\"x\" b='y'>&amp;ä"),
+            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;ä"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Refresh tokens with rotation (RFC 6749 section 6, RFC 9700 section
+//! 4.14.2).
+
+use serde_json::Value;
+
+use super::Flaw;
+use super::directory::Client;
+use super::oauth_error::OAuthError;
+use super::params::Params;
+use super::scope::Scope;
+use super::server::Server;
+use super::token::invalid_scope;
+use super::tokens::Issue;
+
+/// Trades a refresh token for a new one and a new access token.
+pub(super) fn exchange(
+    server: &Server,
+    client: &Client,
+    params: &Params,
+) -> Result<Value, OAuthError> {
+    let id = params
+        .get("refresh_token")
+        .ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
+    register(server, client, id, params.get("scope"))?.response(server)
+}
+
+/// All of it under one lock, so that of two simultaneous uses one is reuse.
+fn register(
+    server: &Server,
+    client: &Client,
+    id: &str,
+    wanted: Option<&str>,
+) -> Result<Issue, OAuthError> {
+    let unknown =
+        || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
+    let mut store = server.store();
+    let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
+    let is_bound = !server.has(Flaw::RefreshNotBoundToClient);
+    if is_bound && token.grant.client_id != client.id {
+        let why = "the refresh token was issued to another client";
+        return Err(OAuthError::invalid_grant(why));
+    }
+    if !store.is_refresh_token_alive(&token) {
+        return Err(unknown());
+    }
+    if token.rotated && !server.has(Flaw::RefreshReuseAccepted) {
+        // Either the client or a thief uses the old token; the family ends
+        // because it cannot be told who holds the new one.
+        if !server.has(Flaw::RefreshFamilySurvives) {
+            store.revoke_family(token.family, true);
+        }
+        return Err(unknown());
+    }
+    let scope = match wanted {
+        None => token.grant.scope,
+        Some(text) => Scope::parse(text)
+            .filter(|scope| {
+                scope.is_within(token.grant.scope) || server.has(Flaw::RefreshScopeEscalation)
+            })
+            .ok_or_else(|| invalid_scope("the scope is more than was granted"))?,
+    };
+
+    if let Some(token) = store.refresh_tokens.get_mut(id) {
+        token.rotated = true;
+    }
+    let mut grant = token.grant;
+    grant.client_id.clone_from(&client.id);
+    // The nonce belongs to the first ID token only (OpenID Connect Core
+    // section 12.2).
+    grant.nonce = None;
+    Ok(Issue::register(
+        server,
+        &mut store,
+        token.family,
+        grant,
+        scope,
+        true,
+    ))
+}

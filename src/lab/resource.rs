@@ -1,0 +1,137 @@
+//! The protected resources: userinfo (OpenID Connect Core section 5.3) and
+//! a small API, with bearer tokens (RFC 6750).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Flaw;
+use super::directory;
+use super::jws::Compact;
+use super::oauth_error::private_json;
+use super::server::Server;
+use super::tokens::{self, AccessClaims};
+
+/// Why a request is not served (RFC 6750 section 3.1).
+enum Refused {
+    /// No token at all: 401 without an error code.
+    NoToken,
+    /// More than one `Authorization` header: 400.
+    Ambiguous,
+    /// 401.
+    InvalidToken,
+    /// 403, with the scope that is needed.
+    InsufficientScope(&'static str),
+}
+
+/// Handles `GET` and `POST /userinfo`.
+pub(super) async fn userinfo(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let claims = match authorize(&server, &headers) {
+        Ok(claims) => claims,
+        Err(refused) => return refused.into_response(),
+    };
+    if !claims.has_scope("openid") {
+        return Refused::InsufficientScope("openid").into_response();
+    }
+    let mut body = json!({ "sub": claims.sub });
+    if let Some(user) = directory::user_by_sub(&claims.sub) {
+        if claims.has_scope("profile") {
+            body["name"] = json!(user.display_name);
+        }
+        if claims.has_scope("email") {
+            body["email"] = json!(user.email);
+        }
+    }
+    private_json(StatusCode::OK, &body)
+}
+
+/// Handles `GET /api/me`.
+pub(super) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    match authorize(&server, &headers) {
+        Ok(claims) => private_json(
+            StatusCode::OK,
+            &json!({
+                "sub": claims.sub,
+                "client_id": claims.client_id,
+                "scope": claims.scope,
+            }),
+        ),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// The claims of the token in the `Authorization` header. A token in the
+/// query or in a form is no token (RFC 9700 section 4.3.2).
+fn authorize(server: &Server, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Refused::Ambiguous);
+    }
+    let token = first
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let claims = token.and_then(|token| tokens::verify(server, token));
+    match (claims, token) {
+        (Some(claims), _) => Ok(claims),
+        // The flaw is to serve what is no access token. One that was real
+        // once, or pretends to be, is still judged.
+        (None, token)
+            if server.has(Flaw::UserinfoOpen)
+                && token.is_none_or(|token| Compact::parse(token).is_none()) =>
+        {
+            Ok(default_claims(server))
+        }
+        (None, Some(_)) => Err(Refused::InvalidToken),
+        (None, None) => Err(Refused::NoToken),
+    }
+}
+
+fn default_claims(server: &Server) -> AccessClaims {
+    AccessClaims {
+        sub: server.default_sub().to_owned(),
+        client_id: String::new(),
+        scope: directory::SCOPES.join(" "),
+        jti: String::new(),
+        iat: 0,
+        exp: 0,
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, code, challenge) = match self {
+            Refused::NoToken => (StatusCode::UNAUTHORIZED, None, String::new()),
+            Refused::Ambiguous => (
+                StatusCode::BAD_REQUEST,
+                Some("invalid_request"),
+                String::new(),
+            ),
+            Refused::InvalidToken => (
+                StatusCode::UNAUTHORIZED,
+                Some("invalid_token"),
+                String::new(),
+            ),
+            Refused::InsufficientScope(scope) => (
+                StatusCode::FORBIDDEN,
+                Some("insufficient_scope"),
+                format!(", scope=\"{scope}\""),
+            ),
+        };
+        let error = code.map_or_else(String::new, |code| format!(", error=\"{code}\""));
+        let challenge = format!("Bearer realm=\"lab\"{error}{challenge}");
+        let body = code.map_or_else(|| json!({}), |code| json!({ "error": code }));
+        let mut response = private_json(status, &body);
+        if let Ok(value) = HeaderValue::from_str(&challenge) {
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,100 @@
+//! What all endpoints of one lab share.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::{HeaderMap, header};
+
+use super::directory::{Client, USERS};
+use super::keys::SigningKey;
+use super::oauth_error::OAuthError;
+use super::params::Params;
+use super::store::{Session, Store};
+use super::{Flaw, LabConfig, pages};
+
+/// One authorization server.
+pub(super) struct Server {
+    pub(super) config: LabConfig,
+    /// The issuer identifier (RFC 8414 section 2).
+    pub(super) issuer: String,
+    /// The identifier of the protected API, the audience of access tokens.
+    pub(super) resource: String,
+    pub(super) clients: Vec<Client>,
+    pub(super) key: &'static SigningKey,
+    pub(super) store: Mutex<Store>,
+}
+
+impl Server {
+    /// Whether a flaw is on.
+    pub(super) fn has(&self, flaw: Flaw) -> bool {
+        self.config.flaws.contains(&flaw)
+    }
+
+    /// All flaws that are on.
+    pub(super) fn flaws(&self) -> &BTreeSet<Flaw> {
+        &self.config.flaws
+    }
+
+    /// The state, locked. It must not be held across an await.
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        // The state is consistent between statements, so that a panic of
+        // another request is no reason to fail this one.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client with this id.
+    pub(super) fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.iter().find(|client| client.id == id)
+    }
+
+    /// The session of a request and its id.
+    pub(super) fn session(&self, headers: &HeaderMap) -> Option<(String, Session)> {
+        let id = session_cookie(headers)?;
+        let session = self.store().session(id)?;
+        Some((id.to_owned(), session))
+    }
+
+    /// The subject of the user whose data a careless resource gives away.
+    pub(super) fn default_sub(&self) -> &'static str {
+        USERS[0].sub
+    }
+}
+
+/// The session id that the browser sent, alive or not.
+pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == pages::SESSION_COOKIE).then_some(value))
+}
+
+/// Whether the body is `application/x-www-form-urlencoded`, said once.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let kind = kinds
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    kinds.next().is_none()
+        && kind.is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
+}
+
+/// The parameters of a request to an endpoint that takes a form.
+pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    if !is_form(headers) {
+        return Err(OAuthError::invalid_request(
+            "the body must be application/x-www-form-urlencoded",
+        ));
+    }
+    let params = Params::parse(body);
+    match params.fault() {
+        Some(fault) => Err(OAuthError::invalid_request(fault.to_string())),
+        None => Ok(params),
+    }
+}

@@ -1,0 +1,326 @@
+//! Everything the server remembers, behind one lock.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::authorization_request::{AuthorizationRequest, Challenge};
+use super::scope::Scope;
+use super::secrets;
+
+/// How long a user may take to log in and to consent.
+const TRANSACTION_LIFETIME: Duration = Duration::from_secs(1800);
+const SESSION_LIFETIME: Duration = Duration::from_secs(8 * 3600);
+const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many new records pass between two searches for expired ones.
+const TIDY_EVERY: u32 = 4096;
+
+/// An authorization request whose user is logging in or consenting.
+pub(super) struct Transaction {
+    pub(super) request: AuthorizationRequest,
+    /// Proves that a form came from the lab's own page.
+    pub(super) csrf: String,
+    /// Wrong passwords so far.
+    pub(super) tries: u8,
+    /// The session that has logged in for it.
+    pub(super) session: Option<String>,
+    expires: Instant,
+}
+
+impl Transaction {
+    /// Whether the user still has time to finish.
+    pub(super) fn is_alive(&self) -> bool {
+        self.expires > Instant::now()
+    }
+}
+
+/// A user who is logged in.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub(super) sub: &'static str,
+    /// When the password was given, in seconds since the epoch.
+    pub(super) auth_time: u64,
+    expires: Instant,
+}
+
+/// What a user granted to a client.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub(super) client_id: String,
+    pub(super) sub: String,
+    pub(super) scope: Scope,
+    pub(super) nonce: Option<String>,
+    pub(super) auth_time: Option<u64>,
+}
+
+/// An authorization code.
+pub(super) struct Code {
+    pub(super) grant: Grant,
+    pub(super) redirect_uri: String,
+    pub(super) challenge: Option<Challenge>,
+    /// Redeemable without a verifier although there is no challenge.
+    pub(super) verifier_optional: bool,
+    /// The verifier that came with the authorization request.
+    pub(super) kept_verifier: Option<String>,
+    pub(super) expires: Instant,
+    pub(super) used: bool,
+    /// The families of the tokens it was redeemed for.
+    pub(super) families: Vec<FamilyId>,
+}
+
+/// A refresh token.
+#[derive(Clone)]
+pub(super) struct RefreshToken {
+    pub(super) grant: Grant,
+    pub(super) family: FamilyId,
+    /// Exchanged for a newer one.
+    pub(super) rotated: bool,
+    pub(super) expires: Instant,
+}
+
+/// All tokens that descend from one grant.
+pub(super) type FamilyId = u64;
+
+#[derive(Default)]
+struct Family {
+    refresh_revoked: bool,
+    access_revoked: bool,
+    expires: Option<Instant>,
+}
+
+struct AccessToken {
+    family: FamilyId,
+    revoked: bool,
+    expires: Instant,
+}
+
+/// The state of one lab.
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) transactions: HashMap<String, Transaction>,
+    consents: HashSet<(&'static str, String, Scope)>,
+    pub(super) codes: HashMap<String, Code>,
+    pub(super) refresh_tokens: HashMap<String, RefreshToken>,
+    sessions: HashMap<String, Session>,
+    access_tokens: HashMap<String, AccessToken>,
+    families: HashMap<FamilyId, Family>,
+    assertions: HashMap<(String, String), Instant>,
+    requests: HashMap<String, VecDeque<Instant>>,
+    next_family: FamilyId,
+    added: u32,
+}
+
+impl Store {
+    /// Starts the interaction with a user; returns its id.
+    pub(super) fn begin(
+        &mut self,
+        request: AuthorizationRequest,
+        session: Option<String>,
+    ) -> String {
+        let id = secrets::random();
+        let transaction = Transaction {
+            request,
+            csrf: secrets::random(),
+            tries: 0,
+            session,
+            expires: Instant::now() + TRANSACTION_LIFETIME,
+        };
+        self.transactions.insert(id.clone(), transaction);
+        self.tidy();
+        id
+    }
+
+    /// Starts a session under a fresh id, in place of an older one.
+    pub(super) fn log_in(
+        &mut self,
+        sub: &'static str,
+        auth_time: u64,
+        old: Option<&str>,
+    ) -> (String, Session) {
+        if let Some(old) = old {
+            self.sessions.remove(old);
+        }
+        let id = secrets::random();
+        let session = Session {
+            sub,
+            auth_time,
+            expires: Instant::now() + SESSION_LIFETIME,
+        };
+        self.sessions.insert(id.clone(), session.clone());
+        (id, session)
+    }
+
+    /// The session with this id, if it is alive.
+    pub(super) fn session(&self, id: &str) -> Option<Session> {
+        let session = self.sessions.get(id)?;
+        (session.expires > Instant::now()).then(|| session.clone())
+    }
+
+    /// Goes on after a login: takes the transaction out when the user has
+    /// consented before, and binds it to the session otherwise.
+    pub(super) fn after_login(
+        &mut self,
+        tx: &str,
+        session_id: &str,
+        session: &Session,
+    ) -> Option<Transaction> {
+        let request = &self.transactions.get(tx)?.request;
+        if self.has_consent(request, session) && !request.prompt.consent {
+            return self.transactions.remove(tx);
+        }
+        let transaction = self.transactions.get_mut(tx)?;
+        transaction.session = Some(session_id.to_owned());
+        None
+    }
+
+    /// Whether the user has consented to this client and these scopes.
+    pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
+        let consent = (session.sub, request.client_id.clone(), request.scope);
+        self.consents.contains(&consent)
+    }
+
+    /// Remembers a consent.
+    pub(super) fn remember_consent(&mut self, request: &AuthorizationRequest, session: &Session) {
+        let consent = (session.sub, request.client_id.clone(), request.scope);
+        self.consents.insert(consent);
+    }
+
+    /// A family without tokens.
+    pub(super) fn new_family(&mut self) -> FamilyId {
+        self.next_family += 1;
+        self.families.insert(self.next_family, Family::default());
+        self.next_family
+    }
+
+    /// Registers an access token; returns its `jti`.
+    pub(super) fn add_access_token(&mut self, family: FamilyId, lifetime: Duration) -> String {
+        let jti = secrets::random();
+        let token = AccessToken {
+            family,
+            revoked: false,
+            expires: Instant::now() + lifetime,
+        };
+        self.keep_family(family, token.expires);
+        self.access_tokens.insert(jti.clone(), token);
+        self.tidy();
+        jti
+    }
+
+    /// Registers a refresh token; returns it.
+    pub(super) fn add_refresh_token(&mut self, family: FamilyId, grant: Grant) -> String {
+        let id = secrets::random();
+        let token = RefreshToken {
+            grant,
+            family,
+            rotated: false,
+            expires: Instant::now() + REFRESH_TOKEN_LIFETIME,
+        };
+        self.keep_family(family, token.expires);
+        self.refresh_tokens.insert(id.clone(), token);
+        id
+    }
+
+    fn keep_family(&mut self, family: FamilyId, until: Instant) {
+        let family = self.families.entry(family).or_default();
+        family.expires = family.expires.max(Some(until));
+    }
+
+    /// Ends the refresh tokens of a family and, if asked, its access tokens.
+    pub(super) fn revoke_family(&mut self, family: FamilyId, with_access_tokens: bool) {
+        let family = self.families.entry(family).or_default();
+        family.refresh_revoked = true;
+        family.access_revoked |= with_access_tokens;
+    }
+
+    /// Ends one access token.
+    pub(super) fn revoke_access_token(&mut self, jti: &str) {
+        if let Some(token) = self.access_tokens.get_mut(jti) {
+            token.revoked = true;
+        }
+    }
+
+    /// Whether this access token was revoked, alone or with its family.
+    pub(super) fn is_access_token_revoked(&self, jti: &str) -> bool {
+        self.access_tokens.get(jti).is_some_and(|token| {
+            let family = self.families.get(&token.family);
+            token.revoked || family.is_some_and(|family| family.access_revoked)
+        })
+    }
+
+    /// Whether a refresh token has neither expired nor lost its family.
+    pub(super) fn is_refresh_token_alive(&self, token: &RefreshToken) -> bool {
+        let family = self.families.get(&token.family);
+        token.expires > Instant::now() && family.is_some_and(|family| !family.refresh_revoked)
+    }
+
+    /// Notes the use of a client assertion; false when it was used before.
+    pub(super) fn use_assertion(&mut self, client_id: &str, jti: &str, lifetime: Duration) -> bool {
+        let key = (client_id.to_owned(), jti.to_owned());
+        let expires = Instant::now() + lifetime;
+        self.tidy();
+        self.assertions.insert(key, expires).is_none()
+    }
+
+    /// Counts a token request; `Err` has the seconds to wait when the limit
+    /// of requests in the last minute is reached.
+    pub(super) fn admit(&mut self, client_id: &str, limit: u32) -> Result<(), u64> {
+        const WINDOW: Duration = Duration::from_secs(60);
+        let now = Instant::now();
+        let times = self.requests.entry(client_id.to_owned()).or_default();
+        while times.front().is_some_and(|time| now - *time >= WINDOW) {
+            times.pop_front();
+        }
+        if times.len() < limit as usize {
+            times.push_back(now);
+            return Ok(());
+        }
+        let oldest = times.front().copied().unwrap_or(now);
+        Err((WINDOW - (now - oldest)).as_secs_f64().ceil() as u64)
+    }
+
+    /// Forgets what has expired, now and then. A used code is kept until it
+    /// expires, because until then its replay must be recognised.
+    fn tidy(&mut self) {
+        self.added += 1;
+        if self.added < TIDY_EVERY {
+            return;
+        }
+        self.added = 0;
+        let now = Instant::now();
+        self.transactions.retain(|_, it| it.expires > now);
+        self.sessions.retain(|_, it| it.expires > now);
+        self.codes.retain(|_, it| it.expires > now);
+        self.refresh_tokens.retain(|_, it| it.expires > now);
+        self.access_tokens.retain(|_, it| it.expires > now);
+        self.families
+            .retain(|_, it| it.expires.is_none_or(|expires| expires > now));
+        self.assertions.retain(|_, expires| *expires > now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_limited_per_client() {
+        let mut store = Store::default();
+        assert_eq!(store.admit("a", 2), Ok(()));
+        assert_eq!(store.admit("a", 2), Ok(()));
+        assert!(
+            store
+                .admit("a", 2)
+                .is_err_and(|wait| (1..=60).contains(&wait))
+        );
+        assert_eq!(store.admit("b", 2), Ok(()));
+        assert!(store.admit("c", 0).is_err());
+    }
+
+    #[test]
+    fn an_assertion_is_used_once_per_client() {
+        let mut store = Store::default();
+        let minute = Duration::from_secs(60);
+        assert!(store.use_assertion("a", "1", minute));
+        assert!(!store.use_assertion("a", "1", minute));
+        assert!(store.use_assertion("b", "1", minute));
+    }
+}

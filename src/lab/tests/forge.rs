@@ -1,0 +1,118 @@
+//! Tokens and assertions that a client or an attacker writes itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::pkcs8::DecodePrivateKey as _;
+use rsa::pkcs8::EncodePublicKey as _;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{Outcome, Tester};
+use crate::lab::tokens::now;
+
+/// Header and claims of a token.
+pub(super) fn read(token: &str) -> Outcome<(Value, Value)> {
+    let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
+    let header = parts.next().ok_or("no header")??;
+    let claims = parts.next().ok_or("no claims")??;
+    Ok((
+        serde_json::from_slice(&header)?,
+        serde_json::from_slice(&claims)?,
+    ))
+}
+
+/// A token signed by `sign`.
+pub(super) fn write(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let header = URL_SAFE_NO_PAD.encode(header.to_string());
+    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+    let input = format!("{header}.{claims}");
+    let signature = URL_SAFE_NO_PAD.encode(sign(input.as_bytes()));
+    format!("{input}.{signature}")
+}
+
+/// A copy of an access token with another algorithm and subject.
+pub(super) fn with_alg(token: &str, alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> Outcome<String> {
+    let (mut header, mut claims) = read(token)?;
+    header["alg"] = json!(alg);
+    claims["sub"] = json!("u-forged");
+    Ok(write(&header, &claims, sign))
+}
+
+pub(super) fn hs256(secret: &[u8], message: &[u8]) -> Vec<u8> {
+    Hmac::<Sha256>::new_from_slice(secret).map_or_else(
+        |_| Vec::new(),
+        |mut mac| {
+            mac.update(message);
+            mac.finalize().into_bytes().to_vec()
+        },
+    )
+}
+
+/// The encodings of the public key an attacker would try.
+pub(super) async fn public_keys(tester: &Tester) -> Outcome<Vec<Vec<u8>>> {
+    let jwk = tester.send("/jwks.json", None, &[]).await?.json()["keys"][0].clone();
+    let number = |name: &str| -> Outcome<rsa::BigUint> {
+        let bytes = URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default())?;
+        Ok(rsa::BigUint::from_bytes_be(&bytes))
+    };
+    let key = rsa::RsaPublicKey::new(number("n")?, number("e")?)?;
+    let spki = key.to_public_key_pem(rsa::pkcs8::LineEnding::LF)?;
+    let pkcs1 = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_pem(&key, rsa::pkcs8::LineEnding::LF)?;
+    Ok(vec![
+        spki.trim_end().into(),
+        pkcs1.trim_end().into(),
+        spki.into(),
+        pkcs1.into(),
+        key.to_public_key_der()?.into_vec(),
+        number("n")?.to_bytes_be(),
+        jwk.to_string().into(),
+    ])
+}
+
+/// How a client assertion is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum With {
+    OwnKey,
+    OtherKey,
+    Nothing(&'static str),
+}
+
+/// An assertion of the `private_key_jwt` client with changed claims (null
+/// removes one).
+pub(super) fn assertion(tester: &Tester, with: With, changes: &Value) -> Outcome<String> {
+    let client = tester.client("assertion")?;
+    let pem = client.private_key_pem.as_deref().unwrap_or_default();
+    let key = match with {
+        With::OtherKey => SigningKey::random(&mut rand::rngs::OsRng),
+        _ => SigningKey::from_pkcs8_pem(pem)?,
+    };
+    let mut claims = json!({
+        "iss": client.id,
+        "sub": client.id,
+        "aud": tester.lab.issuer(),
+        "iat": now(),
+        "exp": now() + 60,
+        "jti": crate::lab::secrets::random(),
+    });
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    if let Some(claims) = claims.as_object_mut() {
+        claims.retain(|_, value| !value.is_null());
+    }
+    let alg = match with {
+        With::Nothing(alg) => alg,
+        _ => "ES256",
+    };
+    let header = json!({ "alg": alg, "typ": "JWT" });
+    Ok(write(&header, &claims, |message| {
+        let signature: Signature = key.sign(message);
+        match with {
+            With::Nothing(_) => Vec::new(),
+            _ => signature.to_bytes().to_vec(),
+        }
+    }))
+}

@@ -1,0 +1,123 @@
+//! Every attack against the strict lab and against each flaw alone.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::code_attacks as on_codes;
+use super::token_attacks as on_tokens;
+use super::{Outcome, Tester};
+use crate::lab::Flaw;
+use crate::lab::Flaw::*;
+
+type Attack = for<'t> fn(&'t Tester) -> Pin<Box<dyn Future<Output = Outcome<bool>> + 't>>;
+
+macro_rules! attacks {
+    ($($module:ident { $($name:ident: $flaws:expr;)+ })+) => {
+        /// Each attack with the flaws that enable it.
+        const ATTACKS: &[(&str, Attack, &[Flaw])] = &[
+            $($((stringify!($name), |tester| Box::pin($module::$name(tester)), &$flaws),)+)+
+        ];
+    };
+}
+
+attacks! {
+    on_codes {
+        plain: [PkcePlainAccepted];
+        plain_unstated: [];
+        no_challenge_no_verifier: [PkceNotRequired];
+        no_challenge_any_verifier: [PkceDowngrade];
+        wrong_verifier: [PkceVerifierIgnored];
+        missing_verifier: [PkceVerifierIgnored, PkceMissingVerifierAccepted];
+        challenge_as_verifier: [PkceVerifierIgnored, PkceChallengeComparedRaw];
+        verifier_at_authorization:
+            [PkceVerifierIgnored, PkceMissingVerifierAccepted, VerifierKeptFromAuthorization];
+        parameters_in_query: [TokenParametersFromQuery];
+        echo: [UnknownParametersEchoed];
+        bare_request: [StateNotRequired];
+        state_changed: [StateMangled];
+        state_from_nowhere: [StateInvented];
+        state_lost_on_error: [StateMissingOnError];
+        replay: [CodeReusable];
+        replay_keeps_tokens: [CodeReusable, CodeReplayKeepsAccessToken];
+        replay_keeps_refresh_token: [CodeReusable];
+        race: [CodeReusable, CodeRace];
+        code_of_other_client: [CodeNotBoundToClient];
+        evil_redirect: [RedirectUriUnchecked];
+        early_error: [RedirectUriUnchecked, ErrorRedirectToUnregistered];
+        unknown_client: [UnknownClientRedirected];
+        implicit: [ImplicitEnabled];
+        no_iss: [IssParameterMissing];
+        framing: [Clickjacking];
+        password: [PasswordGrantEnabled];
+        cacheable: [TokenResponseCacheable];
+    }
+    on_tokens {
+        wrong_secret: [ClientSecretUnchecked];
+        empty_secret: [];
+        secret_in_body: [];
+        no_secret: [ClientAuthOptional];
+        assertion_of_other_key: [AssertionSignatureUnchecked];
+        unsigned_assertion: [AssertionAlgNone];
+        assertion_for_other_server: [];
+        reuse_refresh_token: [RefreshReuseAccepted];
+        reuse_leaves_family: [RefreshReuseAccepted, RefreshFamilySurvives];
+        refresh_by_other_client: [RefreshNotBoundToClient];
+        wider_scope: [RefreshScopeEscalation];
+        anonymous_introspection: [IntrospectionOpen];
+        introspection_by_id_only: [IntrospectionOpen];
+        survives_revocation: [RevocationIneffective];
+        revocation_by_other: [RevocationCrossClient];
+        alg_confusion: [JwtAlgConfusion];
+        hs256_with_guessed_secret: [];
+        alg_none: [JwtAlgNone];
+        tampered: [JwtSignatureUnchecked];
+        no_token: [UserinfoOpen];
+    }
+}
+
+#[tokio::test]
+async fn the_strict_lab_refuses_every_attack() -> Outcome {
+    let tester = Tester::strict().await?;
+    for (name, attack, _) in ATTACKS {
+        let worked = attack(&tester).await;
+        assert!(
+            !worked.map_err(|error| format!("{name}: {error}"))?,
+            "{name}"
+        );
+    }
+    assert!(on_tokens::honest_flow(&tester).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_flaw_enables_its_own_attacks_and_nothing_else() -> Outcome {
+    let mut wrong = Vec::new();
+    for &flaw in Flaw::ALL {
+        let tester = Tester::flawed(&[flaw]).await?;
+        for (name, attack, enabling) in ATTACKS {
+            let worked = attack(&tester)
+                .await
+                .map_err(|error| format!("{name}: {error}"))?;
+            if worked != enabling.contains(&flaw) {
+                wrong.push(format!("{flaw}, {name}: {worked}"));
+            }
+        }
+        if !on_tokens::honest_flow(&tester).await? {
+            wrong.push(format!("{flaw}: the honest flow fails"));
+        }
+        tester.lab.stop().await;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_flaws_combine() -> Outcome {
+    let tester = Tester::flawed(Flaw::ALL).await?;
+    for (name, attack, _) in ATTACKS {
+        attack(&tester)
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}

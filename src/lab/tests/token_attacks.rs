@@ -1,0 +1,198 @@
+//! Attacks on client authentication and on tokens; each function answers
+//! whether its attack worked.
+
+use serde_json::json;
+
+use super::forge::{self, With};
+use super::{Answer, Outcome, Pairs, Tester, basic_header};
+
+async fn client_credentials(t: &Tester, changes: Pairs<'_>, header: &str) -> Outcome<Answer> {
+    let form = super::with(&[("grant_type", "client_credentials")], changes);
+    let headers = [("authorization", header)];
+    let headers = if header.is_empty() { &[][..] } else { &headers };
+    t.send("/token", Some(&form), headers).await
+}
+
+pub(super) async fn wrong_secret(t: &Tester) -> Outcome<bool> {
+    let wrong = basic_header("lab-confidential", "wrong");
+    Ok(client_credentials(t, &[], &wrong).await?.status == 200)
+}
+
+pub(super) async fn empty_secret(t: &Tester) -> Outcome<bool> {
+    let empty = basic_header("lab-confidential", "");
+    Ok(client_credentials(t, &[], &empty).await?.status == 200)
+}
+
+pub(super) async fn secret_in_body(t: &Tester) -> Outcome<bool> {
+    let secret = t.client("confidential")?.secret.clone().unwrap_or_default();
+    let body = [
+        ("client_id", "lab-confidential"),
+        ("client_secret", &secret),
+    ];
+    Ok(client_credentials(t, &body, "").await?.status == 200)
+}
+
+pub(super) async fn no_secret(t: &Tester) -> Outcome<bool> {
+    let id_only = [("client_id", "lab-confidential")];
+    Ok(client_credentials(t, &id_only, "").await?.status == 200)
+}
+
+async fn asserted(t: &Tester, with: With, changes: serde_json::Value) -> Outcome<bool> {
+    let assertion = forge::assertion(t, with, &changes)?;
+    let answer = present(t, &assertion).await?;
+    // Past the authentication the grant type is not for this client.
+    Ok(answer.text("error") == "unauthorized_client")
+}
+
+/// A token request with this assertion.
+pub(super) async fn present(t: &Tester, assertion: &str) -> Outcome<Answer> {
+    let form = [
+        ("grant_type", "client_credentials"),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", assertion),
+    ];
+    t.send("/token", Some(&form), &[]).await
+}
+
+pub(super) async fn assertion_of_other_key(t: &Tester) -> Outcome<bool> {
+    asserted(t, With::OtherKey, json!({})).await
+}
+
+pub(super) async fn unsigned_assertion(t: &Tester) -> Outcome<bool> {
+    let mut worked = true;
+    for alg in ["none", "nOnE", "ES256"] {
+        worked &= asserted(t, With::Nothing(alg), json!({})).await?;
+    }
+    Ok(worked)
+}
+
+pub(super) async fn assertion_for_other_server(t: &Tester) -> Outcome<bool> {
+    asserted(t, With::OwnKey, json!({ "aud": "https://other.example" })).await
+}
+
+pub(super) async fn reuse_refresh_token(t: &Tester) -> Outcome<bool> {
+    let old = t.tokens().await?.text("refresh_token");
+    t.refresh(&old, &[]).await?;
+    Ok(t.refresh(&old, &[]).await?.status == 200)
+}
+
+pub(super) async fn reuse_leaves_family(t: &Tester) -> Outcome<bool> {
+    let old = t.tokens().await?.text("refresh_token");
+    let new = t.refresh(&old, &[]).await?;
+    t.refresh(&old, &[]).await?;
+    let access = t.opens("/api/me", &new.text("access_token")).await?;
+    Ok(access && t.refresh(&new.text("refresh_token"), &[]).await?.status == 200)
+}
+
+pub(super) async fn refresh_by_other_client(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("refresh_token");
+    let answer = t.refresh(&token, &[("client_id", "lab-second")]).await?;
+    Ok(answer.status == 200)
+}
+
+pub(super) async fn wider_scope(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[("scope", "api:read")]).await?;
+    let token = t.redeem(&code, &[]).await?.text("refresh_token");
+    let wider = t
+        .refresh(&token, &[("scope", "api:read api:write")])
+        .await?;
+    Ok(wider.text("scope") == "api:read api:write")
+}
+
+pub(super) async fn anonymous_introspection(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let form = [("token", token.as_str())];
+    let answer = t.send("/introspect", Some(&form), &[]).await?;
+    Ok(answer.json()["active"] == true)
+}
+
+pub(super) async fn introspection_by_id_only(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let mut worked = false;
+    for id in ["lab-public", "lab-confidential", "lab-assertion"] {
+        let form = [("token", token.as_str()), ("client_id", id)];
+        worked |= t.send("/introspect", Some(&form), &[]).await?.status == 200;
+    }
+    Ok(worked)
+}
+
+async fn revoke(t: &Tester, client: &str, token: &str) -> Outcome<u16> {
+    let form = [("token", token), ("client_id", client)];
+    Ok(t.send("/revoke", Some(&form), &[]).await?.status)
+}
+
+pub(super) async fn survives_revocation(t: &Tester) -> Outcome<bool> {
+    let tokens = t.tokens().await?;
+    let status = revoke(t, "lab-public", &tokens.text("refresh_token")).await?;
+    Ok(status == 200 && t.opens("/api/me", &tokens.text("access_token")).await?)
+}
+
+pub(super) async fn revocation_by_other(t: &Tester) -> Outcome<bool> {
+    let tokens = t.tokens().await?;
+    let access = tokens.text("access_token");
+    revoke(t, "lab-second", &access).await?;
+    Ok(!t.opens("/api/me", &access).await?)
+}
+
+/// Whether a forged token is taken everywhere, or nowhere.
+async fn forged(t: &Tester, token: &str) -> Outcome<bool> {
+    let userinfo = t.opens("/userinfo", token).await?;
+    assert_eq!(userinfo, t.opens("/api/me", token).await?);
+    assert_eq!(userinfo, t.is_active(token).await?);
+    Ok(userinfo)
+}
+
+pub(super) async fn alg_confusion(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let mut worked = 0;
+    let secrets = forge::public_keys(t).await?;
+    for secret in &secrets {
+        let token = forge::with_alg(&token, "HS256", |message| forge::hs256(secret, message))?;
+        worked += usize::from(forged(t, &token).await?);
+    }
+    assert!(worked == 0 || worked == secrets.len());
+    Ok(worked > 0)
+}
+
+pub(super) async fn hs256_with_guessed_secret(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let token = forge::with_alg(&token, "HS256", |message| forge::hs256(b"secret", message))?;
+    forged(t, &token).await
+}
+
+pub(super) async fn alg_none(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let mut worked = true;
+    for alg in ["none", "None", "NONE"] {
+        let token = forge::with_alg(&token, alg, |_| Vec::new())?;
+        worked &= forged(t, &token).await?;
+    }
+    Ok(worked)
+}
+
+pub(super) async fn tampered(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let token = forge::with_alg(&token, "RS256", |_| vec![0; 256])?;
+    forged(t, &token).await
+}
+
+pub(super) async fn no_token(t: &Tester) -> Outcome<bool> {
+    let without = t.send("/userinfo", None, &[]).await?.status == 200;
+    assert_eq!(without, t.opens("/api/me", "made-up").await?);
+    Ok(without)
+}
+
+/// A correct login, so that no flaw breaks what must work.
+pub(super) async fn honest_flow(t: &Tester) -> Outcome<bool> {
+    let tokens = t.tokens().await?;
+    let again = t.refresh(&tokens.text("refresh_token"), &[]).await?;
+    let access = again.text("access_token");
+    let basic = t.basic()?;
+    Ok(t.opens("/userinfo", &access).await?
+        && t.is_active(&access).await?
+        && client_credentials(t, &[], &basic).await?.status == 200
+        && asserted(t, With::OwnKey, json!({})).await?)
+}

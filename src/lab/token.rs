@@ -1,0 +1,161 @@
+//! The token endpoint (RFC 6749 section 3.2).
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::client_auth::{Identify, Presented};
+use super::directory::{self, Client};
+use super::oauth_error::{OAuthError, private_json};
+use super::params::Params;
+use super::scope::Scope;
+use super::server::{Server, form};
+use super::store::Grant;
+use super::tokens::{Issue, now};
+use super::{Flaw, code_grant, refresh};
+
+/// Handles `POST /token`.
+pub(super) async fn endpoint(
+    State(server): State<Arc<Server>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut response = match answer(&server, query.as_deref(), &headers, &body).await {
+        Ok(body) => private_json(StatusCode::OK, &body),
+        Err(error) => error.into_response(),
+    };
+    if server.has(Flaw::TokenResponseCacheable) {
+        response.headers_mut().remove(header::CACHE_CONTROL);
+        response.headers_mut().remove(header::PRAGMA);
+    }
+    response
+}
+
+async fn answer(
+    server: &Server,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Value, OAuthError> {
+    let params = read(server, query, headers, body)?;
+    let presented = Presented::read(headers, &params)?;
+    if let Some(limit) = server.config.rate_limit {
+        // Requests of unknown clients share one count, so that inventing
+        // client ids neither avoids the limit nor fills the memory.
+        let known = server.client(presented.client_id());
+        let key = known.map_or("", |client| client.id.as_str());
+        let admitted = server.store().admit(key, limit);
+        admitted.map_err(OAuthError::too_many_requests)?;
+    }
+    let client = presented.authenticate(server, Identify::PublicToo)?;
+    match params.get("grant_type") {
+        Some("authorization_code") => code_grant::redeem(server, client, &params).await,
+        Some("refresh_token") => refresh::exchange(server, client, &params),
+        Some("client_credentials") => client_credentials(server, client, &params),
+        Some("password") if server.has(Flaw::PasswordGrantEnabled) => {
+            password(server, client, &params)
+        }
+        Some(_) => Err(OAuthError::new(
+            "unsupported_grant_type",
+            "this grant type is not supported",
+        )),
+        None => Err(OAuthError::invalid_request("grant_type is missing")),
+    }
+}
+
+/// The parameters: those of the body only, unless the flaw is on.
+fn read(
+    server: &Server,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Params, OAuthError> {
+    let query = query
+        .filter(|_| server.has(Flaw::TokenParametersFromQuery))
+        .map(|query| Params::parse(query.as_bytes()));
+    let Some(query) = query else {
+        return form(headers, body);
+    };
+    if let Some(fault) = query.fault() {
+        return Err(OAuthError::invalid_request(fault.to_string()));
+    }
+    // With everything in the query there may be no body to have a type.
+    let mut params = if body.is_empty() {
+        Params::default()
+    } else {
+        form(headers, body)?
+    };
+    params.complete_with(query);
+    Ok(params)
+}
+
+/// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
+/// user are left out; the response says what was granted.
+fn client_credentials(
+    server: &Server,
+    client: &Client,
+    params: &Params,
+) -> Result<Value, OAuthError> {
+    if !client.may_use_client_credentials {
+        return Err(OAuthError::new(
+            "unauthorized_client",
+            "the client may not use this grant type",
+        ));
+    }
+    let scope = requested_scope(params)?
+        .common(Scope::WITHOUT_USER)
+        .ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    let grant = Grant {
+        client_id: client.id.clone(),
+        sub: client.id.clone(),
+        scope,
+        nonce: None,
+        auth_time: None,
+    };
+    issue(server, grant, false)
+}
+
+/// The password grant (RFC 6749 section 4.3), which RFC 9700 section 2.4
+/// forbids.
+fn password(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+    let (Some(name), Some(password)) = (params.get("username"), params.get("password")) else {
+        let why = "username or password is missing";
+        return Err(OAuthError::invalid_request(why));
+    };
+    let user = directory::user_by_password(name, password)
+        .ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
+    let grant = Grant {
+        client_id: client.id.clone(),
+        sub: user.sub.to_owned(),
+        scope: requested_scope(params)?,
+        nonce: None,
+        auth_time: Some(now()),
+    };
+    issue(server, grant, true)
+}
+
+fn issue(server: &Server, grant: Grant, with_refresh_token: bool) -> Result<Value, OAuthError> {
+    let issue = {
+        let mut store = server.store();
+        let family = store.new_family();
+        let scope = grant.scope;
+        Issue::register(server, &mut store, family, grant, scope, with_refresh_token)
+    };
+    issue.response(server)
+}
+
+fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
+    params.get("scope").map_or(Ok(Scope::DEFAULT), |text| {
+        Scope::parse(text).ok_or_else(|| invalid_scope("the scope has an unknown value"))
+    })
+}
+
+/// The error for a scope that cannot be had.
+pub(super) fn invalid_scope(why: &str) -> OAuthError {
+    OAuthError::new("invalid_scope", why)
+}

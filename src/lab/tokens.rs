@@ -1,0 +1,213 @@
+//! Access tokens (RFC 9068) and ID tokens (OpenID Connect Core section 2):
+//! how they are made and how an access token is verified.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Flaw;
+use super::directory;
+use super::jws::{self, Compact};
+use super::oauth_error::OAuthError;
+use super::scope::Scope;
+use super::secrets;
+use super::server::Server;
+use super::store::{FamilyId, Grant, Store};
+
+const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+const ID_TOKEN_LIFETIME: u64 = 600;
+
+/// Tokens that are registered but not yet written and signed. Registering
+/// happens under the lock of the store, signing after it.
+pub(super) struct Issue {
+    pub(super) grant: Grant,
+    /// The scope of the access token, which may be narrower than the grant.
+    pub(super) scope: Scope,
+    pub(super) jti: String,
+    pub(super) refresh_token: Option<String>,
+}
+
+impl Issue {
+    /// Registers an access token, and a refresh token if wanted.
+    pub(super) fn register(
+        server: &Server,
+        store: &mut Store,
+        family: FamilyId,
+        grant: Grant,
+        scope: Scope,
+        with_refresh_token: bool,
+    ) -> Self {
+        let refresh_token =
+            with_refresh_token.then(|| store.add_refresh_token(family, grant.clone()));
+        Self {
+            jti: store.add_access_token(family, server.config.access_token_lifetime),
+            refresh_token,
+            grant,
+            scope,
+        }
+    }
+
+    /// The signed access token.
+    pub(super) fn access_token(&self, server: &Server) -> Result<String, OAuthError> {
+        let now = now();
+        let claims = json!({
+            "iss": server.issuer,
+            "sub": self.grant.sub,
+            "aud": server.resource,
+            "client_id": self.grant.client_id,
+            "scope": self.scope.to_string(),
+            "iat": now,
+            "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
+            "jti": self.jti,
+        });
+        jws::sign(server.key, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error)
+    }
+
+    /// The signed ID token that goes with `access_token`.
+    fn id_token(&self, server: &Server, access_token: &str) -> Result<String, OAuthError> {
+        let now = now();
+        // Core section 3.1.3.6: the left half of the hash of the token.
+        let digest = Sha256::digest(access_token);
+        let mut claims = json!({
+            "iss": server.issuer,
+            "sub": self.grant.sub,
+            "aud": self.grant.client_id,
+            "iat": now,
+            "exp": now + ID_TOKEN_LIFETIME,
+            "at_hash": URL_SAFE_NO_PAD.encode(&digest[..16]),
+        });
+        if let Some(time) = self.grant.auth_time {
+            claims["auth_time"] = json!(time);
+        }
+        if let Some(nonce) = &self.grant.nonce {
+            claims["nonce"] = json!(nonce);
+        }
+        jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
+    }
+
+    /// The successful token response (RFC 6749 section 5.1).
+    pub(super) fn response(&self, server: &Server) -> Result<Value, OAuthError> {
+        let access_token = self.access_token(server)?;
+        let mut body = json!({
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": server.config.access_token_lifetime.as_secs(),
+            "scope": self.scope.to_string(),
+        });
+        if let Some(token) = &self.refresh_token {
+            body["refresh_token"] = json!(token);
+        }
+        if self.scope.has("openid") && directory::user_by_sub(&self.grant.sub).is_some() {
+            body["id_token"] = json!(self.id_token(server, &access_token)?);
+        }
+        Ok(body)
+    }
+}
+
+/// What a valid access token says.
+#[derive(Debug)]
+pub(super) struct AccessClaims {
+    pub(super) sub: String,
+    pub(super) client_id: String,
+    pub(super) scope: String,
+    pub(super) jti: String,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
+}
+
+impl AccessClaims {
+    /// Whether the token has this scope.
+    pub(super) fn has_scope(&self, name: &str) -> bool {
+        self.scope.split(' ').any(|scope| scope == name)
+    }
+}
+
+/// How a resource verifies an access token: type, signature, issuer,
+/// audience, lifetime (RFC 9068 section 4), and that it was not revoked.
+/// The flaws of the JWT verification apply.
+pub(super) fn verify(server: &Server, token: &str) -> Option<AccessClaims> {
+    let jwt = Compact::parse(token)?;
+    if !is_signed(server, &jwt) {
+        return None;
+    }
+    let claims = read_claims(server, &jwt)?;
+    let revoked = server.store().is_access_token_revoked(&claims.jti);
+    (!revoked).then_some(claims)
+}
+
+/// As [`verify`], whatever flaws are on and even if the token was revoked.
+pub(super) fn verify_strictly(server: &Server, token: &str) -> Option<AccessClaims> {
+    let jwt = Compact::parse(token)?;
+    if !is_signed_strictly(server, &jwt) {
+        return None;
+    }
+    read_claims(server, &jwt)
+}
+
+fn is_signed_strictly(server: &Server, jwt: &Compact<'_>) -> bool {
+    jwt.header("alg") == Some("RS256")
+        && jwt.header("kid") == Some(&server.key.kid)
+        && jwt
+            .signature()
+            .is_some_and(|signature| server.key.verify(jwt.message(), &signature))
+}
+
+fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
+    if is_signed_strictly(server, jwt) {
+        return true;
+    }
+    // A forger may leave the key id out; one of another key is no match.
+    if jwt.has_header("kid") && jwt.header("kid") != Some(&server.key.kid) {
+        return false;
+    }
+    match jwt.header("alg") {
+        Some("RS256") => server.has(Flaw::JwtSignatureUnchecked),
+        Some("HS256") if server.has(Flaw::JwtAlgConfusion) => jwt
+            .signature()
+            .is_some_and(|tag| server.key.is_tagged_with_public_key(jwt.message(), &tag)),
+        Some(alg) if alg.eq_ignore_ascii_case("none") => server.has(Flaw::JwtAlgNone),
+        _ => false,
+    }
+}
+
+fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
+    let typ = jwt.header("typ")?.to_ascii_lowercase();
+    let is_access_token = typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE;
+    let now = now_signed();
+    let exp = jwt.time("exp")?;
+    let is_current = exp > now && jwt.time("nbf").is_none_or(|nbf| nbf <= now);
+    let is_ours = jwt.text("iss") == Some(&server.issuer) && jwt.is_for(&[&server.resource]);
+    // No extension is understood, so none may be critical (RFC 7515
+    // section 4.1.11).
+    if !is_access_token || !is_current || !is_ours || jwt.has_header("crit") {
+        return None;
+    }
+    Some(AccessClaims {
+        sub: jwt.text("sub")?.to_owned(),
+        client_id: jwt.text("client_id")?.to_owned(),
+        scope: jwt.text("scope").unwrap_or_default().to_owned(),
+        jti: jwt.text("jti")?.to_owned(),
+        iat: jwt.time("iat")?,
+        exp,
+    })
+}
+
+/// Seconds since the epoch.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Seconds since the epoch, for comparison with claims.
+pub(super) fn now_signed() -> i64 {
+    i64::try_from(now()).unwrap_or(i64::MAX)
+}
+
+/// Whether `verifier` is the one `challenge` was made from with S256.
+pub(super) fn matches_s256(verifier: &str, challenge: &str) -> bool {
+    secrets::equal(secrets::s256(verifier).as_bytes(), challenge.as_bytes())
+}

@@ -1,0 +1,10 @@
+//! The core types: what is tried, what was seen, what it means. They know no HTTP library, no command line, no colour.
+
+pub mod observation;
+pub mod predicate;
+pub mod profile;
+pub mod report;
+pub mod scenario;
+pub mod step;
+pub mod value;
+pub mod verdict;

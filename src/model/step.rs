@@ -1,0 +1,288 @@
+//! The kinds of steps that a flow may have, what each sends to, and what can be read from its answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{Template, Value};
+
+/// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Through the front channel, login and consent, to the redirection endpoint (RFC 6749 §4.1.1).
+    AuthorizationRequest,
+    /// POST to the token endpoint (RFC 6749 §3.2); client authentication is added as the client is registered.
+    TokenRequest,
+    /// A bearer token shown at the proof endpoint: userinfo, introspection or the configured resource.
+    ResourceRequest,
+    /// POST to the introspection endpoint (RFC 7662 §2.1).
+    IntrospectionRequest,
+    /// POST to the revocation endpoint (RFC 7009 §2.1).
+    RevocationRequest,
+}
+
+impl StepKind {
+    pub const ALL: &'static [StepKind] = &[
+        StepKind::AuthorizationRequest,
+        StepKind::TokenRequest,
+        StepKind::ResourceRequest,
+        StepKind::IntrospectionRequest,
+        StepKind::RevocationRequest,
+    ];
+
+    /// The name in flow files.
+    pub fn name(self) -> &'static str {
+        match self {
+            StepKind::AuthorizationRequest => "authorization_request",
+            StepKind::TokenRequest => "token_request",
+            StepKind::ResourceRequest => "resource_request",
+            StepKind::IntrospectionRequest => "introspection_request",
+            StepKind::RevocationRequest => "revocation_request",
+        }
+    }
+
+    /// The words for this kind's success in predicates.
+    pub fn success_word(self) -> &'static str {
+        match self {
+            StepKind::AuthorizationRequest | StepKind::TokenRequest => "issued",
+            _ => "accepted",
+        }
+    }
+
+    /// The fields that its answer may have, each with its meaning.
+    pub fn fields(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            StepKind::AuthorizationRequest => &[
+                ("code", "the authorization code"),
+                ("state", "the state that came back, decoded once"),
+                ("iss", "the issuer of the response (RFC 9207)"),
+                ("access_token", "an access token in the front channel"),
+                ("id_token", "an ID token in the front channel"),
+                ("error", "the error code, at the redirection endpoint or on the page"),
+                ("error_description", "its description"),
+                ("location", "the whole callback URL, as a browser resolved it"),
+                ("delivered_to", "`registered`, `asked` (the changed redirect_uri) or `elsewhere`"),
+                ("scheme", "the scheme of the callback URL"),
+                ("status", "the HTTP status of the last answer"),
+                ("post_status", "the HTTP status of the answer to a form that carried credentials"),
+                ("form_pages", "how many HTML pages with a form were passed"),
+                ("unframed_pages", "those of them without protection against framing, by path"),
+            ],
+            StepKind::TokenRequest => &[
+                ("access_token", "the access token"),
+                ("access_token_format", "`jwt` or `opaque`"),
+                ("access_token_alg", "the alg of a JWT access token"),
+                ("access_token_key", "`public` where the token is signed with an asymmetric key, else `secret` or `none`"),
+                ("access_token_scope", "the scope claim of a JWT access token"),
+                ("refresh_token", "the refresh token"),
+                ("id_token", "the ID token"),
+                ("token_type", "the token type"),
+                ("expires_in", "the lifetime in seconds"),
+                ("scope", "the granted scope; the requested one where the answer has none (RFC 6749 §5.1)"),
+                ("error", "the error code"),
+                ("error_description", "its description"),
+                ("cache_control", "the Cache-Control header"),
+                ("pragma", "the Pragma header"),
+                ("status", "the HTTP status"),
+                ("winners", "of a burst: how many answers carried an access token of their own"),
+            ],
+            StepKind::ResourceRequest => &[
+                ("sub", "the subject that the answer names"),
+                ("scope", "the scope that the answer names"),
+                ("error", "the error code of WWW-Authenticate or of the body"),
+                ("status", "the HTTP status"),
+                ("endpoint", "which endpoint was asked: userinfo, introspection or resource"),
+            ],
+            StepKind::IntrospectionRequest => &[
+                ("active", "`true` or `false`"),
+                ("sub", "the subject"),
+                ("scope", "the scope"),
+                ("client_id", "the client that the token was issued to"),
+                ("error", "the error code"),
+                ("status", "the HTTP status"),
+            ],
+            StepKind::RevocationRequest => &[("error", "the error code"), ("status", "the HTTP status")],
+        }
+    }
+}
+
+/// Which client of the target a session acts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientRole {
+    /// The target's first client: public where there is one, else confidential, else with assertions.
+    #[default]
+    Default,
+    Public,
+    /// Another client, whatever its kind.
+    Second,
+    Confidential,
+    /// A client that authenticates with private_key_jwt (RFC 7523).
+    Assertion,
+    /// A client that may introspect: confidential, else assertion.
+    Introspection,
+}
+
+impl ClientRole {
+    pub fn name(self) -> &'static str {
+        match self {
+            ClientRole::Default => "default",
+            ClientRole::Public => "public",
+            ClientRole::Second => "second",
+            ClientRole::Confidential => "confidential",
+            ClientRole::Assertion => "assertion",
+            ClientRole::Introspection => "introspection",
+        }
+    }
+}
+
+/// Which user of the target a session logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    #[default]
+    Default,
+    /// The second user where the target has one, else the first.
+    Other,
+}
+
+/// Where a resource request shows its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourcePlace {
+    /// The place that takes the genuine token and was seen to refuse a made-up one: userinfo, introspection or the API.
+    #[default]
+    Proof,
+    /// Userinfo or the API, the first that takes the genuine token, whatever else it takes.
+    Api,
+}
+
+/// Where a parameter travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    Query,
+    Body,
+    /// The Authorization header.
+    Header,
+}
+
+/// How a parameter of the attack relates to the control: the `+` and `-` of `explain --requests`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Kept,
+    Set,
+    Replaced,
+    Duplicated,
+    Moved,
+}
+
+/// One parameter of a planned request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    pub name: String,
+    pub value: Value,
+    /// None: where this kind of request carries its parameters.
+    pub place: Option<Place>,
+    pub origin: Origin,
+}
+
+/// How a step's client authentication differs from the registered one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Authentication {
+    /// client_id in the body, nothing else.
+    ClientIdOnly,
+    /// Neither client_id nor anything else.
+    Nothing,
+    /// The registered method with another secret.
+    Secret(Template),
+    /// private_key_jwt with the genuine claims, bent as given.
+    Assertion(AssertionForgery),
+}
+
+/// A client assertion that differs from the genuine one in one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AssertionForgery {
+    /// Signed with a fresh key of the same type, kid kept.
+    FreshKey,
+    /// The given alg in the header and an empty signature.
+    Unsigned { alg: Template },
+    /// The genuine header with an empty signature.
+    EmptySignature,
+}
+
+/// How the request is written where that differs from what a correct client library sends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transport {
+    pub method: Option<String>,
+    pub content_type: Option<String>,
+    /// Appended to the path of the endpoint, byte for byte.
+    pub path_suffix: Option<String>,
+    /// Parameters whose value is not percent-encoded.
+    pub unencoded: Vec<String>,
+}
+
+/// One step of a plan, ready to be driven: values are still symbolic, names are absolute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedStep {
+    /// `authorize`, or `attacker.authorize` with its session.
+    pub name: String,
+    /// The browser that it runs in; the default session is "".
+    pub session: String,
+    pub kind: StepKind,
+    pub client: ClientRole,
+    pub user: UserRole,
+    pub parameters: Vec<Parameter>,
+    /// Names that the control sends and the attack does not.
+    pub removed: Vec<String>,
+    pub authentication: Option<Authentication>,
+    pub transport: Transport,
+    /// A pause before the step, as text of a duration (`65s`).
+    pub wait: Option<Template>,
+    /// How many identical requests are released at once.
+    pub burst: Option<u32>,
+    /// A probe's failure does not fail the control.
+    pub probe: bool,
+    /// It runs in a browser in which nobody is logged in.
+    pub logged_out: bool,
+    /// Which place a resource request asks.
+    pub at: ResourcePlace,
+    /// The attack added this step (a repetition).
+    pub added: bool,
+}
+
+impl PlannedStep {
+    /// The session part of a step's name ("" for the default session).
+    pub fn session_of(name: &str) -> &str {
+        name.split_once('.').map_or("", |(session, _)| session)
+    }
+}
+
+impl Authentication {
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        if let Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) = self {
+            let mut value = Value::Text(std::mem::take(template));
+            value.substitute(variable, text);
+            if let Value::Text(new) = value {
+                *template = new;
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Authentication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Authentication::ClientIdOnly => f.write_str("client_id only, no credential"),
+            Authentication::Nothing => f.write_str("nothing at all"),
+            Authentication::Secret(template) => write!(f, "the secret {template}"),
+            Authentication::Assertion(AssertionForgery::FreshKey) => f.write_str("an assertion signed with a fresh key"),
+            Authentication::Assertion(AssertionForgery::Unsigned { alg }) => {
+                write!(f, "an assertion with alg {alg} and an empty signature")
+            }
+            Authentication::Assertion(AssertionForgery::EmptySignature) => {
+                f.write_str("the genuine assertion with an empty signature")
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Values of request parameters: text with `${ … }` from a small closed vocabulary, and forged tokens.
+//!
+//! There is no scripting. What cannot be said here needs a function or a step kind in Rust, where it has a type and a
+//! test.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A value as the scenario writes it, with every reference resolved to what it names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Text(Template),
+    /// A JSON Web Token made from a genuine one, byte by byte.
+    Forged(Box<Forgery>),
+}
+
+/// Literal text and expressions, in order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Template(pub Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    Literal(String),
+    Expression(Expression),
+}
+
+/// What may stand between `${` and `}`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    Text(String),
+    Reference(Reference),
+    Call(Function, Vec<Expression>),
+}
+
+/// What a name stands for. Step names are absolute: with their session, where they have one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// A variable of the flow (drawn anew in each trial, per session) or of `for_each`.
+    Variable(String),
+    /// A fact of the client that the step runs as.
+    Client(String),
+    /// A fact of the target.
+    Target(String),
+    /// A fact of the user that the step's session logs in.
+    User(String),
+    /// What a step's answer carried.
+    Field { step: String, field: String },
+    /// What a step sent: one parameter.
+    Sent { step: String, parameter: String },
+    /// The same two, of the control that was granted before the attack (in `applies_when` only).
+    ControlField { step: String, field: String },
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reference::Variable(name) => write!(f, "{name}"),
+            Reference::Client(field) => write!(f, "client.{field}"),
+            Reference::Target(field) => write!(f, "target.{field}"),
+            Reference::User(field) => write!(f, "user.{field}"),
+            Reference::Field { step, field } => write!(f, "{step}.{field}"),
+            Reference::Sent { step, parameter } => write!(f, "{step}.sent.{parameter}"),
+            Reference::ControlField { step, field } => write!(f, "control.{step}.{field}"),
+        }
+    }
+}
+
+/// A function of `${ … }`: name, how many arguments, and what it gives. One table, printed by the documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Function {
+    Random,
+    S256,
+    AppendQuery,
+    Query,
+    First,
+    FlipFirst,
+    FlipLast,
+    Scheme,
+    Authority,
+    Host,
+    Port,
+    Path,
+    FirstWord,
+    PublicKey,
+}
+
+impl Function {
+    /// Every function with its name in `${ … }`, its least and greatest number of arguments, and its meaning.
+    pub const TABLE: &'static [(Function, &'static str, usize, usize, &'static str)] = &[
+        (Function::Random, "random", 1, 1, "`random(43)`: that many characters of the unreserved alphabet, fresh in each trial"),
+        (Function::S256, "s256", 1, 1, "BASE64URL(SHA256(ASCII(x))), the S256 challenge of a verifier (RFC 7636 §4.2)"),
+        (Function::AppendQuery, "append_query", 3, 3, "`append_query(url, name, value)`: the URL with one more query parameter"),
+        (Function::Query, "query", 2, 2, "`query(url, name)`: the decoded query parameter of a URL"),
+        (Function::First, "first", 1, 8, "the first of its arguments that has a value"),
+        (Function::FlipFirst, "flip_first", 1, 1, "the text with another first character, of the same length"),
+        (Function::FlipLast, "flip_last", 1, 1, "the text with another last character, of the same length"),
+        (Function::Scheme, "scheme", 1, 1, "the scheme of a URL, without the colon"),
+        (Function::Authority, "authority", 1, 1, "host and port of a URL, as written"),
+        (Function::Host, "host", 1, 1, "the host of a URL, without the port"),
+        (Function::Port, "port", 1, 1, "the port of a URL with its colon (`:8443`), or nothing where it has none"),
+        (Function::Path, "path", 1, 1, "the path of a URL, without query and fragment"),
+        (Function::FirstWord, "first_word", 1, 1, "the first word of a list separated by spaces"),
+        (Function::PublicKey, "public_key", 2, 2, "`public_key(token, encoding)`: the published key that signed the token, in an encoding; for `key:` of a forgery only"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    pub fn by_name(name: &str) -> Option<Function> {
+        Self::TABLE.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+
+    pub fn arity(self) -> (usize, usize) {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or((0, 0), |row| (row.2, row.3))
+    }
+}
+
+/// How a genuine JWT is bent. Everything that is not named stays byte for byte.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forgery {
+    /// The genuine token.
+    pub from: Expression,
+    /// The `alg` of the forged header, as written (any text); the header keeps its other members.
+    pub alg: Option<Template>,
+    /// The key of the forged signature.
+    pub key: Option<Expression>,
+    /// Header members set to a text (`kid`, `jku`, `typ`, …).
+    pub header: Vec<(String, Template)>,
+    /// Claims set to a text, number or truth value, written as JSON or as plain text.
+    pub claims: Vec<(String, Template)>,
+    pub signature: Signature,
+}
+
+/// What stands in the third part of the forged token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signature {
+    /// Made anew with `alg` and `key`.
+    #[default]
+    Fresh,
+    /// The genuine one, stale now.
+    Kept,
+    /// The genuine one with its first character changed.
+    Flipped,
+    /// Nothing.
+    Empty,
+}
+
+impl Expression {
+    /// Every reference in the expression.
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        match self {
+            Expression::Text(_) => {}
+            Expression::Reference(reference) => found.push(reference),
+            Expression::Call(_, arguments) => arguments.iter().for_each(|a| a.references(found)),
+        }
+    }
+
+    fn substitute(&mut self, variable: &str, text: &str) {
+        match self {
+            Expression::Reference(Reference::Variable(name)) if name == variable => *self = Expression::Text(text.to_owned()),
+            Expression::Call(_, arguments) => arguments.iter_mut().for_each(|a| a.substitute(variable, text)),
+            _ => {}
+        }
+    }
+}
+
+impl Template {
+    /// Plain text, no expression.
+    pub fn literal(text: &str) -> Template {
+        Template(vec![Part::Literal(text.to_owned())])
+    }
+
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        for part in &self.0 {
+            if let Part::Expression(expression) = part {
+                expression.references(found);
+            }
+        }
+    }
+
+    fn substitute(&mut self, variable: &str, text: &str) {
+        for part in &mut self.0 {
+            if let Part::Expression(expression) = part {
+                expression.substitute(variable, text);
+            }
+        }
+    }
+
+    /// The text, where no expression stands in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Value {
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        match self {
+            Value::Text(template) => template.references(found),
+            Value::Forged(forgery) => {
+                forgery.from.references(found);
+                forgery.key.iter().for_each(|k| k.references(found));
+                forgery.alg.iter().for_each(|a| a.references(found));
+                forgery.header.iter().chain(&forgery.claims).for_each(|(_, t)| t.references(found));
+            }
+        }
+    }
+
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        match self {
+            Value::Text(template) => template.substitute(variable, text),
+            Value::Forged(forgery) => {
+                forgery.from.substitute(variable, text);
+                forgery.key.iter_mut().for_each(|k| k.substitute(variable, text));
+                forgery.alg.iter_mut().for_each(|a| a.substitute(variable, text));
+                forgery.header.iter_mut().chain(&mut forgery.claims).for_each(|(_, t)| t.substitute(variable, text));
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expression::Text(text) => write!(f, "\"{text}\""),
+            Expression::Reference(reference) => write!(f, "{reference}"),
+            Expression::Call(function, arguments) => {
+                write!(f, "{}(", function.name())?;
+                for (index, argument) in arguments.iter().enumerate() {
+                    if index > 0 {
+                        f.write_str(", ")?;
+                    }
+                    match argument {
+                        Expression::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => write!(f, "{text}")?,
+                        other => write!(f, "{other}")?,
+                    }
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Expression(Expression::Text(text)) => f.write_str(text),
+            Part::Expression(expression) => write!(f, "${{{expression}}}"),
+        })
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(template) => write!(f, "{template}"),
+            Value::Forged(forgery) => {
+                write!(f, "JWT forged from {}", forgery.from)?;
+                if let Some(alg) = &forgery.alg {
+                    write!(f, ", alg {alg}")?;
+                }
+                if let Some(key) = &forgery.key {
+                    write!(f, ", key {key}")?;
+                }
+                for (name, value) in &forgery.header {
+                    write!(f, ", header {name}={value}")?;
+                }
+                for (name, value) in &forgery.claims {
+                    write!(f, ", claim {name}={value}")?;
+                }
+                match forgery.signature {
+                    Signature::Fresh => Ok(()),
+                    Signature::Kept => f.write_str(", signature kept"),
+                    Signature::Flipped => f.write_str(", signature changed in its first character"),
+                    Signature::Empty => f.write_str(", signature empty"),
+                }
+            }
+        }
+    }
+}

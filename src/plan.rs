@@ -1,0 +1,166 @@
+//! What will be run: cases under shared controls, and what cannot run and why. Needs are read off the steps themselves.
+
+use std::collections::BTreeSet;
+
+use crate::model::scenario::{Attack, Control, Risk, Scenario};
+use crate::model::step::{ClientRole, PlannedStep, StepKind};
+use crate::model::value::{Template, Value};
+use crate::scenario::change::attack_steps;
+use crate::scenario::resolve::roles;
+use crate::target::Target;
+
+/// One trial to be made: an attack of a scenario, with one word of its `for_each`.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    pub scenario: &'a Scenario,
+    pub attack: &'a Attack,
+    pub word: Option<String>,
+    pub steps: Vec<PlannedStep>,
+}
+
+impl Case<'_> {
+    /// `pkce/wrong-verifier/random`, and `[word]` behind it where there is one.
+    pub fn name(&self) -> String {
+        let word = self.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
+        format!("{}/{}{word}", self.scenario.id, self.attack.id)
+    }
+
+    /// It may not run beside another trial.
+    pub fn alone(&self) -> bool {
+        self.scenario.disturbs || self.scenario.risk == Risk::Destructive || self.steps.iter().any(|s| s.burst.is_some())
+    }
+}
+
+/// Cases that are framed by the same control.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// The longest control of the group; every other one begins it.
+    pub control: &'a Control,
+    pub cases: Vec<Case<'a>>,
+}
+
+/// What cannot run, and what the target file lacks for it.
+#[derive(Debug, Clone)]
+pub struct Left<'a> {
+    pub scenario: &'a Scenario,
+    pub attack: &'a Attack,
+    pub why: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    pub groups: Vec<Group<'a>>,
+    pub left: Vec<Left<'a>>,
+}
+
+/// Draws the plan: which cases run, under which controls.
+pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> Plan<'a> {
+    let mut plan = Plan::default();
+    for scenario in scenarios {
+        let missing_control = missing(&scenario.control.steps, target);
+        for attack in &scenario.attacks {
+            let words: Vec<Option<&str>> = match &attack.for_each {
+                Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),
+                None => vec![None],
+            };
+            let cases: Vec<Case> = words
+                .into_iter()
+                .filter_map(|word| {
+                    let steps = attack_steps(&scenario.control, attack, word).ok()?;
+                    Some(Case { scenario, attack, word: word.map(str::to_owned), steps })
+                })
+                .collect();
+            let why = missing_control
+                .clone()
+                .or_else(|| cases.iter().find_map(|case| missing(&case.steps, target)))
+                .or_else(|| (scenario.risk > allowed).then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name())));
+            match why {
+                Some(why) => plan.left.push(Left { scenario, attack, why }),
+                None => add(&mut plan.groups, scenario, cases),
+            }
+        }
+    }
+    merge(plan)
+}
+
+fn add<'a>(groups: &mut Vec<Group<'a>>, scenario: &'a Scenario, cases: Vec<Case<'a>>) {
+    match groups.iter_mut().find(|g| *g.control == scenario.control) {
+        Some(group) => group.cases.extend(cases),
+        None => groups.push(Group { control: &scenario.control, cases }),
+    }
+}
+
+/// A control that begins a longer one needs no run of its own.
+fn merge(mut plan: Plan<'_>) -> Plan<'_> {
+    plan.groups.sort_by_key(|g| std::cmp::Reverse(g.control.steps.len()));
+    let mut kept: Vec<Group> = Vec::new();
+    for group in plan.groups.drain(..) {
+        match kept.iter_mut().find(|longer| longer.control.steps.starts_with(&group.control.steps)) {
+            Some(longer) => longer.cases.extend(group.cases),
+            None => kept.push(group),
+        }
+    }
+    // Short controls first: what fails early is the set-up.
+    kept.reverse();
+    plan.groups = kept;
+    plan
+}
+
+/// What the target file lacks for these steps.
+fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
+    roles(steps).into_iter().find(|role| target.client(*role).is_none()).map(|role| match role {
+        ClientRole::Default => "the target has no client: add `clients.public`".to_owned(),
+        ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
+        other => format!("add `clients.{}` to the target file", other.name()),
+    })
+}
+
+/// A request that no server may grant, to learn what its refusal looks like.
+#[derive(Debug, Clone)]
+pub struct Blatant {
+    pub kind: StepKind,
+    pub what: &'static str,
+    pub step: PlannedStep,
+}
+
+/// The blatantly invalid requests for the kinds of steps that a plan uses.
+pub fn blatant(plan: &Plan) -> Vec<Blatant> {
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for step in plan.groups.iter().flat_map(|g| &g.control.steps) {
+        let (name, what) = match step.kind {
+            StepKind::AuthorizationRequest => ("client_id", "a client that never existed"),
+            StepKind::TokenRequest => ("code", "a code that never existed"),
+            StepKind::IntrospectionRequest => ("token", "a token that never existed"),
+            // The resource has its own, when the proof endpoint is chosen; the revocation endpoint grants everything.
+            StepKind::ResourceRequest | StepKind::RevocationRequest => continue,
+        };
+        if !step.parameters.iter().any(|p| p.name == name) || !seen.insert(step.kind) {
+            continue;
+        }
+        let mut step = step.clone();
+        step.name = format!("negative control: {what}");
+        step.session = "negative".into();
+        for parameter in &mut step.parameters {
+            let mut references = Vec::new();
+            parameter.value.references(&mut references);
+            let from_answer = references.iter().any(|r| {
+                matches!(r, crate::model::value::Reference::Field { .. } | crate::model::value::Reference::Sent { .. } | crate::model::value::Reference::Variable(_))
+            });
+            if parameter.name == name {
+                parameter.value = Value::Text(Template::literal(&format!("grantproof-{}", crate::engine::eval::random(24))));
+            } else if parameter.name == "redirect_uri" && from_answer {
+                parameter.value = client_redirect_uri();
+            } else if from_answer {
+                parameter.value = Value::Text(Template::literal(&crate::engine::eval::random(43)));
+            }
+        }
+        all.push(Blatant { kind: step.kind, what, step });
+    }
+    all
+}
+
+fn client_redirect_uri() -> Value {
+    use crate::model::value::{Expression, Part, Reference};
+    Value::Text(Template(vec![Part::Expression(Expression::Reference(Reference::Client("redirect_uri".into())))]))
+}

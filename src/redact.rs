@@ -1,0 +1,171 @@
+//! Secrets out of everything that is kept: replaced by their kind and a short hash, equal secrets by equal marks.
+//!
+//! A reader of the report sees that two tokens are the same, and nobody can use them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// Values shorter than this are masked where they are expected (by parameter name), not wherever they occur: a password
+/// `any` must not tear holes into every page.
+const SHORTEST_ANYWHERE: usize = 8;
+
+/// Parameters, members and headers whose value is a secret, with the kind that the mark names.
+const SECRET_NAMES: &[(&str, &str)] = &[
+    ("access_token", "access_token"),
+    ("refresh_token", "refresh_token"),
+    ("id_token", "id_token"),
+    ("id_token_hint", "id_token"),
+    ("code", "code"),
+    ("device_code", "device_code"),
+    ("code_verifier", "code_verifier"),
+    ("client_secret", "client_secret"),
+    ("client_assertion", "client_assertion"),
+    ("password", "password"),
+];
+
+/// The kind of a parameter that is secret by its name.
+pub fn secret_kind(parameter: &str) -> Option<&'static str> {
+    SECRET_NAMES.iter().find(|(name, _)| *name == parameter).map(|(_, kind)| *kind)
+}
+
+/// What stands for a secret: `‹access_token 9f2c41›`. Passwords and client secrets may be guessable, so their mark
+/// carries no hash.
+pub fn mark(kind: &str, secret: &str) -> String {
+    if matches!(kind, "password" | "client_secret") {
+        return format!("‹{kind}›");
+    }
+    let digest = Sha256::digest(secret.as_bytes());
+    format!("‹{kind} {:02x}{:02x}{:02x}›", digest[0], digest[1], digest[2])
+}
+
+/// The secrets of one trial: those of the target, and what was issued and drawn on the way.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    /// Secret → mark, in every encoding in which it may travel.
+    secrets: BTreeMap<String, String>,
+}
+
+impl Redactor {
+    /// Makes a value known as a secret. Empty and very short values are only masked by parameter name.
+    pub fn learn(&mut self, kind: &str, secret: &str) {
+        if secret.len() < SHORTEST_ANYWHERE || self.secrets.contains_key(secret) {
+            return;
+        }
+        let mark = mark(kind, secret);
+        let encoded = crate::wire::encode(secret);
+        if encoded != secret {
+            self.secrets.insert(encoded, mark.clone());
+        }
+        self.secrets.insert(STANDARD.encode(secret), mark.clone());
+        self.secrets.insert(secret.to_owned(), mark);
+    }
+
+    /// The text with every known secret replaced, the longest first.
+    pub fn text(&self, text: &str) -> String {
+        let mut found: Vec<(&String, &String)> = self.secrets.iter().filter(|(secret, _)| text.contains(secret.as_str())).collect();
+        if found.is_empty() {
+            return text.to_owned();
+        }
+        found.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        let mut clean = text.to_owned();
+        for (secret, mark) in found {
+            clean = clean.replace(secret.as_str(), mark);
+        }
+        clean
+    }
+
+    /// The value of a named parameter: masked by its name, else by content.
+    pub fn parameter(&self, name: &str, value: &str) -> String {
+        match secret_kind(name) {
+            Some(kind) if !value.is_empty() && !value.starts_with('‹') => {
+                self.secrets.get(value).cloned().unwrap_or_else(|| mark(kind, value))
+            }
+            _ => self.text(value),
+        }
+    }
+
+    /// A header value: cookies and credentials are masked whatever they hold.
+    pub fn header(&self, name: &str, value: &str) -> String {
+        match name.to_ascii_lowercase().as_str() {
+            "cookie" => value
+                .split("; ")
+                .map(|pair| pair.split_once('=').map_or_else(|| mark("cookie", pair), |(n, v)| format!("{n}={}", mark("cookie", v))))
+                .collect::<Vec<_>>()
+                .join("; "),
+            "set-cookie" => {
+                let (pair, attributes) = value.split_once(';').map_or((value, ""), |(p, a)| (p, a));
+                let pair = pair.split_once('=').map_or_else(|| mark("cookie", pair), |(n, v)| format!("{n}={}", mark("cookie", v)));
+                if attributes.is_empty() { pair } else { format!("{pair};{attributes}") }
+            }
+            "authorization" => match value.split_once(' ') {
+                Some((scheme, credential)) => {
+                    let known = self.secrets.get(credential).cloned();
+                    format!("{scheme} {}", known.unwrap_or_else(|| mark("credential", credential)))
+                }
+                None => mark("credential", value),
+            },
+            _ => self.text(value),
+        }
+    }
+
+    /// A form body or query: parameter by parameter, so that short secrets are masked by name.
+    pub fn form(&self, text: &str) -> String {
+        text.split('&')
+            .map(|pair| match pair.split_once('=') {
+                Some((name, value)) if secret_kind(name).is_some() && !value.is_empty() => {
+                    format!("{name}={}", self.parameter(name, &crate::wire::decode(value)))
+                }
+                _ => self.text(pair),
+            })
+            .collect::<Vec<_>>()
+            .join("&")
+    }
+
+    /// A URL: its query and fragment as forms.
+    pub fn url(&self, url: &str) -> String {
+        let (rest, fragment) = url.split_once('#').map_or((url, None), |(r, f)| (r, Some(f)));
+        let (path, query) = rest.split_once('?').map_or((rest, None), |(p, q)| (p, Some(q)));
+        let mut clean = self.text(path);
+        for (sign, part) in [('?', query), ('#', fragment)] {
+            if let Some(part) = part {
+                clean.push(sign);
+                clean.push_str(&self.form(part));
+            }
+        }
+        clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_secrets_have_equal_marks_in_every_encoding() {
+        let mut redactor = Redactor::default();
+        redactor.learn("code", "a/secret+code");
+        let clean = redactor.text("x=a/secret+code&y=a%2Fsecret%2Bcode");
+        assert!(!clean.contains("secret"), "{clean}");
+        let marks: Vec<&str> = clean.split(['=', '&']).filter(|p| p.starts_with('‹')).collect();
+        assert_eq!(marks.len(), 2);
+        assert_eq!(marks[0], marks[1]);
+    }
+
+    #[test]
+    fn short_secrets_are_masked_by_name_only() {
+        let mut redactor = Redactor::default();
+        redactor.learn("password", "any");
+        assert_eq!(redactor.form("login=alice&password=any&company=any"), "login=alice&password=‹password›&company=any");
+    }
+
+    #[test]
+    fn cookies_and_credentials_never_stand_in_headers() {
+        let redactor = Redactor::default();
+        assert!(!redactor.header("Cookie", "sid=abcdef; t=ghi").contains("abcdef"));
+        assert!(!redactor.header("authorization", "Basic YTpi").contains("YTpi"));
+        assert!(redactor.header("Set-Cookie", "sid=abcdef; HttpOnly").ends_with("; HttpOnly"));
+    }
+}

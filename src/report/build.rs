@@ -1,0 +1,218 @@
+//! Recording → report: every case judged, cases to variants, variants to scenarios, causes filed.
+
+use std::collections::BTreeMap;
+
+use crate::judge::{self, Evidence, OPEN_RESOURCE};
+use crate::model::predicate::Condition;
+use crate::model::report::{CaseRecord, Recording, Report, SCHEMA_VERSION, ScenarioVerdict, Summary, VariantVerdict};
+use crate::model::scenario::{Attack, Operation, Scenario};
+use crate::model::verdict::{Judgement, Verdict};
+use crate::scenario::catalogue::Catalogue;
+
+/// Judges a recording against the catalogue that it was made with.
+pub fn report(catalogue: &Catalogue, recording: Recording) -> Report {
+    let mut verdicts: Vec<ScenarioVerdict> = catalogue.scenarios.values().map(|s| scenario(s, &recording)).collect();
+    file_under_causes(catalogue, &mut verdicts);
+    verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
+    Report {
+        schema_version: SCHEMA_VERSION.into(),
+        summary: summary(&verdicts),
+        run: recording.run,
+        target: recording.target,
+        verdicts,
+        controls: recording.controls,
+        negative_controls: recording.negative_controls,
+        fatal: recording.fatal,
+        warnings: recording.warnings,
+    }
+}
+
+/// Worst first: broken before undecided, causes before what they imply, by level and severity.
+fn rank(v: &ScenarioVerdict) -> (u8, bool, Option<crate::model::profile::Level>, crate::model::profile::Severity) {
+    (v.verdict.weight(), v.implied_by.is_none(), v.level, v.severity)
+}
+
+fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
+    let selected = recording.selected.contains(&scenario.id);
+    let mut variants = Vec::new();
+    let mut judged: Vec<Judgement> = Vec::new();
+    let mut lesser: Vec<String> = Vec::new();
+    for attack in &scenario.attacks {
+        let cases: Vec<&CaseRecord> = recording.cases.iter().filter(|c| c.scenario == scenario.id && c.attack == attack.id).collect();
+        for case in &cases {
+            let judgement = case_judgement(scenario, attack, case, recording);
+            if attack.lesser {
+                if judgement.verdict == Verdict::Broken {
+                    lesser.push(format!("{}: {}", attack.title, judgement.reason));
+                }
+            } else {
+                judged.push(judgement.clone());
+            }
+            variants.push(variant(scenario, attack, case, judgement));
+        }
+        if cases.is_empty() && selected && !attack.lesser {
+            let why = recording.fatal.as_deref().map(|f| f.lines().next().unwrap_or(f)).or(recording.run.interrupted.as_deref()).unwrap_or("it was not run");
+            judged.push(Judgement::new(Verdict::Inconclusive, format!("nothing was judged: {why}")));
+        }
+    }
+    let mut overall = if selected { judge::worst(&judged) } else { Judgement::new(Verdict::Skipped, "not selected") };
+    overall.deviations.extend(lesser);
+    round_count(scenario, &variants, &mut overall);
+    ScenarioVerdict {
+        id: scenario.id.clone(),
+        title: scenario.title.clone(),
+        verdict: overall.verdict,
+        confirmed: overall.confirmed,
+        deviation: joined(&overall.deviations),
+        reason: overall.reason,
+        at_fault: overall.at_fault,
+        implied_by: None,
+        severity: scenario.severity,
+        level: scenario.level_in(recording.run.profile),
+        basis: scenario.basis.clone(),
+        harm: scenario.harm.clone(),
+        fix: scenario.fix.clone(),
+        selected,
+        variants,
+    }
+}
+
+/// Races are statistics: "0 of 5 bursts", never a bare `holds`.
+fn round_count(scenario: &Scenario, variants: &[VariantVerdict], overall: &mut Judgement) {
+    let bursts = scenario.attacks.iter().any(|a| a.change.iter().any(|(_, ops)| ops.iter().any(|o| matches!(o, Operation::Burst(_)))));
+    if bursts && matches!(overall.verdict, Verdict::Holds | Verdict::Broken) {
+        let broken = variants.iter().filter(|v| v.verdict == Verdict::Broken).count();
+        overall.reason = format!("{broken} of {} bursts succeeded twice; {}", variants.len(), overall.reason);
+    }
+}
+
+fn joined(deviations: &[String]) -> Option<String> {
+    (!deviations.is_empty()).then(|| deviations.join("; "))
+}
+
+fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, recording: &Recording) -> Judgement {
+    if let Some(why) = &case.skipped {
+        return Judgement::new(Verdict::Skipped, why.clone());
+    }
+    let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
+    let evidence = Evidence {
+        before: control(case.control_before),
+        attempts: &case.attempts,
+        after: control(case.control_after),
+        negatives: &recording.negative_controls,
+    };
+    judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
+}
+
+fn variant(scenario: &Scenario, attack: &Attack, case: &CaseRecord, judgement: Judgement) -> VariantVerdict {
+    let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
+    VariantVerdict {
+        id: format!("{}/{}{word}", scenario.id, attack.id),
+        title: attack.title.clone(),
+        verdict: judgement.verdict,
+        confirmed: judgement.confirmed,
+        deviation: joined(&judgement.deviations),
+        reason: judgement.reason,
+        at_fault: judgement.at_fault,
+        implied_by: None,
+        lesser: attack.lesser,
+        change: changes(attack, case.word.as_deref()),
+        expected: expected(&attack.holds),
+        control_before: case.control_before,
+        control_after: case.control_after,
+        curl: case.attempts.last().and_then(|trial| super::curl::decisive(attack, trial)),
+        attempts: case.attempts.clone(),
+    }
+}
+
+fn expected(holds: &Condition) -> String {
+    holds.to_string()
+}
+
+/// The change of an attack in words, one line each.
+pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (step, operations) in &attack.change {
+        for operation in operations {
+            let text = match operation {
+                Operation::Set(name, value) => format!("{step}: + {name} = {value}"),
+                Operation::Replace(name, value) => format!("{step}: {name} = {value}"),
+                Operation::Remove(name) => format!("{step}: - {name}"),
+                Operation::Duplicate(name, value) => format!("{step}: {name} twice, then {value}"),
+                Operation::DuplicateBefore(name, value) => format!("{step}: {name} twice, first {value}"),
+                Operation::Move(name, place) => format!("{step}: {name} in the {}", format!("{place:?}").to_lowercase()),
+                Operation::Method(method) => format!("{step}: sent with {method}"),
+                Operation::ContentType(media) => format!("{step}: sent as {media}"),
+                Operation::PathSuffix(suffix) => format!("{step}: path ends in {suffix}"),
+                Operation::Unencoded(name) => format!("{step}: {name} byte for byte"),
+                Operation::Authenticate(authentication) => format!("{step}: authenticates with {authentication}"),
+                Operation::As(client) => format!("{step}: as the {} client", client.name()),
+                Operation::User(_) => format!("{step}: as another user"),
+                Operation::LoggedOut => format!("{step}: nobody is logged in"),
+                Operation::Repeat(name) => format!("after {step}: the same request once more ({name})"),
+                Operation::Skip => format!("{step}: left out"),
+                Operation::Wait(duration) => format!("{step}: after a pause of {duration}"),
+                Operation::Burst(count) => format!("{step}: {count} times at the same moment"),
+            };
+            lines.push(match (&attack.for_each, word) {
+                (Some((variable, _)), Some(word)) => text.replace(&format!("${{{variable}}}"), word),
+                _ => text,
+            });
+        }
+    }
+    lines
+}
+
+/// One hole is counted once: what another broken attack explains is filed under it (rule 12).
+fn file_under_causes(catalogue: &Catalogue, verdicts: &mut [ScenarioVerdict]) {
+    let broken: BTreeMap<String, ()> = verdicts
+        .iter()
+        .flat_map(|v| {
+            let variants = v.variants.iter().filter(|x| x.verdict == Verdict::Broken && !x.lesser).map(|x| {
+                let end = x.id.find('[').unwrap_or(x.id.len());
+                x.id[..end].to_owned()
+            });
+            (v.verdict == Verdict::Broken).then(|| v.id.clone()).into_iter().chain(variants.collect::<Vec<_>>())
+        })
+        .map(|id| (id, ()))
+        .collect();
+    for verdict in verdicts.iter_mut() {
+        let Some(scenario) = catalogue.scenarios.get(&verdict.id) else { continue };
+        for variant in &mut verdict.variants {
+            let attack = scenario.attacks.iter().find(|a| {
+                let end = variant.id.find('[').unwrap_or(variant.id.len());
+                variant.id[..end].ends_with(&format!("/{}", a.id))
+            });
+            let Some(attack) = attack else { continue };
+            if variant.verdict == Verdict::Broken {
+                variant.implied_by = attack.implied_by.iter().find(|cause| broken.contains_key(*cause)).cloned();
+            } else if variant.reason.ends_with(&format!("(see {OPEN_RESOURCE})")) {
+                variant.implied_by = Some(OPEN_RESOURCE.to_owned());
+            }
+        }
+        // A cause outside of the entry itself explains it only where each of its broken variants has one.
+        let own = format!("{}/", verdict.id);
+        let counted: Vec<&VariantVerdict> = verdict.variants.iter().filter(|v| v.verdict == verdict.verdict && !v.lesser).collect();
+        let causes: Vec<Option<&String>> = counted.iter().map(|v| v.implied_by.as_ref().filter(|c| !c.starts_with(&own))).collect();
+        let inner = |v: &&VariantVerdict| v.implied_by.as_ref().is_some_and(|c| c.starts_with(&own));
+        if matches!(verdict.verdict, Verdict::Broken | Verdict::Inconclusive)
+            && !counted.is_empty()
+            && counted.iter().zip(&causes).all(|(v, cause)| cause.is_some() || inner(v))
+        {
+            verdict.implied_by = causes.into_iter().flatten().next().cloned();
+        }
+    }
+}
+
+fn summary(verdicts: &[ScenarioVerdict]) -> Summary {
+    let count = |verdict: Verdict| verdicts.iter().filter(|v| v.verdict == verdict).count();
+    Summary {
+        holds: count(Verdict::Holds),
+        broken: count(Verdict::Broken),
+        implied: verdicts.iter().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_some()).count(),
+        inconclusive: count(Verdict::Inconclusive),
+        not_applicable: count(Verdict::NotApplicable),
+        skipped: count(Verdict::Skipped),
+        deviations: verdicts.iter().filter(|v| v.verdict == Verdict::Holds && v.deviation.is_some()).count(),
+    }
+}

@@ -1,0 +1,67 @@
+//! The request that made the difference, as a line for a shell.
+
+use crate::model::observation::{Exchange, Trial};
+use crate::model::scenario::Attack;
+
+/// The last request of the last step that the attack changed.
+pub fn decisive(attack: &Attack, trial: &Trial) -> Option<String> {
+    let changed = |name: &str| attack.change.iter().any(|(step, _)| step == name);
+    let step = trial
+        .steps
+        .iter()
+        .rev()
+        .find(|s| changed(&s.step) && !s.exchanges.is_empty())
+        .or_else(|| trial.steps.iter().rev().find(|s| !s.exchanges.is_empty()))?;
+    // Of a login's pages, the first request is the one that carried the change.
+    let exchange = match step.kind {
+        crate::model::step::StepKind::AuthorizationRequest => step.exchanges.first(),
+        _ => step.exchanges.last(),
+    };
+    exchange.map(line)
+}
+
+/// An exchange as a curl command. Secrets are the report's marks: put the real ones in their place.
+pub fn line(exchange: &Exchange) -> String {
+    let mut words = vec!["curl".to_owned(), "-sS".into(), "-i".into(), "--path-as-is".into()];
+    if exchange.method != "GET" {
+        words.push("-X".into());
+        words.push(quote(&exchange.method));
+    }
+    for (name, value) in &exchange.request_headers {
+        if !matches!(name.as_str(), "accept" | "user-agent" | "content-length" | "host") {
+            words.push("-H".into());
+            words.push(quote(&format!("{name}: {value}")));
+        }
+    }
+    if !exchange.request_body.is_empty() {
+        words.push("--data-raw".into());
+        words.push(quote(&exchange.request_body));
+    }
+    words.push(quote(&exchange.url));
+    words.join(" ")
+}
+
+/// One word for a POSIX shell, whatever the text holds.
+pub fn quote(text: &str) -> String {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&b)) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(text in "[^\u{0}\r]{0,40}") {
+            let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quote(&text))).output();
+            if let Ok(output) = output {
+                prop_assert_eq!(String::from_utf8_lossy(&output.stdout), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The report that a reviewer reads: worst first, each finding with control, change, expected, observed, harm, fix and the
+//! line to replay it. The only file that names a colour crate; colour only doubles what a word says.
+
+use std::fmt::Write as _;
+
+use colored::{Color, Colorize as _};
+
+use crate::model::observation::{StepObservation, Trial};
+use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
+use crate::model::verdict::Verdict;
+
+use super::gate::Gate;
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    pub colour: bool,
+    /// Holding defenses one by one, and what does not apply.
+    pub verbose: bool,
+    pub gate: Gate,
+}
+
+/// For a file.
+pub fn plain(report: &Report) -> String {
+    write(report, Style { verbose: true, ..Style::default() })
+}
+
+/// The report as text; ends with the counts.
+pub fn write(report: &Report, style: Style) -> String {
+    colored::control::set_override(style.colour);
+    let mut out = String::new();
+    if let Some(fatal) = &report.fatal {
+        let _ = writeln!(out, "fatal: nothing was judged");
+        let _ = writeln!(out, "{}\n", safe(fatal));
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(out, "{} {}", "warning".yellow(), safe(warning));
+    }
+    if let Some(why) = &report.run.interrupted {
+        let _ = writeln!(out, "{} the run is incomplete: {}", "warning".yellow(), safe(why));
+    }
+    if report.fatal.is_none() {
+        let shown: Vec<&ScenarioVerdict> = report.verdicts.iter().filter(|v| v.selected).collect();
+        for verdict in shown.iter().filter(|v| matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive)) {
+            finding(&mut out, report, verdict);
+        }
+        for verdict in shown.iter().filter(|v| v.verdict == Verdict::Holds && (v.deviation.is_some() || style.verbose)) {
+            holding(&mut out, verdict);
+        }
+        if style.verbose {
+            for verdict in shown.iter().filter(|v| matches!(v.verdict, Verdict::NotApplicable | Verdict::Skipped)) {
+                let _ = writeln!(out, "{:<14} {}\n               {}", label(verdict.verdict), verdict.id.bold(), safe(&verdict.reason));
+            }
+        }
+    }
+    summary(&mut out, report, style);
+    colored::control::unset_override();
+    out
+}
+
+fn label(verdict: Verdict) -> colored::ColoredString {
+    let (word, colour) = match verdict {
+        Verdict::Broken => ("BROKEN", Color::Red),
+        Verdict::Inconclusive => ("INCONCLUSIVE", Color::Yellow),
+        Verdict::Holds => ("HOLDS", Color::Green),
+        Verdict::NotApplicable => ("NOT APPLICABLE", Color::BrightBlack),
+        Verdict::Skipped => ("SKIPPED", Color::BrightBlack),
+    };
+    word.color(colour).bold()
+}
+
+fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
+    let level = verdict.level.map_or("not asked for by this profile", |l| l.name());
+    let basis = verdict.basis.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    let _ = writeln!(out, "{}  {}  {}, {level} in {}  {basis}", label(verdict.verdict), verdict.id.bold(), verdict.severity.name(), report.run.profile.name());
+    let _ = writeln!(out, "  {}", safe(&verdict.title));
+    if let Some(cause) = &verdict.implied_by {
+        let _ = writeln!(out, "  follows from {cause}, and is counted there\n");
+        return;
+    }
+    for variant in verdict.variants.iter().filter(|v| v.verdict == verdict.verdict && !v.lesser).take(3) {
+        details(out, report, variant);
+    }
+    let more = verdict.variants.iter().filter(|v| v.verdict == verdict.verdict && !v.lesser).count().saturating_sub(3);
+    if more > 0 {
+        let _ = writeln!(out, "\n  and {more} more of its variants: see the JSON report");
+    }
+    if let Some(party) = verdict.at_fault {
+        line(out, "at fault", party.words());
+    }
+    if verdict.verdict == Verdict::Broken {
+        line(out, "harm", &verdict.harm);
+        line(out, "fix", &verdict.fix);
+        line(out, "more", &format!("grantproof explain {}", verdict.id));
+    }
+    out.push('\n');
+}
+
+fn details(out: &mut String, report: &Report, variant: &VariantVerdict) {
+    let _ = writeln!(out, "\n  {}", variant.id.underline());
+    let control = |number: Option<usize>| number.and_then(|n| report.controls.get(n));
+    if let Some(before) = control(variant.control_before) {
+        line(out, "control", &steps(before));
+    }
+    for (index, change) in variant.change.iter().enumerate() {
+        line(out, if index == 0 { "change" } else { "" }, change);
+    }
+    line(out, "expected", &variant.expected);
+    line(out, "observed", &variant.reason);
+    if let Some(trial) = variant.attempts.last() {
+        for step in trial.steps.iter().filter(|s| !s.exchanges.is_empty()) {
+            line(out, "", &format!("{}: {}", step.step, answer(step)));
+        }
+        if let Some(proof) = &trial.proof {
+            line(out, "proof", &format!("the token at {}: {}", proof.fields.get("endpoint").map_or("the proof endpoint", String::as_str), answer(proof)));
+        }
+    }
+    if variant.verdict == Verdict::Inconclusive
+        && let Some(after) = control(variant.control_after)
+        && after.steps.iter().any(|s| !s.outcome.granted())
+    {
+        line(out, "control after", &steps(after));
+    }
+    if let Some(curl) = &variant.curl {
+        line(out, "by hand", curl);
+    }
+}
+
+fn steps(trial: &Trial) -> String {
+    trial.steps.iter().map(|s| format!("{} {}", s.step, s.outcome.words())).collect::<Vec<_>>().join(", ")
+}
+
+/// The last answer of a step, in one line.
+fn answer(step: &StepObservation) -> String {
+    let status = step.exchanges.last().map_or(String::new(), |e| if e.status == 0 { "no answer".into() } else { e.status.to_string() });
+    let what: Vec<String> = ["error", "code", "access_token", "refresh_token", "delivered_to", "sub"]
+        .iter()
+        .filter_map(|name| step.fields.get(*name).map(|value| format!("{name} {value}")))
+        .collect();
+    format!("{status} {}", what.join(", ")).trim().to_owned()
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    let _ = writeln!(out, "  {:<13} {}", name.dimmed(), safe(text));
+}
+
+fn holding(out: &mut String, verdict: &ScenarioVerdict) {
+    let _ = writeln!(out, "{}  {}  {}", label(verdict.verdict), verdict.id.bold(), safe(&verdict.title));
+    if let Some(deviation) = &verdict.deviation {
+        line(out, "deviation", deviation);
+    }
+}
+
+fn summary(out: &mut String, report: &Report, style: Style) {
+    let s = &report.summary;
+    let selected = report.verdicts.iter().filter(|v| v.selected).count();
+    let skipped: Vec<&ScenarioVerdict> = report.verdicts.iter().filter(|v| v.selected && v.verdict == Verdict::Skipped).collect();
+    let implied = if s.implied > 0 { format!(" ({} of them follow from another)", s.implied) } else { String::new() };
+    let deviations = if s.deviations > 0 { format!(" ({} with a deviation)", s.deviations) } else { String::new() };
+    let _ = writeln!(
+        out,
+        "{}: {} holds{deviations}, {} broken{implied}, {} inconclusive, {} not applicable, {} skipped",
+        report.target.name.bold(),
+        s.holds,
+        s.broken,
+        s.inconclusive,
+        s.not_applicable,
+        skipped.len()
+    );
+    let _ = writeln!(out, "{selected} scenarios, {} requests, profile {}", report.run.requests, report.run.profile.name());
+    if let Some(permission) = &report.target.permission {
+        let _ = writeln!(out, "permitted by {} until {}", safe(&permission.by), safe(&permission.until));
+    }
+    if !skipped.is_empty() {
+        let mut reasons: Vec<String> = skipped.iter().map(|v| v.reason.clone()).collect();
+        reasons.sort();
+        reasons.dedup();
+        let _ = writeln!(out, "not tested: {}", safe(&reasons.join("; ")));
+    }
+    let warned = report.verdicts.iter().filter(|v| v.verdict == Verdict::Broken && !style.gate.fails(v)).count();
+    let code = style.gate.code(report);
+    let gate = match code {
+        super::gate::PASSED if warned > 0 => format!("passed; {warned} broken below what fails the gate"),
+        super::gate::PASSED => "passed".into(),
+        super::gate::BROKEN => format!("failed: {} broken", report.verdicts.iter().filter(|v| style.gate.fails(v)).count()),
+        super::gate::UNDECIDED => format!("undecided: {} required and not decided", report.verdicts.iter().filter(|v| style.gate.undecided(v)).count()),
+        _ => "nothing was judged".into(),
+    };
+    let _ = writeln!(out, "gate: {gate}");
+}
+
+/// Text that came from the target is hostile: control characters, escapes and characters that change the direction of
+/// writing are shown, not sent.
+pub fn safe(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| match c {
+            '\n' => vec!['\n'],
+            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}') => {
+                c.escape_unicode().collect()
+            }
+            c => vec![c],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe;
+
+    #[test]
+    fn nothing_of_the_target_reaches_the_terminal_as_a_command() {
+        let clean = safe("a\u{1b}[31mred\u{202e}\r\u{7}");
+        assert!(clean.chars().all(|c| !c.is_control()), "{clean:?}");
+        assert!(clean.contains("\\u{1b}[31mred"));
+    }
+}

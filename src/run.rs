@@ -1,0 +1,403 @@
+//! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+
+use crate::engine::http::Http;
+use crate::engine::{Engine, discover};
+use crate::judge::{self, Sight};
+use crate::model::observation::{NegativeControl, Outcome, Trial};
+use crate::model::profile::Profile;
+use crate::model::report::{CaseRecord, Recording, Run, SCHEMA_VERSION, TargetSummary};
+use crate::model::scenario::{Control, Risk, Scenario};
+use crate::model::step::PlannedStep;
+use crate::plan::{self, Case, Group, Plan};
+use crate::scenario::catalogue::Catalogue;
+use crate::target::Target;
+
+/// What is going on, for whoever watches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Discovering,
+    /// How many cases there are.
+    Planned { cases: usize, controls: usize },
+    Control { name: String, granted: bool },
+    Finished { case: String },
+}
+
+/// Asks a run to end early: what was measured is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub profile: Profile,
+    /// The greatest risk that is allowed.
+    pub allow: Risk,
+    /// Go on when a client or user of the target file does not work.
+    pub keep_going: bool,
+    /// Trials of each attack that was refused; they must agree.
+    pub repeat: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1 }
+    }
+}
+
+/// Runs the selected scenarios against a target.
+pub async fn run(catalogue: &Catalogue, selected: &[&Scenario], target: &Target, options: &Options, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> Recording {
+    let started = now();
+    let mut record = Recording {
+        schema_version: SCHEMA_VERSION.into(),
+        run: Run {
+            tool: "grantproof".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            catalogue_digest: catalogue.digest.clone(),
+            profile: options.profile,
+            started: started.clone(),
+            finished: started,
+            complete: false,
+            interrupted: None,
+            requests: 0,
+            server_millis: 0,
+        },
+        target: summary(target),
+        selected: selected.iter().map(|s| s.id.clone()).collect(),
+        controls: Vec::new(),
+        negative_controls: Vec::new(),
+        cases: Vec::new(),
+        fatal: None,
+        warnings: Vec::new(),
+    };
+    let http = match Http::new(target) {
+        Ok(http) => http,
+        Err(why) => {
+            record.fatal = Some(why);
+            return record;
+        }
+    };
+    tell(Event::Discovering);
+    match discover::discover(&http, target).await {
+        Err(why) => record.fatal = Some(why),
+        Ok(facts) => {
+            record.warnings.clone_from(&facts.warnings);
+            let engine = Engine::new(target.clone(), http.clone(), facts);
+            let mut runner = Runner { engine: &engine, options, stop, tell, record };
+            runner.all(selected).await;
+            record = runner.record;
+        }
+    }
+    let spent = http.spent();
+    record.run.requests = spent.requests;
+    record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);
+    record.run.finished = now();
+    record.run.complete = record.fatal.is_none() && !stop.is_stopped();
+    if stop.is_stopped() {
+        record.run.interrupted = Some("stopped by the user".into());
+    }
+    record
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn summary(target: &Target) -> TargetSummary {
+    TargetSummary {
+        name: target.name.clone(),
+        issuer: target.issuer.clone(),
+        source: target.source.clone(),
+        digest: target.digest.clone(),
+        loopback: target.is_loopback(),
+        clients: target.clients.iter().map(|(role, client)| (role.name().to_owned(), client.id.clone())).collect(),
+        users: std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.clone()).collect(),
+        permission: target.permission.clone(),
+    }
+}
+
+/// The steps of the repetition: `confirm_after` stands before the first step that the attack added.
+fn confirming(case: &Case<'_>) -> Vec<PlannedStep> {
+    let mut steps = case.steps.clone();
+    if let (Some(pause), Some(step)) = (&case.attack.confirm_after, steps.iter_mut().find(|s| s.added)) {
+        step.wait = Some(pause.clone());
+    }
+    steps
+}
+
+struct Runner<'r> {
+    engine: &'r Engine,
+    options: &'r Options,
+    stop: &'r Stop,
+    tell: &'r (dyn Fn(Event) + Sync),
+    record: Recording,
+}
+
+/// A case with what was seen of it so far.
+struct Open<'a> {
+    case: Case<'a>,
+    attempts: Vec<Trial>,
+    before: Option<usize>,
+    after: Option<usize>,
+}
+
+impl<'r> Runner<'r> {
+    async fn all(&mut self, selected: &[&Scenario]) {
+        let plan = plan::draw(selected, &self.engine.target, self.options.allow);
+        for left in &plan.left {
+            self.record.cases.push(CaseRecord {
+                scenario: left.scenario.id.clone(),
+                attack: left.attack.id.clone(),
+                word: None,
+                control_before: None,
+                control_after: None,
+                attempts: Vec::new(),
+                skipped: Some(left.why.clone()),
+            });
+        }
+        (self.tell)(Event::Planned { cases: plan.groups.iter().map(|g| g.cases.len()).sum(), controls: plan.groups.len() });
+        let mut groups = self.controls_before(plan).await;
+        if self.record.fatal.is_some() {
+            return;
+        }
+        self.learn_refusals(&groups).await;
+        self.together(&mut groups).await;
+        self.alone(&mut groups).await;
+    }
+
+    /// Drives the control of every group, and finds out whether the set-up works at all.
+    async fn controls_before<'a>(&mut self, plan: Plan<'a>) -> Vec<(Group<'a>, Option<usize>)> {
+        let mut groups = Vec::new();
+        let mut problems: Vec<String> = Vec::new();
+        let mut any_granted = false;
+        for group in plan.groups {
+            if self.stop.is_stopped() {
+                break;
+            }
+            let (number, result) = self.control(group.control, "before").await;
+            match result {
+                Ok(()) => any_granted = true,
+                Err(failed) => {
+                    // The first two steps of an unbent flow are what the target file promises.
+                    let promised = matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem")) && !group.control.bent.contains(&failed.step);
+                    if promised {
+                        let client = group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
+                        let problem = format!("client `{}`: {}", client.map_or("?", |c| c.id.as_str()), failed.what);
+                        if !problems.contains(&problem) {
+                            problems.push(problem);
+                        }
+                    }
+                }
+            }
+            groups.push((group, Some(number)));
+        }
+        let broken_setup = !problems.is_empty() && !(self.options.keep_going && any_granted);
+        if broken_setup || !any_granted && !groups.is_empty() && !self.stop.is_stopped() {
+            let problems = if problems.is_empty() { "no control flow was granted".to_owned() } else { problems.join("\n  ") };
+            let hint = if any_granted { "\n  correct the target file; `--keep-going` judges what works" } else { "" };
+            self.record.fatal = Some(format!("the control flow does not work, so no refusal would mean anything\n  {problems}{hint}"));
+        } else {
+            self.record.warnings.extend(problems);
+        }
+        groups
+    }
+
+    /// Runs a control and keeps it; its number, and whether it was granted.
+    async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let number = self.record.controls.len();
+        let name = format!("control {number} ({when})");
+        let (trial, negatives) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        self.record.negative_controls.extend(negatives);
+        let result = judge::granted(control, &trial);
+        (self.tell)(Event::Control { name, granted: result.is_ok() });
+        self.record.controls.push(trial);
+        (number, result)
+    }
+
+    /// What this server's refusals look like.
+    async fn learn_refusals(&mut self, groups: &[(Group<'_>, Option<usize>)]) {
+        let controls = Plan { groups: groups.iter().map(|(g, _)| Group { control: g.control, cases: Vec::new() }).collect(), left: Vec::new() };
+        for blatant in plan::blatant(&controls) {
+            if self.stop.is_stopped() {
+                return;
+            }
+            let trial = self.engine.run(&format!("negative control: {}", blatant.what), &[], std::slice::from_ref(&blatant.step)).await.finish();
+            if let Some(answer) = trial.steps.into_iter().next() {
+                if answer.outcome == Outcome::Issued {
+                    self.record.warnings.push(format!("the server grants {}", blatant.what));
+                }
+                self.record.negative_controls.push(NegativeControl { kind: blatant.kind, what: blatant.what.to_owned(), answer });
+            }
+        }
+    }
+
+    /// Everything that may run beside each other, then the controls after.
+    async fn together<'a>(&mut self, groups: &mut [(Group<'a>, Option<usize>)]) {
+        let mut open: Vec<Vec<Open<'a>>> = Vec::new();
+        let mut todo: Vec<(usize, Case<'a>, Option<usize>)> = Vec::new();
+        for (index, (group, before)) in groups.iter_mut().enumerate() {
+            let (beside, alone): (Vec<_>, Vec<_>) = std::mem::take(&mut group.cases).into_iter().partition(|c| !c.alone());
+            group.cases = alone;
+            todo.extend(beside.into_iter().map(|case| (index, case, *before)));
+            open.push(Vec::new());
+        }
+        let done: Mutex<Vec<(usize, Open<'a>)>> = Mutex::new(Vec::new());
+        {
+            let this = &*self;
+            let in_flight = self.engine.target.limits.in_flight.max(1);
+            futures_util::stream::iter(todo)
+                .for_each_concurrent(in_flight, |(index, case, before)| {
+                    let done = &done;
+                    async move {
+                        if this.stop.is_stopped() {
+                            return;
+                        }
+                        let attempts = this.attempts(&case, before).await;
+                        (this.tell)(Event::Finished { case: case.name() });
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, attempts, before, after: None }));
+                    }
+                })
+                .await;
+        }
+        for (index, case) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(list) = open.get_mut(index) {
+                list.push(case);
+            }
+        }
+        for ((group, before), cases) in groups.iter_mut().zip(open) {
+            if !cases.is_empty() {
+                *before = self.close(group.control, cases).await.or(*before);
+            }
+        }
+    }
+
+    /// What must be alone, destructive scenarios last.
+    async fn alone<'a>(&mut self, groups: &mut [(Group<'a>, Option<usize>)]) {
+        for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
+            for (group, before) in groups.iter_mut() {
+                let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut group.cases).into_iter().partition(|c| c.scenario.risk <= risk);
+                group.cases = later;
+                let mut cases = Vec::new();
+                for case in now {
+                    if self.stop.is_stopped() {
+                        break;
+                    }
+                    let attempts = self.attempts(&case, *before).await;
+                    (self.tell)(Event::Finished { case: case.name() });
+                    cases.push(Open { case, attempts, before: *before, after: None });
+                }
+                if !cases.is_empty() {
+                    *before = self.close(group.control, cases).await.or(*before);
+                }
+            }
+        }
+    }
+
+    /// The trials of one case: the attack, and its repetition where the harm was seen.
+    async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Vec<Trial> {
+        let Some(control) = before.and_then(|number| self.record.controls.get(number)) else { return Vec::new() };
+        if judge::granted(&case.scenario.control, control).is_err() || !self.applies(case, control) {
+            return Vec::new();
+        }
+        let mut attempts = Vec::new();
+        loop {
+            let name = format!("{} {}", case.name(), attempts.len() + 1);
+            // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
+            let steps = if attempts.is_empty() { case.steps.clone() } else { confirming(case) };
+            let (trial, sight) = self.attack(&name, case, &steps, control).await;
+            attempts.push(trial);
+            match sight {
+                Sight::Harm(_) if attempts.len() < 2 => {}
+                Sight::Refusal(_) if attempts.len() < self.options.repeat.max(1) as usize => {}
+                _ => return attempts,
+            }
+            if self.stop.is_stopped() {
+                return attempts;
+            }
+        }
+    }
+
+    /// One trial of an attack; where it shows the harm, the token is shown to work.
+    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial) -> (Trial, Sight) {
+        let mut running = self.engine.run(name, &case.scenario.control.variables, steps).await;
+        let sight = judge::sight(case.attack, &running.so_far(), control, &self.record.negative_controls);
+        if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
+            running.prove(step, field).await;
+        }
+        (running.finish(), sight)
+    }
+
+    fn applies(&self, case: &Case<'_>, control: &Trial) -> bool {
+        let all = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
+        all.into_iter().all(|c| judge::applies(c, control, &self.record.negative_controls) == judge::Applies::Yes)
+    }
+
+    /// The control after a batch. Where it fails, the batch is split until the culprit is found. Returns the number of
+    /// the last control that was granted.
+    async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>) -> Option<usize> {
+        let (number, result) = self.control(control, "after").await;
+        let refused = |this: &Self, open: &Open| {
+            let before = open.before.and_then(|n| this.record.controls.get(n));
+            let last = open.attempts.last().zip(before);
+            last.is_some_and(|(trial, before)| matches!(judge::sight(open.case.attack, trial, before, &this.record.negative_controls), Sight::Refusal(_)))
+        };
+        // A batch under a control that never worked has nothing to be split for.
+        let ever_granted = cases.iter().any(|c| !c.attempts.is_empty());
+        let at_stake = cases.iter().filter(|c| refused(self, c)).count();
+        if result.is_ok() || at_stake == 0 || !ever_granted || self.stop.is_stopped() || cases.len() == 1 {
+            for open in cases {
+                self.keep(Open { after: Some(number), ..open });
+            }
+            return result.is_ok().then_some(number);
+        }
+        let mut halves = cases;
+        let second = halves.split_off(halves.len() / 2);
+        let mut last = None;
+        for half in [halves, second] {
+            let (before, granted) = self.control(control, "before, batch split").await;
+            let mut again = Vec::new();
+            for open in half {
+                // Where the control does not come back, the evidence is kept and cannot become `holds`.
+                if granted.is_err() || !refused(self, &open) {
+                    again.push(Open { after: Some(before), ..open });
+                    continue;
+                }
+                let attempts = self.attempts(&open.case, Some(before)).await;
+                again.push(Open { attempts, before: Some(before), after: None, ..open });
+            }
+            let (rerun, settled): (Vec<_>, Vec<_>) = again.into_iter().partition(|o| o.after.is_none());
+            for open in settled {
+                self.keep(open);
+            }
+            if !rerun.is_empty() {
+                last = Box::pin(self.close(control, rerun)).await.or(last);
+            }
+        }
+        last
+    }
+
+    fn keep(&mut self, open: Open<'_>) {
+        self.record.cases.push(CaseRecord {
+            scenario: open.case.scenario.id.clone(),
+            attack: open.case.attack.id.clone(),
+            word: open.case.word,
+            control_before: open.before,
+            control_after: open.after,
+            attempts: open.attempts,
+            skipped: None,
+        });
+    }
+}

@@ -1,0 +1,246 @@
+//! The catalogue: embedded scenario files, extended or overridden by a directory of the user's, and the choice of what
+//! runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Diagnostic, suggestion};
+use crate::model::profile::{Profile, Severity};
+use crate::model::scenario::Scenario;
+
+use super::file::{FlowFile, StandardFile};
+use super::resolve::{self, Library};
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+}
+
+/// Every scenario that the program knows, by id, with what they rest on.
+#[derive(Debug)]
+pub struct Catalogue {
+    pub scenarios: BTreeMap<String, Scenario>,
+    pub flows: BTreeMap<String, FlowFile>,
+    pub requirements: BTreeMap<String, Requirement>,
+    /// SHA-256 over the files, in hexadecimal: two reports with the same digest tried the same attacks.
+    pub digest: String,
+}
+
+/// A requirement of a standard.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Requirement {
+    pub document: String,
+    pub asks: String,
+    pub link: String,
+    pub keyword: super::file::Keyword,
+    pub binds: super::file::Binds,
+}
+
+impl Catalogue {
+    /// Loads the embedded catalogue and, over it, the scenario files of a directory (`DIR/<group>/<name>.yaml`; the same
+    /// id overrides, a new one extends).
+    ///
+    /// # Errors
+    /// Every mistake in every file.
+    pub fn load(extra: Option<&Path>, flaws: &BTreeSet<String>) -> Result<Catalogue, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        let mut hasher = Sha256::new();
+        let mut library = Library { flaws: flaws.clone(), ..Library::default() };
+        let requirements = requirements(&mut wrong);
+        library.requirements = requirements.keys().cloned().collect();
+        for (path, text) in embedded::FLOWS {
+            digest(&mut hasher, path, text);
+            match crate::yaml::read::<FlowFile>(&format!("flows/{path}"), text) {
+                Ok(flow) => {
+                    library.flows.insert(flow.flow.value.clone(), flow);
+                }
+                Err(diagnostics) => wrong.extend(diagnostics),
+            }
+        }
+        let mut files: BTreeMap<String, (String, String)> = embedded::SCENARIOS
+            .iter()
+            .map(|(path, text)| (id_of(path), (format!("scenarios/{path}"), (*text).to_owned())))
+            .collect();
+        if let Some(folder) = extra {
+            read_folder(folder, folder, &mut files, &mut wrong);
+        }
+        let mut scenarios = BTreeMap::new();
+        for (id, (file, text)) in &files {
+            digest(&mut hasher, id, text);
+            match resolve::scenario(file, text, Some(id), &library) {
+                Ok(scenario) => {
+                    scenarios.insert(id.clone(), scenario);
+                }
+                Err(diagnostics) => wrong.extend(diagnostics),
+            }
+        }
+        if wrong.is_empty() {
+            unknown_causes(&scenarios, &mut wrong);
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Catalogue { scenarios, flows: library.flows, requirements, digest })
+    }
+
+    /// What `lint` needs to check a file that stands alone.
+    pub fn library(&self, flaws: &BTreeSet<String>) -> Library {
+        Library { flows: self.flows.clone(), requirements: self.requirements.keys().cloned().collect(), flaws: flaws.clone() }
+    }
+}
+
+fn id_of(path: &str) -> String {
+    path.trim_end_matches(".yaml").to_owned()
+}
+
+fn digest(hasher: &mut Sha256, path: &str, text: &str) {
+    hasher.update(path.as_bytes());
+    hasher.update([0]);
+    hasher.update(text.as_bytes());
+    hasher.update([0]);
+}
+
+fn requirements(wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
+    let mut all = BTreeMap::new();
+    for (path, text) in embedded::STANDARDS {
+        match crate::yaml::read::<StandardFile>(&format!("standards/{path}"), text) {
+            Ok(standard) => {
+                for requirement in standard.requirements {
+                    let entry = Requirement {
+                        document: standard.document.value.clone(),
+                        asks: requirement.asks.value,
+                        link: requirement.link.value,
+                        keyword: requirement.keyword,
+                        binds: requirement.binds,
+                    };
+                    all.insert(requirement.id.value, entry);
+                }
+            }
+            Err(diagnostics) => wrong.extend(diagnostics),
+        }
+    }
+    all
+}
+
+fn read_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, (String, String)>, wrong: &mut Vec<Diagnostic>) {
+    let unreadable = |path: &Path, error: &std::io::Error| Diagnostic {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        source: None,
+        message: format!("cannot be read: {error}"),
+        help: Some("give a directory with files <group>/<name>.yaml".into()),
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return wrong.push(unreadable(folder, &error)),
+    };
+    let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            read_folder(root, &path, files, wrong);
+        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => {
+                    let inside = path.strip_prefix(root).unwrap_or(&path).with_extension("");
+                    files.insert(inside.to_string_lossy().replace('\\', "/"), (path.display().to_string(), text));
+                }
+                Err(error) => wrong.push(unreadable(&path, &error)),
+            }
+        }
+    }
+}
+
+/// `implied_by` must name an entry, or one of its attacks.
+fn unknown_causes(scenarios: &BTreeMap<String, Scenario>, wrong: &mut Vec<Diagnostic>) {
+    let mut known: BTreeSet<String> = scenarios.keys().cloned().collect();
+    for scenario in scenarios.values() {
+        known.extend(scenario.attacks.iter().map(|a| format!("{}/{}", scenario.id, a.id)));
+    }
+    for scenario in scenarios.values() {
+        for cause in scenario.attacks.iter().flat_map(|a| &a.implied_by) {
+            if !known.contains(cause) {
+                wrong.push(Diagnostic {
+                    file: scenario.file.clone(),
+                    line: 0,
+                    column: 0,
+                    source: None,
+                    message: format!("implied_by names `{cause}`, which is no scenario and no attack"),
+                    help: suggestion(cause, known.iter().map(String::as_str)).filter(|s| s.starts_with("did you")),
+                });
+            }
+        }
+    }
+}
+
+/// What to run: every condition that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Globs over ids (`pkce/*`), groups (`pkce`), `severity:high`, `standard:RFC9700` or `card`; none: all.
+    pub include: Vec<String>,
+    /// The same, left out.
+    pub exclude: Vec<String>,
+    pub min_severity: Option<Severity>,
+    pub profile: Option<Profile>,
+}
+
+impl Selection {
+    /// # Errors
+    /// A pattern that matches nothing in the catalogue, with what is near.
+    pub fn check(&self, catalogue: &Catalogue) -> Result<(), String> {
+        for pattern in self.include.iter().chain(&self.exclude) {
+            if !catalogue.scenarios.values().any(|s| matches(pattern, s)) {
+                let ids = catalogue.scenarios.keys().map(String::as_str);
+                let help = suggestion(pattern, ids).filter(|s| s.starts_with("did you")).unwrap_or_else(|| "see `grantproof list`".into());
+                return Err(format!("`{pattern}` selects nothing; {help}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn takes(&self, scenario: &Scenario) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|p| matches(p, scenario)))
+            && !self.exclude.iter().any(|p| matches(p, scenario))
+            && self.min_severity.is_none_or(|least| scenario.severity >= least)
+            && self.profile.is_none_or(|profile| scenario.level_in(profile).is_some())
+    }
+}
+
+fn matches(pattern: &str, scenario: &Scenario) -> bool {
+    if let Some(severity) = pattern.strip_prefix("severity:") {
+        return scenario.severity.name() == severity;
+    }
+    if let Some(standard) = pattern.strip_prefix("standard:") {
+        return scenario.basis.iter().any(|b| b == standard || b.split('#').next() == Some(standard));
+    }
+    if pattern == "card" {
+        return scenario.card;
+    }
+    pattern == scenario.group() || glob(pattern, &scenario.id)
+}
+
+/// `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => {
+            text.strip_prefix(before).is_some_and(|rest| (0..=rest.len()).filter(|i| rest.is_char_boundary(*i)).any(|i| glob(after, &rest[i..])))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn globs() {
+        assert!(glob("pkce/*", "pkce/plain-method"));
+        assert!(glob("*verifier*", "pkce/wrong-verifier"));
+        assert!(!glob("pkce", "pkce/plain-method"));
+        assert!(glob("*", ""));
+    }
+}

@@ -1,0 +1,131 @@
+//! A change applied to the steps of a control: the attack is the control with this difference and no other.
+
+use crate::diagnostic::suggestion;
+use crate::model::scenario::{Attack, Control, Operation};
+use crate::model::step::{Origin, Parameter, PlannedStep};
+
+use super::expression::Mistake;
+
+/// Applies one line of a change.
+///
+/// # Errors
+/// `set` of a parameter that the control sends; `replace`, `remove`, `duplicate` or `move` of one that it does not send;
+/// an unknown step. Each says what to write.
+pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) -> Result<(), Mistake> {
+    let Some(index) = steps.iter().position(|s| s.name == step) else {
+        return Err((format!("the control has no step `{step}`"), suggestion(step, steps.iter().map(|s| s.name.as_str()))));
+    };
+    let sends = |steps: &[PlannedStep], name: &str| steps[index].parameters.iter().any(|p| p.name == name);
+    let not_sent = |steps: &[PlannedStep], name: &str| -> Mistake {
+        let known: Vec<&str> = steps[index].parameters.iter().map(|p| p.name.as_str()).collect();
+        (format!("the step `{step}` sends no `{name}`"), suggestion(name, known))
+    };
+    match operation {
+        Operation::Set(name, value) => {
+            if sends(steps, name) {
+                return Err((format!("the step `{step}` sends `{name}` already"), Some("write `replace:` to change it".into())));
+            }
+            steps[index].parameters.push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
+        }
+        Operation::Replace(name, value) => {
+            if !sends(steps, name) {
+                let (message, help) = not_sent(steps, name);
+                return Err((message, help.or(Some("write `set:` to add it".into()))));
+            }
+            for parameter in steps[index].parameters.iter_mut().filter(|p| p.name == *name) {
+                parameter.value = value.clone();
+                parameter.origin = Origin::Replaced;
+            }
+        }
+        Operation::Remove(name) => {
+            if !sends(steps, name) {
+                return Err(not_sent(steps, name));
+            }
+            steps[index].parameters.retain(|p| p.name != *name);
+            steps[index].removed.push(name.clone());
+        }
+        Operation::Duplicate(name, value) | Operation::DuplicateBefore(name, value) => {
+            let Some(at) = steps[index].parameters.iter().position(|p| p.name == *name) else {
+                return Err(not_sent(steps, name));
+            };
+            let place = steps[index].parameters[at].place;
+            let twin = Parameter { name: name.clone(), value: value.clone(), place, origin: Origin::Duplicated };
+            let at = if matches!(operation, Operation::Duplicate(..)) { at + 1 } else { at };
+            steps[index].parameters.insert(at, twin);
+        }
+        Operation::Move(name, place) => {
+            if !sends(steps, name) {
+                return Err(not_sent(steps, name));
+            }
+            for parameter in steps[index].parameters.iter_mut().filter(|p| p.name == *name) {
+                parameter.place = Some(*place);
+                if parameter.origin == Origin::Kept {
+                    parameter.origin = Origin::Moved;
+                }
+            }
+        }
+        Operation::Method(method) => steps[index].transport.method = Some(method.clone()),
+        Operation::ContentType(media) => steps[index].transport.content_type = Some(media.clone()),
+        Operation::PathSuffix(suffix) => steps[index].transport.path_suffix = Some(suffix.clone()),
+        Operation::Unencoded(name) => {
+            if !sends(steps, name) {
+                return Err(not_sent(steps, name));
+            }
+            steps[index].transport.unencoded.push(name.clone());
+        }
+        Operation::Authenticate(authentication) => steps[index].authentication = Some(authentication.clone()),
+        Operation::As(client) => steps[index].client = *client,
+        Operation::User(user) => steps[index].user = *user,
+        Operation::LoggedOut => steps[index].logged_out = true,
+        Operation::Repeat(name) => {
+            let session = PlannedStep::session_of(step);
+            let name = if session.is_empty() { name.clone() } else { format!("{session}.{name}") };
+            if steps.iter().any(|s| s.name == name) {
+                return Err((format!("there is a step `{name}` already"), Some("give the repetition a name of its own".into())));
+            }
+            let mut again = steps[index].clone();
+            again.name = name;
+            again.added = true;
+            // The very same request: what the first one sent, not values drawn anew.
+            for parameter in &mut again.parameters {
+                parameter.value = crate::model::value::Value::Text(crate::model::value::Template(vec![
+                    crate::model::value::Part::Expression(crate::model::value::Expression::Reference(
+                        crate::model::value::Reference::Sent { step: step.to_owned(), parameter: parameter.name.clone() },
+                    )),
+                ]));
+                parameter.origin = Origin::Kept;
+            }
+            steps.insert(index + 1, again);
+        }
+        Operation::Skip => {
+            steps.remove(index);
+        }
+        Operation::Wait(duration) => steps[index].wait = Some(duration.clone()),
+        Operation::Burst(count) => steps[index].burst = Some(*count),
+    }
+    Ok(())
+}
+
+/// The steps of one case of an attack: the control with its change, the `for_each` word in place of its variable.
+///
+/// # Errors
+/// The first operation that does not fit the control; a loaded scenario has none.
+pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> Result<Vec<PlannedStep>, Mistake> {
+    let mut steps = control.steps.clone();
+    for (step, operations) in &attack.change {
+        for operation in operations {
+            apply(&mut steps, step, operation)?;
+        }
+    }
+    if let (Some((variable, _)), Some(word)) = (&attack.for_each, word) {
+        for step in &mut steps {
+            for parameter in &mut step.parameters {
+                parameter.value.substitute(variable, word);
+            }
+            if let Some(authentication) = &mut step.authentication {
+                authentication.substitute(variable, word);
+            }
+        }
+    }
+    Ok(steps)
+}

@@ -1,0 +1,376 @@
+//! The shape of scenario and flow files. The JSON Schemas for editors are generated from these types, and the loader
+//! reads through them: an editor and the program agree by construction.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::profile::{Level, Severity};
+use crate::model::scenario::Risk;
+use crate::model::step::{ClientRole, Place, ResourcePlace, StepKind, UserRole};
+use crate::model::value::Signature;
+use crate::place::{At, Names, OneOrMore};
+
+/// An attack scenario of grantproof: a control that must be granted, and attacks that are the same flow with a named
+/// change.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// `group/name`, the same as the path of the file under the scenario directory.
+    pub id: At<String>,
+    /// What is true when the defense holds, in one line.
+    pub title: At<String>,
+    /// How the server defends itself, in one sentence.
+    pub defense: At<String>,
+    pub severity: At<Severity>,
+    /// The weakness behind it, `CWE-757`.
+    pub cwe: Option<At<String>>,
+    /// Ids of requirements in `standards/`: `RFC9700#2.1.1`.
+    #[serde(default)]
+    pub basis: Vec<At<String>>,
+    /// How strongly the entry counts in each profile; a profile that is missing does not ask for it.
+    pub level: LevelFile,
+    /// What an attacker walks away with.
+    pub harm: Option<At<String>>,
+    /// What to change in the server.
+    pub fix: Option<At<String>>,
+    /// How much it asks of the target.
+    #[serde(default)]
+    pub risk: Risk,
+    /// The attack provokes the server into revoking sessions or grants, so it never runs beside another trial.
+    #[serde(default)]
+    pub disturbs: bool,
+    /// One of the six attacks that the project began with.
+    #[serde(default)]
+    pub card: bool,
+    /// Conditions on the control and the target; the first one that is false is the reason for `not_applicable`.
+    #[serde(default)]
+    pub applies_when: Vec<Names<At<String>>>,
+    pub control: ControlFile,
+    pub attacks: Vec<AttackFile>,
+}
+
+/// Strength per profile.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LevelFile {
+    pub baseline: Option<Level>,
+    #[serde(rename = "oauth2.1")]
+    pub oauth21: Option<Level>,
+    pub fapi2: Option<Level>,
+    pub oidc: Option<Level>,
+    pub mcp: Option<Level>,
+}
+
+/// The flow that must be granted before and after the attack.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControlFile {
+    /// A file of `flows/`, without its ending.
+    pub flow: At<String>,
+    /// Steps in order; `attacker.authorize` runs in a browser session of its own.
+    pub steps: Vec<At<String>>,
+    /// The client of the default session.
+    pub client: Option<ClientRole>,
+    /// Client and user of the other sessions.
+    #[serde(default)]
+    pub sessions: Names<SessionFile>,
+    /// Bends the control itself.
+    #[serde(default)]
+    pub change: Names<OperationsFile>,
+}
+
+/// A browser session of its own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFile {
+    #[serde(default)]
+    pub client: ClientRole,
+    #[serde(default)]
+    pub user: UserRole,
+}
+
+/// A variant of the attack.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttackFile {
+    pub id: At<String>,
+    pub title: Option<At<String>>,
+    #[serde(default)]
+    pub applies_when: Vec<Names<At<String>>>,
+    /// One variable and its words; each word is a case, and the worst case is the verdict.
+    #[serde(default)]
+    pub for_each: Names<Vec<At<String>>>,
+    /// Which steps the attacker sends, and all that he may know.
+    pub attacker: Option<AttackerFile>,
+    /// What differs from the control, step by step.
+    pub change: Names<OperationsFile>,
+    /// The refusal was seen: one of these. Predicates of one list item must all be true.
+    pub holds_if_any: Option<Vec<Names<OneOrMore<At<String>>>>>,
+    /// The refusal was seen: all of these.
+    pub holds_if_all: Option<Vec<Names<OneOrMore<At<String>>>>>,
+    /// The harm was seen: one of these.
+    pub broken_if_any: Option<Vec<Names<OneOrMore<At<String>>>>>,
+    /// The harm was seen: all of these.
+    pub broken_if_all: Option<Vec<Names<OneOrMore<At<String>>>>>,
+    /// The token that the attacker walks away with (`redeem.access_token`): it is shown to work.
+    pub takes: Option<At<String>>,
+    /// A pause before the repetition that confirms the harm (`${target.refresh_grace}`).
+    pub confirm_after: Option<At<String>>,
+    /// Where that attack is broken, this one is filed under it.
+    #[serde(default)]
+    pub implied_by: Vec<At<String>>,
+    /// Flaws of the lab that make it `broken`.
+    #[serde(default)]
+    pub proved_by: OneOrMore<At<String>>,
+    /// Why no flaw of the lab proves it.
+    pub unproved: Option<At<String>>,
+    /// Its harm is a deviation of the entry, not the entry's verdict.
+    #[serde(default)]
+    pub lesser: bool,
+    /// The attack is itself the blatantly invalid request that other verdicts rest on: it is judged even where the
+    /// endpoint refuses nothing.
+    #[serde(default)]
+    pub negative_control: bool,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttackerFile {
+    #[serde(default)]
+    pub does: Vec<At<String>>,
+    #[serde(default)]
+    pub has: Vec<At<String>>,
+}
+
+/// What differs in one step.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OperationsFile {
+    /// Parameters that the control does not send.
+    #[serde(default)]
+    pub set: Names<ValueFile>,
+    /// Parameters that the control sends, with another value.
+    #[serde(default)]
+    pub replace: Names<ValueFile>,
+    /// Parameters that the control sends.
+    #[serde(default)]
+    pub remove: Vec<At<String>>,
+    /// Sent twice, the control's value first.
+    #[serde(default)]
+    pub duplicate: Names<ValueFile>,
+    /// Sent twice, the control's value last.
+    #[serde(default)]
+    pub duplicate_before: Names<ValueFile>,
+    /// The same value at another place.
+    #[serde(rename = "move", default)]
+    pub move_to: Names<Place>,
+    /// Another HTTP method (`GET` at the token endpoint).
+    pub method: Option<At<String>>,
+    /// Another Content-Type; with `application/json` the parameters travel as a JSON object.
+    pub content_type: Option<At<String>>,
+    /// Text appended to the path of the endpoint, byte for byte (`/..;/`).
+    pub path_suffix: Option<At<String>>,
+    /// Parameters whose value goes out byte for byte, without percent-encoding.
+    #[serde(default)]
+    pub unencoded: Vec<At<String>>,
+    /// Another client authentication than the registered one.
+    pub authenticate: Option<AuthenticateFile>,
+    /// Acts as another client of the target.
+    #[serde(rename = "as")]
+    pub act_as: Option<ClientRole>,
+    /// Logs in another user of the target.
+    pub user: Option<UserRole>,
+    /// The step runs in a browser in which nobody is logged in.
+    #[serde(default)]
+    pub logged_out: bool,
+    /// The same request once more, right after, under this name.
+    pub repeat: Option<At<String>>,
+    /// The step is left out.
+    #[serde(default)]
+    pub skip: bool,
+    /// A pause before the step (with `repeat`: before the repetition).
+    pub wait: Option<At<String>>,
+    /// That many identical requests, released at the same moment.
+    pub burst: Option<At<u32>>,
+}
+
+/// Client authentication that differs from the registered one.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticateFile {
+    /// client_id in the body and nothing else.
+    ClientIdOnly,
+    /// Neither client_id nor anything else.
+    Nothing,
+    /// The registered method with another secret.
+    Secret(At<String>),
+    /// A client assertion signed with a fresh key of the same type, kid kept.
+    FreshKey,
+    /// A client assertion with this alg in its header and an empty signature.
+    Unsigned(At<String>),
+    /// The genuine client assertion with an empty signature.
+    EmptySignature,
+}
+
+/// Text with `${ … }`, or a forged token.
+#[derive(Debug, Clone)]
+pub enum ValueFile {
+    Text(At<String>),
+    Forge(Box<ForgeFile>),
+}
+
+/// A token made from a genuine one; what is not named stays byte for byte.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForgeFile {
+    /// `${redeem.access_token}`
+    pub from: At<String>,
+    /// The alg of the forged header.
+    pub alg: Option<At<String>>,
+    /// `${public_key(redeem.access_token, "spki-pem")}`
+    pub key: Option<At<String>>,
+    /// Header members.
+    #[serde(default)]
+    pub header: Names<At<String>>,
+    /// Claims; a number or truth value is written as such.
+    #[serde(default)]
+    pub claims: Names<At<String>>,
+    #[serde(default)]
+    pub signature: Signature,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+struct ForgeCall {
+    forge_jwt: ForgeFile,
+}
+
+impl<'de> Deserialize<'de> for ValueFile {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        enum Either {
+            Text(String),
+            Forge(Box<ForgeFile>),
+        }
+        struct EitherVisitor;
+        impl<'de> serde::de::Visitor<'de> for EitherVisitor {
+            type Value = Either;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("text, or forge_jwt: {from: …}")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Either, E> {
+                Ok(Either::Text(text.to_owned()))
+            }
+            fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Either, E> {
+                Ok(Either::Text(value.to_string()))
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Either, E> {
+                Ok(Either::Text(value.to_string()))
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Either, E> {
+                Ok(Either::Text(value.to_string()))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Either, A::Error> {
+                let call = ForgeCall::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(Either::Forge(Box::new(call.forge_jwt)))
+            }
+        }
+        struct Inner(Either);
+        impl<'de> Deserialize<'de> for Inner {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(EitherVisitor).map(Inner)
+            }
+        }
+        let at = At::<Inner>::deserialize(deserializer)?;
+        let place = at.with(());
+        Ok(match at.value.0 {
+            Either::Text(text) => ValueFile::Text(place.with(text)),
+            Either::Forge(forge) => ValueFile::Forge(forge),
+        })
+    }
+}
+
+impl JsonSchema for ValueFile {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Value".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let call = generator.subschema_for::<ForgeCall>();
+        schemars::json_schema!({ "anyOf": [{ "type": ["string", "number", "boolean"] }, call] })
+    }
+}
+
+/// A flow of grantproof: named steps with the parameters that a correct client sends.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowFile {
+    pub flow: At<String>,
+    /// Drawn anew in each trial, for each session.
+    #[serde(default)]
+    pub vars: Names<At<String>>,
+    pub steps: Names<FlowStepFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowStepFile {
+    pub send: StepKind,
+    /// The client that sends it, where that is not the session's.
+    pub client: Option<ClientRole>,
+    /// A probe's failure does not fail the control.
+    #[serde(default)]
+    pub probe: bool,
+    /// Which place a `resource_request` asks.
+    #[serde(default)]
+    pub at: ResourcePlace,
+    #[serde(default)]
+    pub params: Names<At<String>>,
+}
+
+/// The requirements of one document, as scenarios cite them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandardFile {
+    pub document: At<String>,
+    pub title: At<String>,
+    pub link: At<String>,
+    pub requirements: Vec<RequirementFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementFile {
+    /// `RFC7636#4.4.1`
+    pub id: At<String>,
+    pub keyword: Keyword,
+    pub binds: Binds,
+    /// What is asked, in our own words.
+    pub asks: At<String>,
+    pub link: At<String>,
+    /// Whether it can be seen from outside.
+    pub testable: bool,
+    /// Why not.
+    pub why_not: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Keyword {
+    Must,
+    Should,
+    May,
+    Info,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Binds {
+    #[serde(rename = "authorization server")]
+    AuthorizationServer,
+    Client,
+    #[serde(rename = "resource server")]
+    ResourceServer,
+}

@@ -1,0 +1,651 @@
+//! File → scenario: names are resolved, changes are tried on the control, and every rule of the language is checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
+use crate::model::predicate::{Condition, Predicate, Test, Word};
+use crate::model::profile::{Level, Profile};
+use crate::model::scenario::{Applicability, Attack, Attacker, Control, Operation, Scenario};
+use crate::model::step::{AssertionForgery, Authentication, ClientRole, Origin, Parameter, PlannedStep, Transport, UserRole};
+use crate::model::value::{Forgery, Reference, Template, Value};
+use crate::place::{At, Names, OneOrMore};
+
+use super::change;
+use super::expression::{Scope, single, template};
+use super::file::{AttackFile, AuthenticateFile, FlowFile, LevelFile, OperationsFile, ScenarioFile, SessionFile, ValueFile};
+use super::lint;
+
+/// What a scenario may name outside of itself.
+#[derive(Debug, Default)]
+pub struct Library {
+    /// Flows by name.
+    pub flows: BTreeMap<String, FlowFile>,
+    /// Ids of requirements.
+    pub requirements: BTreeSet<String>,
+    /// Names of the lab's flaws.
+    pub flaws: BTreeSet<String>,
+}
+
+/// Reads one scenario file.
+///
+/// `expected_id` is the id that the file's path gives it, where it stands in a scenario directory.
+///
+/// # Errors
+/// Every mistake found, each with its place and its cure.
+pub fn scenario(name: &str, text: &str, expected_id: Option<&str>, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
+    let file: ScenarioFile = crate::yaml::read(name, text)?;
+    let mut found = Diagnostics::new(name, text);
+    let scenario = build(&file, name, expected_id, library, &mut found);
+    match scenario {
+        Some(scenario) if found.is_empty() => Ok(scenario),
+        _ => Err(found.into_vec()),
+    }
+}
+
+fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &Library, found: &mut Diagnostics) -> Option<Scenario> {
+    meta(file, expected_id, library, found);
+    let Some(flow) = library.flows.get(&file.control.flow.value) else {
+        let help = suggestion(&file.control.flow.value, library.flows.keys().map(String::as_str));
+        found.at(&file.control.flow, format!("no flow `{}`", file.control.flow.value), help);
+        return None;
+    };
+    let (control, scope) = control(file, flow, found)?;
+    let applies = applies(&file.applies_when, &scope, found);
+    let mut attacks = Vec::new();
+    let mut seen = BTreeSet::new();
+    for attack_file in &file.attacks {
+        if !seen.insert(attack_file.id.value.clone()) {
+            found.at(&attack_file.id, format!("a second attack with the id `{}`", attack_file.id.value), None);
+        }
+        if let Some(attack) = attack(file, attack_file, &control, &scope, library, found) {
+            lint::attack(attack_file, &attack, &control, found);
+            attacks.push(attack);
+        }
+    }
+    if file.attacks.is_empty() {
+        found.at(&file.id, "a scenario needs an attack", Some("add one under `attacks:`".into()));
+    }
+    Some(Scenario {
+        id: file.id.value.clone(),
+        title: file.title.value.clone(),
+        defense: file.defense.value.clone(),
+        severity: file.severity.value,
+        cwe: file.cwe.as_ref().map(|c| c.value.clone()),
+        basis: file.basis.iter().map(|b| b.value.clone()).collect(),
+        level: levels(&file.level),
+        harm: text_of(file.harm.as_ref()),
+        fix: text_of(file.fix.as_ref()),
+        risk: file.risk,
+        disturbs: file.disturbs,
+        card: file.card,
+        applies_when: applies,
+        control,
+        attacks,
+        file: name.to_owned(),
+    })
+}
+
+fn text_of(text: Option<&At<String>>) -> String {
+    text.map(|t| t.value.trim().to_owned()).unwrap_or_default()
+}
+
+fn levels(file: &LevelFile) -> Vec<(Profile, Level)> {
+    [
+        (Profile::Baseline, file.baseline),
+        (Profile::OAuth21, file.oauth21),
+        (Profile::Fapi2, file.fapi2),
+        (Profile::Oidc, file.oidc),
+        (Profile::Mcp, file.mcp),
+    ]
+    .into_iter()
+    .filter_map(|(profile, level)| level.map(|l| (profile, l)))
+    .collect()
+}
+
+fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found: &mut Diagnostics) {
+    let id = &file.id;
+    let well_formed = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if id.value.split('/').count() != 2 || !id.value.split('/').all(well_formed) {
+        found.at(id, format!("`{}` is no id", id.value), Some("write `group/name` in small letters, digits and hyphens".into()));
+    } else if let Some(expected) = expected_id
+        && expected != id.value
+    {
+        found.at(id, format!("the id `{}` does not fit the file's path", id.value), Some(format!("write `{expected}`, or rename the file")));
+    }
+    for (what, value) in [("harm", &file.harm), ("fix", &file.fix)] {
+        if value.as_ref().is_none_or(|v| v.value.trim().is_empty()) {
+            let help = match what {
+                "harm" => "say what an attacker walks away with",
+                _ => "say what to change in the server",
+            };
+            found.at(id, format!("the scenario has no `{what}`"), Some(help.into()));
+        }
+    }
+    if file.basis.is_empty() {
+        found.at(id, "the scenario has no `basis`", Some("name the requirement that asks for the defense, such as `RFC9700#2.1.1`".into()));
+    }
+    for basis in &file.basis {
+        if !library.requirements.contains(&basis.value) {
+            let help = suggestion(&basis.value, library.requirements.iter().map(String::as_str).take(200))
+                .filter(|s| s.starts_with("did you"))
+                .or(Some("add it to a file of `standards/` first".into()));
+            found.at(basis, format!("no requirement `{}` in standards/", basis.value), help);
+        }
+    }
+    if levels(&file.level).is_empty() {
+        found.at(id, "`level` names no profile", Some("write for example `level: {baseline: must}`".into()));
+    }
+}
+
+fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Option<(Control, Scope)> {
+    let mut scope = Scope { variables: flow.vars.0.iter().map(|(n, _)| n.value.clone()).collect(), ..Scope::default() };
+    let sessions: BTreeMap<&str, &SessionFile> = file.control.sessions.0.iter().map(|(n, s)| (n.value.as_str(), s)).collect();
+    for step in &file.control.steps {
+        let session = PlannedStep::session_of(&step.value);
+        if !session.is_empty() {
+            scope.sessions.insert(session.to_owned());
+        }
+    }
+    for (name, _) in &file.control.sessions.0 {
+        if !scope.sessions.contains(&name.value) {
+            found.at(name, format!("no step runs in the session `{}`", name.value), Some(format!("write `{}.authorize` under `steps:`", name.value)));
+        }
+    }
+    let known: Vec<&str> = flow.steps.0.iter().map(|(n, _)| n.value.as_str()).collect();
+    let mut steps: Vec<PlannedStep> = Vec::new();
+    let mut sound = true;
+    for step in &file.control.steps {
+        let session = PlannedStep::session_of(&step.value).to_owned();
+        let base = step.value.rsplit('.').next().unwrap_or(&step.value);
+        let Some((_, flow_step)) = flow.steps.0.iter().find(|(n, _)| n.value == base) else {
+            found.at(step, format!("the flow `{}` has no step `{base}`", flow.flow.value), suggestion(base, known.iter().copied()));
+            sound = false;
+            continue;
+        };
+        if scope.steps.iter().any(|(n, _)| *n == step.value) {
+            found.at(step, format!("the step `{}` stands here twice", step.value), None);
+            sound = false;
+            continue;
+        }
+        let own = Scope { own_session: session.clone(), ..scope.clone() };
+        let mut parameters = Vec::new();
+        for (name, text) in &flow_step.params.0 {
+            match template(&text.value, &own) {
+                Ok(value) => parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place: None, origin: Origin::Kept }),
+                Err((message, _)) => {
+                    found.at(step, format!("the step `{}` cannot stand here: {message}", step.value), Some("put the step that it needs before it".into()));
+                    sound = false;
+                }
+            }
+        }
+        scope.sent.insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
+        scope.steps.push((step.value.clone(), flow_step.send));
+        let session_file = sessions.get(session.as_str());
+        let session_client = session_file.map(|s| s.client).or(file.control.client.filter(|_| session.is_empty())).unwrap_or_default();
+        steps.push(PlannedStep {
+            name: step.value.clone(),
+            session,
+            kind: flow_step.send,
+            client: flow_step.client.unwrap_or(session_client),
+            user: session_file.map_or(UserRole::Default, |s| s.user),
+            parameters,
+            removed: Vec::new(),
+            authentication: None,
+            transport: Transport::default(),
+            wait: None,
+            burst: None,
+            probe: flow_step.probe,
+            at: flow_step.at,
+            logged_out: false,
+            added: false,
+        });
+    }
+    if steps.is_empty() {
+        found.at(&file.control.flow, "the control has no steps", Some(format!("choose from: {}", known.join(", "))));
+        return None;
+    }
+    let mut bent = Vec::new();
+    for (step, operations) in &file.control.change.0 {
+        for (place, target, operation) in read_operations(step, operations, &scope, found) {
+            if let Err((message, help)) = change::apply(&mut steps, &target, &operation) {
+                found.add(place.0, place.1, message, help);
+                sound = false;
+            }
+        }
+        if !bent.contains(&step.value) {
+            bent.push(step.value.clone());
+        }
+    }
+    for step in &steps {
+        scope.sent.insert(step.name.clone(), step.parameters.iter().map(|p| p.name.clone()).collect());
+    }
+    // What the control repeats under a new name is a step like any other.
+    scope.steps = steps.iter().map(|s| (s.name.clone(), s.kind)).collect();
+    let variables = variables(flow, &steps, &scope, found);
+    sound.then_some((Control { flow: flow.flow.value.clone(), variables, steps, bent }, scope))
+}
+
+/// The variables of the flow, once for each session that runs in it.
+fn variables(flow: &FlowFile, steps: &[PlannedStep], scope: &Scope, found: &mut Diagnostics) -> Vec<(String, Template)> {
+    let sessions: BTreeSet<&str> = steps.iter().map(|s| s.session.as_str()).collect();
+    let mut all = Vec::new();
+    for session in sessions {
+        let own = Scope { own_session: session.to_owned(), ..scope.clone() };
+        for (name, text) in &flow.vars.0 {
+            match template(&text.value, &own) {
+                Ok(value) if session.is_empty() => all.push((name.value.clone(), value)),
+                Ok(value) => all.push((format!("{session}.{}", name.value), value)),
+                Err((message, help)) => found.at(name, message, help),
+            }
+        }
+    }
+    all
+}
+
+type Placed = ((usize, usize), String, Operation);
+
+/// The operations of one step, each with its place and the step that it applies to.
+fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, found: &mut Diagnostics) -> Vec<Placed> {
+    let mut operations: Vec<Placed> = Vec::new();
+    let here = (step.line, step.column);
+    let on = step.value.clone();
+    if let Some(client) = file.act_as {
+        operations.push((here, on.clone(), Operation::As(client)));
+    }
+    if let Some(user) = file.user {
+        operations.push((here, on.clone(), Operation::User(user)));
+    }
+    type Make = fn(String, Value) -> Operation;
+    let with_values: [(&Names<ValueFile>, Make); 4] = [
+        (&file.replace, Operation::Replace),
+        (&file.set, Operation::Set),
+        (&file.duplicate, Operation::Duplicate),
+        (&file.duplicate_before, Operation::DuplicateBefore),
+    ];
+    for (names, make) in with_values {
+        for (name, value) in &names.0 {
+            if let Some(value) = read_value(value, scope, found) {
+                operations.push(((name.line, name.column), on.clone(), make(name.value.clone(), value)));
+            }
+        }
+    }
+    for name in &file.remove {
+        operations.push(((name.line, name.column), on.clone(), Operation::Remove(name.value.clone())));
+    }
+    for (name, place) in &file.move_to.0 {
+        operations.push(((name.line, name.column), on.clone(), Operation::Move(name.value.clone(), *place)));
+    }
+    type MakeText = fn(String) -> Operation;
+    let with_text: [(&Option<At<String>>, MakeText); 3] = [
+        (&file.method, Operation::Method),
+        (&file.content_type, Operation::ContentType),
+        (&file.path_suffix, Operation::PathSuffix),
+    ];
+    for (text, make) in with_text {
+        if let Some(text) = text {
+            operations.push(((text.line, text.column), on.clone(), make(text.value.clone())));
+        }
+    }
+    for name in &file.unencoded {
+        operations.push(((name.line, name.column), on.clone(), Operation::Unencoded(name.value.clone())));
+    }
+    if let Some(authenticate) = &file.authenticate
+        && let Some(authentication) = read_authentication(authenticate, scope, found)
+    {
+        operations.push((here, on.clone(), Operation::Authenticate(authentication)));
+    }
+    if file.logged_out {
+        operations.push((here, on.clone(), Operation::LoggedOut));
+    }
+    if let Some(burst) = &file.burst {
+        if (2..=64).contains(&burst.value) {
+            operations.push((here, on.clone(), Operation::Burst(burst.value)));
+        } else {
+            found.at(burst, "a burst has 2 to 64 requests", None);
+        }
+    }
+    let mut waiting = on.clone();
+    if let Some(repeat) = &file.repeat {
+        operations.push(((repeat.line, repeat.column), on.clone(), Operation::Repeat(repeat.value.clone())));
+        let session = PlannedStep::session_of(&on);
+        waiting = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
+    }
+    if let Some(wait) = &file.wait {
+        match template(&wait.value, scope) {
+            Ok(duration) => operations.push(((wait.line, wait.column), waiting, Operation::Wait(duration))),
+            Err((message, help)) => found.at(wait, message, help),
+        }
+    }
+    if file.skip {
+        operations.push((here, on, Operation::Skip));
+    }
+    operations
+}
+
+fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
+    let mut text = |text: &At<String>| match template(&text.value, scope) {
+        Ok(template) => Some(template),
+        Err((message, help)) => {
+            found.at(text, message, help);
+            None
+        }
+    };
+    Some(match file {
+        AuthenticateFile::ClientIdOnly => Authentication::ClientIdOnly,
+        AuthenticateFile::Nothing => Authentication::Nothing,
+        AuthenticateFile::Secret(secret) => Authentication::Secret(text(secret)?),
+        AuthenticateFile::FreshKey => Authentication::Assertion(AssertionForgery::FreshKey),
+        AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: text(alg)? }),
+        AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
+    })
+}
+
+fn read_value(file: &ValueFile, scope: &Scope, found: &mut Diagnostics) -> Option<Value> {
+    match file {
+        ValueFile::Text(text) => match template(&text.value, scope) {
+            Ok(value) => Some(Value::Text(value)),
+            Err((message, help)) => {
+                found.at(text, message, help);
+                None
+            }
+        },
+        ValueFile::Forge(forge) => {
+            let mut sound = true;
+            let mut report = |place: &At<String>, mistake: (String, Option<String>)| {
+                found.at(place, mistake.0, mistake.1);
+                sound = false;
+            };
+            let from = single(&forge.from.value, scope).map_err(|m| report(&forge.from, m)).ok();
+            let key = forge.key.as_ref().and_then(|k| single(&k.value, scope).map_err(|m| report(k, m)).ok());
+            let alg = forge.alg.as_ref().and_then(|a| template(&a.value, scope).map_err(|m| report(a, m)).ok());
+            let mut members = |names: &Names<At<String>>| -> Vec<_> {
+                names
+                    .0
+                    .iter()
+                    .filter_map(|(n, t)| template(&t.value, scope).map_err(|m| report(t, m)).ok().map(|t| (n.value.clone(), t)))
+                    .collect()
+            };
+            let (header, claims) = (members(&forge.header), members(&forge.claims));
+            if sound {
+                Some(Value::Forged(Box::new(Forgery { from: from?, alg, key, header, claims, signature: forge.signature })))
+            } else {
+                None
+            }
+        }
+    }
+}
+
+fn applies(list: &[Names<At<String>>], scope: &Scope, found: &mut Diagnostics) -> Vec<Applicability> {
+    let scope = Scope { control: true, ..scope.clone() };
+    let mut conditions = Vec::new();
+    for entry in list {
+        let otherwise = entry.0.iter().find(|(name, _)| name.value == "else").map(|(_, text)| text.value.clone());
+        let subjects: Vec<_> = entry.0.iter().filter(|(name, _)| name.value != "else").collect();
+        let [(subject, test)] = subjects.as_slice() else {
+            if let Some((name, _)) = entry.0.first() {
+                found.at(name, "one condition and its `else` belong together", Some("write one list item for each condition".into()));
+            }
+            continue;
+        };
+        let Some(otherwise) = otherwise else {
+            found.at(subject, "the condition has no `else`", Some("say in one sentence why the attack does not apply when it is false".into()));
+            continue;
+        };
+        if let Some(predicate) = read_predicate(subject, test, &[], &scope, found) {
+            let about_control = matches!(&predicate, Predicate::Outcome { step, .. } if step.starts_with("control."))
+                || matches!(&predicate, Predicate::Field { subject: Reference::ControlField { .. } | Reference::Target(_) | Reference::Client(_), .. });
+            if about_control {
+                conditions.push(Applicability { predicate, otherwise });
+            } else {
+                found.at(subject, "applies_when may ask the control and the target only", Some(format!("write `control.{}`", subject.value)));
+            }
+        }
+    }
+    conditions
+}
+
+fn read_predicate(subject: &At<String>, test: &At<String>, errors: &[At<String>], scope: &Scope, found: &mut Diagnostics) -> Option<Predicate> {
+    let bare = subject.value.strip_prefix("control.").filter(|_| scope.control).unwrap_or(&subject.value);
+    if let Some((_, kind)) = scope.steps.iter().find(|(name, _)| name == bare) {
+        let Some((_, word)) = Word::ALL.iter().find(|(name, _)| *name == test.value) else {
+            let words = [kind.success_word(), "refused"];
+            found.at(test, format!("`{}` is no outcome of a {}", test.value, kind.name()), suggestion(&test.value, words));
+            return None;
+        };
+        if *word != Word::Refused && word.name() != kind.success_word() {
+            found.at(test, format!("the success of a {} is called `{}`", kind.name(), kind.success_word()), None);
+            return None;
+        }
+        return Some(Predicate::Outcome {
+            step: subject.value.clone(),
+            word: *word,
+            error: errors.iter().map(|e| e.value.clone()).collect(),
+        });
+    }
+    let reference = match scope.resolve(&subject.value) {
+        Ok(reference) => reference,
+        Err((message, help)) => {
+            found.at(subject, message, help);
+            return None;
+        }
+    };
+    if let [error, ..] = errors {
+        found.at(error, "`as` belongs to an outcome, not to a field", None);
+        return None;
+    }
+    let (word, rest) = test.value.split_once(' ').map_or((test.value.as_str(), ""), |(w, r)| (w, r.trim()));
+    let mut value = || match template(rest, scope) {
+        Ok(value) if has_function(&value) => {
+            found.at(test, "a predicate holds references and text, no functions", Some("the judge works on recordings and computes nothing".into()));
+            None
+        }
+        Ok(value) => Some(value),
+        Err((message, help)) => {
+            found.at(test, message, help);
+            None
+        }
+    };
+    let read = match word {
+        "present" if rest.is_empty() => Test::Present,
+        "absent" if rest.is_empty() => Test::Absent,
+        "equals" => Test::Equals(value()?),
+        "differs" => Test::Differs(value()?),
+        "contains" => Test::Contains(value()?),
+        "lacks" => Test::Lacks(value()?),
+        "includes" => Test::Includes(value()?),
+        "excludes" => Test::Excludes(value()?),
+        "more_than" | "at_most" => match rest.parse() {
+            Ok(number) if word == "more_than" => Test::MoreThan(number),
+            Ok(number) => Test::AtMost(number),
+            Err(_) => {
+                found.at(test, format!("`{rest}` is no number"), None);
+                return None;
+            }
+        },
+        _ => {
+            let known = Test::WORDS.iter().map(|(w, _)| w.split(' ').next().unwrap_or(w));
+            found.at(test, format!("`{word}` is no test"), suggestion(word, known));
+            return None;
+        }
+    };
+    Some(Predicate::Field { subject: reference, test: read })
+}
+
+fn has_function(template: &crate::model::value::Template) -> bool {
+    use crate::model::value::{Expression, Part};
+    template.0.iter().any(|part| matches!(part, Part::Expression(Expression::Call(..))))
+}
+
+fn attack(
+    file: &ScenarioFile,
+    attack: &AttackFile,
+    control: &Control,
+    control_scope: &Scope,
+    library: &Library,
+    found: &mut Diagnostics,
+) -> Option<Attack> {
+    let mut scope = control_scope.clone();
+    let for_each = match attack.for_each.0.as_slice() {
+        [] => None,
+        [(name, words)] => {
+            if words.is_empty() {
+                found.at(name, "`for_each` has no words", None);
+            }
+            scope.each = Some(name.value.clone());
+            Some((name.value.clone(), words.iter().map(|w| w.value.clone()).collect::<Vec<_>>()))
+        }
+        [_, (second, _), ..] => {
+            found.at(second, "`for_each` has one variable", Some("make an attack of its own for each value of the other".into()));
+            return None;
+        }
+    };
+    // Repetitions are steps that values and predicates may name.
+    for (step, operations) in &attack.change.0 {
+        if let (Some(repeat), Some((at, kind))) = (
+            &operations.repeat,
+            scope.steps.iter().position(|(n, _)| *n == step.value).map(|i| (i, scope.steps[i].1)),
+        ) {
+            let session = PlannedStep::session_of(&step.value);
+            let name = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
+            scope.steps.insert(at + 1, (name, kind));
+        }
+    }
+    let mut steps = control.steps.clone();
+    let mut sound = true;
+    let mut changes: Vec<(String, Vec<Operation>)> = Vec::new();
+    for (step, operations) in &attack.change.0 {
+        for (place, target, operation) in read_operations(step, operations, &scope, found) {
+            match change::apply(&mut steps, &target, &operation) {
+                Ok(()) => match changes.last_mut() {
+                    Some((last, list)) if *last == target => list.push(operation),
+                    _ => changes.push((target, vec![operation])),
+                },
+                Err((message, help)) => {
+                    found.add(place.0, place.1, message, help);
+                    sound = false;
+                }
+            }
+        }
+    }
+    if attack.change.0.is_empty() {
+        found.at(&attack.id, "the attack changes nothing", Some("name a step of the control and what differs in it".into()));
+        sound = false;
+    }
+    // After a `set` the attack sends what the control does not: predicates may name it.
+    for step in &steps {
+        scope.sent.insert(step.name.clone(), step.parameters.iter().map(|p| p.name.clone()).collect());
+    }
+    let holds = condition("holds", &attack.holds_if_any, &attack.holds_if_all, &attack.id, &scope, found);
+    let broken = condition("broken", &attack.broken_if_any, &attack.broken_if_all, &attack.id, &scope, found);
+    let takes = attack.takes.as_ref().and_then(|takes| match scope.resolve(&takes.value) {
+        Ok(Reference::Field { step, field }) if field == "access_token" => Some((step, field)),
+        Ok(_) => {
+            found.at(takes, "`takes` names an access token", Some("write `redeem.access_token`".into()));
+            None
+        }
+        Err((message, help)) => {
+            found.at(takes, message, help);
+            None
+        }
+    });
+    let confirm_after = attack.confirm_after.as_ref().and_then(|wait| match template(&wait.value, &scope) {
+        Ok(template) => Some(template),
+        Err((message, help)) => {
+            found.at(wait, message, help);
+            None
+        }
+    });
+    match (attack.proved_by.0.is_empty(), &attack.unproved) {
+        (true, None) => found.at(
+            &attack.id,
+            format!("the attack `{}` has neither `proved_by` nor `unproved`", attack.id.value),
+            Some("name the lab's flaw that it finds, or say why there is none".into()),
+        ),
+        (false, Some(unproved)) => found.at(unproved, "`unproved` stands beside `proved_by`", Some("keep one of the two".into())),
+        _ => {}
+    }
+    for flaw in &attack.proved_by.0 {
+        if !library.flaws.contains(&flaw.value) {
+            found.at(flaw, format!("the lab has no flaw `{}`", flaw.value), suggestion(&flaw.value, library.flaws.iter().map(String::as_str)));
+        }
+    }
+    if !sound {
+        return None;
+    }
+    Some(Attack {
+        id: attack.id.value.clone(),
+        title: attack.title.as_ref().map_or_else(|| file.title.value.clone(), |t| t.value.clone()),
+        applies_when: applies(&attack.applies_when, control_scope, found),
+        for_each,
+        attacker: attack.attacker.as_ref().map(|a| Attacker {
+            does: a.does.iter().map(|d| d.value.clone()).collect(),
+            has: a.has.iter().map(|h| h.value.clone()).collect(),
+        }),
+        change: changes,
+        holds: holds?,
+        broken: broken?,
+        takes,
+        confirm_after,
+        implied_by: attack.implied_by.iter().map(|i| i.value.clone()).collect(),
+        proved_by: attack.proved_by.0.iter().map(|p| p.value.clone()).collect(),
+        unproved: attack.unproved.as_ref().map(|u| u.value.clone()),
+        lesser: attack.lesser,
+        negative_control: attack.negative_control,
+    })
+}
+
+type PredicateFile = Names<OneOrMore<At<String>>>;
+
+fn condition(
+    what: &str,
+    any: &Option<Vec<PredicateFile>>,
+    all: &Option<Vec<PredicateFile>>,
+    id: &At<String>,
+    scope: &Scope,
+    found: &mut Diagnostics,
+) -> Option<Condition> {
+    let list = match (any, all) {
+        (Some(any), None) => any,
+        (None, Some(all)) => all,
+        (None, None) => {
+            found.at(id, format!("the attack `{}` has no `{what}_if_any` and no `{what}_if_all`", id.value), Some("a verdict needs a positive sight: say what must be seen".into()));
+            return None;
+        }
+        (Some(_), Some(_)) => {
+            found.at(id, format!("`{what}_if_any` and `{what}_if_all` exclude each other"), None);
+            return None;
+        }
+    };
+    let mut alternatives = Vec::new();
+    for entry in list {
+        let errors = entry.0.iter().find(|(name, _)| name.value == "as").map(|(_, e)| e.0.as_slice()).unwrap_or_default();
+        let subjects: Vec<_> = entry.0.iter().filter(|(name, _)| name.value != "as").collect();
+        // `as` belongs to the outcome of the item; beside it may stand tests of fields.
+        let outcomes = subjects.iter().filter(|(subject, _)| scope.steps.iter().any(|(step, _)| *step == subject.value)).count();
+        let mut list = Vec::new();
+        for (subject, OneOrMore(tests)) in &subjects {
+            let [test] = tests.as_slice() else {
+                found.at(subject, "one test for each predicate", None);
+                return None;
+            };
+            let is_outcome = scope.steps.iter().any(|(step, _)| *step == subject.value);
+            let own = if is_outcome || outcomes == 0 { errors } else { &[] };
+            list.push(read_predicate(subject, test, own, scope, found)?);
+        }
+        match (list.is_empty(), outcomes > 1 && !errors.is_empty()) {
+            (true, _) => {}
+            (_, true) => found.at(&subjects[0].0, "`as` belongs to one outcome, and there are two", Some("write a list item for each".into())),
+            _ => alternatives.push(list),
+        }
+    }
+    if alternatives.is_empty() {
+        found.at(id, format!("the attack `{}` has no predicate for {what}", id.value), None);
+        return None;
+    }
+    Some(if any.is_some() { Condition(alternatives) } else { Condition(vec![alternatives.into_iter().flatten().collect()]) })
+}
+
+/// The client roles that a plan needs, for "skipped: add clients.second".
+pub fn roles(steps: &[PlannedStep]) -> BTreeSet<ClientRole> {
+    steps.iter().map(|s| s.client).collect()
+}

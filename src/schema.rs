@@ -1,0 +1,22 @@
+//! The JSON Schemas, generated from the types that the program reads and writes. Editors document draft 7, so that is
+//! what they are.
+
+use schemars::generate::SchemaSettings;
+
+/// Every schema by name; each is committed as `schema/<name>.schema.json`.
+pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "recording"];
+
+/// A schema as pretty-printed JSON; None for an unknown name.
+pub fn text(name: &str) -> Option<String> {
+    let generator = SchemaSettings::draft07().into_generator();
+    let schema = match name {
+        "scenario" => generator.into_root_schema_for::<crate::scenario::file::ScenarioFile>(),
+        "flow" => generator.into_root_schema_for::<crate::scenario::file::FlowFile>(),
+        "standard" => generator.into_root_schema_for::<crate::scenario::file::StandardFile>(),
+        "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
+        "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
+        "recording" => generator.into_root_schema_for::<crate::model::report::Recording>(),
+        _ => return None,
+    };
+    serde_json::to_string_pretty(&schema).ok().map(|text| text + "\n")
+}

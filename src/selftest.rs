@@ -1,0 +1,141 @@
+//! The matrix: every scenario against the strict lab and against the lab with each flaw. Strict: everything holds. With a
+//! flaw: exactly what declares it breaks, and what that implies; no other verdict moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+
+use crate::model::report::{Report, ScenarioVerdict};
+use crate::model::scenario::Scenario;
+use crate::model::verdict::Verdict;
+use crate::report::build;
+use crate::run::{Options, Stop};
+use crate::scenario::catalogue::Catalogue;
+use crate::target::Target;
+
+/// A target that stays up while it is tested, with the flaw that it was started with ("" is the strict one).
+pub struct Subject {
+    pub flaw: String,
+    pub target: Target,
+    /// Kept alive for the length of the run.
+    pub server: Box<dyn std::any::Any + Send>,
+}
+
+/// What the matrix showed.
+#[derive(Debug, Default)]
+pub struct Matrix {
+    /// flaw → (scenario → verdict); the strict lab is "".
+    pub rows: BTreeMap<String, BTreeMap<String, ScenarioVerdict>>,
+    pub problems: Vec<String>,
+    /// Verdicts on attacks, variants and words counted.
+    pub judged: usize,
+    pub requests: u64,
+}
+
+/// Runs the matrix. `start` starts the target for a flaw.
+pub async fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], start: F) -> Matrix
+where
+    F: Fn(String) -> Fut,
+    Fut: Future<Output = Result<Subject, String>>,
+{
+    let scenarios: Vec<&Scenario> = catalogue.scenarios.values().collect();
+    let mut matrix = Matrix::default();
+    let subjects = std::iter::once(String::new()).chain(flaws.iter().cloned());
+    let options = Options::default();
+    let stop = Stop::default();
+    let reports: Vec<(String, Result<Report, String>)> = futures_util::stream::iter(subjects)
+        .map(|flaw| {
+            let (scenarios, options, stop, start) = (&scenarios, &options, &stop, &start);
+            async move {
+                match start(flaw.clone()).await {
+                    Err(why) => (flaw, Err(why)),
+                    Ok(subject) => {
+                        let recording = crate::run::run(catalogue, scenarios, &subject.target, options, stop, &|_| {}).await;
+                        drop(subject.server);
+                        (flaw, Ok(build::report(catalogue, recording)))
+                    }
+                }
+            }
+        })
+        .buffer_unordered(4)
+        .collect()
+        .await;
+    for (flaw, report) in reports {
+        match report {
+            Err(why) => matrix.problems.push(format!("{}: {why}", shown(&flaw))),
+            Ok(report) => {
+                matrix.requests += report.run.requests;
+                matrix.judged += report.verdicts.iter().map(|v| v.variants.len()).sum::<usize>();
+                if let Some(fatal) = &report.fatal {
+                    matrix.problems.push(format!("{}: {fatal}", shown(&flaw)));
+                }
+                matrix.rows.insert(flaw, report.verdicts.into_iter().map(|v| (v.id.clone(), v)).collect());
+            }
+        }
+    }
+    let rows = std::mem::take(&mut matrix.rows);
+    for (flaw, row) in &rows {
+        check_row(catalogue, flaw, row, &mut matrix.problems);
+    }
+    check_kills(catalogue, flaws, &rows, &mut matrix.problems);
+    matrix.rows = rows;
+    matrix.problems.sort();
+    matrix
+}
+
+fn shown(flaw: &str) -> &str {
+    if flaw.is_empty() { "strict" } else { flaw }
+}
+
+/// One lab: what must be broken is, and nothing else moved.
+fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioVerdict>, problems: &mut Vec<String>) {
+    for scenario in catalogue.scenarios.values() {
+        let Some(entry) = row.get(&scenario.id) else {
+            problems.push(format!("{}: {} has no verdict", shown(flaw), scenario.id));
+            continue;
+        };
+        for attack in &scenario.attacks {
+            let name = format!("{}/{}", scenario.id, attack.id);
+            let cases: Vec<_> = entry.variants.iter().filter(|v| v.id == name || v.id.starts_with(&format!("{name}["))).collect();
+            let declared = !flaw.is_empty() && attack.proved_by.iter().any(|f| f == flaw);
+            if declared && !cases.iter().any(|c| c.verdict == Verdict::Broken) {
+                let seen = cases.first().map_or("not judged", |c| c.reason.as_str());
+                problems.push(format!("{}: {name} must be broken, and is not: {seen}", shown(flaw)));
+            }
+            for case in cases {
+                let filed = case.implied_by.is_some();
+                let fine = match case.verdict {
+                    Verdict::Holds => true,
+                    Verdict::Broken => declared || filed,
+                    Verdict::Inconclusive => filed,
+                    Verdict::NotApplicable | Verdict::Skipped => false,
+                };
+                if !fine {
+                    problems.push(format!("{}: {} is {}, neither declared nor implied: {}", shown(flaw), case.id, case.verdict.name(), case.reason));
+                }
+                if flaw.is_empty() && case.deviation.is_some() {
+                    problems.push(format!("strict: {} holds with a deviation: {}", case.id, case.deviation.as_deref().unwrap_or_default()));
+                }
+            }
+        }
+    }
+}
+
+/// Every scenario kills a flaw, and every flaw is killed.
+fn check_kills(catalogue: &Catalogue, flaws: &[String], rows: &BTreeMap<String, BTreeMap<String, ScenarioVerdict>>, problems: &mut Vec<String>) {
+    let tested: BTreeSet<&String> = flaws.iter().collect();
+    for scenario in catalogue.scenarios.values() {
+        let declared: BTreeSet<&String> = scenario.attacks.iter().flat_map(|a| &a.proved_by).collect();
+        let kills = declared.iter().any(|f| rows.get(*f).and_then(|r| r.get(&scenario.id)).is_some_and(|v| v.verdict == Verdict::Broken));
+        let relevant = declared.iter().any(|f| tested.contains(*f)) || declared.is_empty();
+        if relevant && !kills && !scenario.attacks.iter().all(|a| a.lesser) {
+            problems.push(format!("{} kills no flaw", scenario.id));
+        }
+    }
+    for flaw in flaws {
+        let killed = rows.get(flaw).is_some_and(|row| row.values().any(|v| v.verdict == Verdict::Broken && v.implied_by.is_none()));
+        if !killed {
+            problems.push(format!("nothing kills the flaw {flaw}"));
+        }
+    }
+}

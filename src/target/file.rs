@@ -1,0 +1,172 @@
+//! The shape of a target file, `grantproof.yaml`. The JSON Schema for editors is generated from it.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::place::At;
+
+/// One deployment under test: where it is, which clients and users may be used, and who permitted the test.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetFile {
+    /// A name for reports.
+    pub name: At<String>,
+    /// The issuer identifier, exactly as the server spells it.
+    pub issuer: At<String>,
+    /// Where the metadata document is, when it is not at one of the well-known places; `none`: there is none.
+    pub metadata: Option<At<String>>,
+    /// Endpoints that the metadata does not name, or names wrongly.
+    #[serde(default)]
+    pub endpoints: EndpointsFile,
+    /// Further origins that a run may contact, such as a login application (`https://login.example`).
+    #[serde(default)]
+    pub hosts: Vec<At<String>>,
+    /// The scope of the control flow.
+    #[serde(default = "openid")]
+    pub scope: String,
+    /// One more scope that every client may ask for; escalation attacks try to get it.
+    pub extra_scope: Option<String>,
+    /// An API that takes the access tokens: GET with a bearer token answers 2xx.
+    pub resource: Option<At<String>>,
+    /// How long a used refresh token is forgiven on purpose (`30s`); not given: at most 65s is assumed.
+    pub refresh_grace: Option<At<String>>,
+    /// How long a used code is forgiven on purpose; not given: at most 31s is assumed.
+    pub code_grace: Option<At<String>>,
+    pub clients: ClientsFile,
+    pub users: UsersFile,
+    #[serde(default)]
+    pub login: LoginFile,
+    /// Who permitted the test; required unless the target is on loopback.
+    pub permission: Option<PermissionFile>,
+    #[serde(default)]
+    pub limits: LimitsFile,
+    #[serde(default)]
+    pub tls: TlsFile,
+}
+
+fn openid() -> String {
+    "openid".into()
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointsFile {
+    pub authorization: Option<At<String>>,
+    pub token: Option<At<String>>,
+    pub userinfo: Option<At<String>>,
+    pub introspection: Option<At<String>>,
+    pub revocation: Option<At<String>>,
+    pub jwks: Option<At<String>>,
+}
+
+/// The clients that scenarios act as. A scenario whose client is missing is skipped, and the report names what to add.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsFile {
+    /// A public client (no client authentication).
+    pub public: Option<ClientFile>,
+    /// Another client, of any kind.
+    pub second: Option<ClientFile>,
+    /// A client with a secret.
+    pub confidential: Option<ClientFile>,
+    /// A client with private_key_jwt.
+    pub assertion: Option<ClientFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientFile {
+    pub id: At<String>,
+    /// Registered with the server; nothing needs to listen there, and grantproof never contacts it.
+    pub redirect_uri: At<String>,
+    #[serde(default)]
+    pub auth: AuthFile,
+    /// `env:NAME`, `file:PATH`, or `plain:TEXT` for a throw-away test secret.
+    pub secret: Option<At<String>>,
+    /// The private key of private_key_jwt, as PEM (PKCS#8) or JWK: `file:PATH` or `env:NAME`.
+    pub key: Option<At<String>>,
+    /// The kid in the header of its assertions.
+    pub kid: Option<String>,
+    /// Its tokens are bound to a key (DPoP or mTLS): rotation of refresh tokens is then not asked for (RFC 9700 §4.14.2).
+    #[serde(default)]
+    pub sender_constrained: bool,
+}
+
+/// How the client authenticates at the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthFile {
+    #[default]
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJwt,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsersFile {
+    pub default: UserFile,
+    /// A second user: forged tokens name him, and injection attacks show whose account was reached.
+    pub other: Option<UserFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserFile {
+    pub name: At<String>,
+    /// `env:NAME`, `file:PATH`, or `plain:TEXT` for a throw-away test account.
+    pub password: At<String>,
+}
+
+/// How users log in.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginFile {
+    #[serde(default)]
+    pub driver: LoginDriver,
+    /// The name of the form field that takes the user name, when guessing is not enough.
+    pub user_field: Option<String>,
+    /// The name of the form field that takes the password.
+    pub password_field: Option<String>,
+    /// The name or value or text of the button that consents.
+    pub consent_button: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginDriver {
+    /// Reads HTML forms as a browser would.
+    #[default]
+    Form,
+}
+
+/// Who permitted the test, until when, and what of it.
+#[derive(Debug, Clone, PartialEq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermissionFile {
+    /// A person or a ticket.
+    pub by: String,
+    /// The last day, `2027-03-01`.
+    pub until: String,
+    /// What may be tested.
+    pub what: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// Requests at the same moment (1 to 32).
+    pub in_flight: Option<At<u32>>,
+    /// Requests in a second (1 to 1000); on loopback there is no limit unless one is given.
+    pub per_second: Option<At<u32>>,
+    /// Seconds for one request (1 to 300).
+    pub timeout: Option<At<u32>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFile {
+    /// A PEM file with the certificate authority of the target, beside this file.
+    pub ca: Option<At<String>>,
+}

@@ -1,0 +1,267 @@
+//! Target file → [`Target`], with the same diagnostics as scenario files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::step::ClientRole;
+use crate::place::At;
+
+use super::file::{AuthFile, ClientFile, TargetFile, UserFile};
+use super::secret::{self, Secret};
+use super::{Client, ClientAuthentication, Endpoints, Limits, Login, Target, User, origin};
+
+/// Reads a target file from disk.
+///
+/// # Errors
+/// Every mistake found, each with its place and its cure; also a file that cannot be read.
+pub fn from_file(path: &Path) -> Result<Target, Vec<Diagnostic>> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => from_text(&name, &text, path.parent().unwrap_or(Path::new("."))),
+        Err(error) => Err(vec![Diagnostic {
+            file: name,
+            line: 0,
+            column: 0,
+            source: None,
+            message: format!("the target file cannot be read: {error}"),
+            help: Some("give its path with --target, or leave the flag out to test the embedded lab".into()),
+        }]),
+    }
+}
+
+/// Reads a target from text; relative paths in it are relative to `folder`.
+///
+/// # Errors
+/// As [`from_file`].
+pub fn from_text(name: &str, text: &str, folder: &Path) -> Result<Target, Vec<Diagnostic>> {
+    let file: TargetFile = crate::yaml::read(name, text)?;
+    let mut found = Diagnostics::new(name, text);
+    let target = build(&file, name, text, folder, &mut found);
+    match target {
+        Some(target) if found.is_empty() => Ok(target),
+        _ => Err(found.into_vec()),
+    }
+}
+
+fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut Diagnostics) -> Option<Target> {
+    let mut origins = BTreeSet::new();
+    let mut url = |place: &At<String>, what: &str, found: &mut Diagnostics| -> Option<String> {
+        match origin(&place.value) {
+            Some(origin) => {
+                origins.insert(origin);
+                Some(place.value.clone())
+            }
+            None => {
+                found.at(place, format!("`{}` is no http or https URL ({what})", place.value), Some("write it in full: https://host/path".into()));
+                None
+            }
+        }
+    };
+    let issuer = url(&file.issuer, "issuer", found);
+    for host in &file.hosts {
+        url(host, "hosts", found);
+    }
+    let mut optional = |place: &Option<At<String>>, what: &str, found: &mut Diagnostics| place.as_ref().and_then(|p| url(p, what, found));
+    let endpoints = Endpoints {
+        authorization: optional(&file.endpoints.authorization, "authorization endpoint", found),
+        token: optional(&file.endpoints.token, "token endpoint", found),
+        userinfo: optional(&file.endpoints.userinfo, "userinfo endpoint", found),
+        introspection: optional(&file.endpoints.introspection, "introspection endpoint", found),
+        revocation: optional(&file.endpoints.revocation, "revocation endpoint", found),
+        jwks: optional(&file.endpoints.jwks, "jwks", found),
+    };
+    let resource = optional(&file.resource, "resource", found);
+    let metadata = match &file.metadata {
+        None => None,
+        Some(at) if at.value == "none" => Some(None),
+        Some(at) => Some(Some(url(at, "metadata", found)?)),
+    };
+    let mut clients = BTreeMap::new();
+    let roles = [
+        (ClientRole::Public, &file.clients.public),
+        (ClientRole::Second, &file.clients.second),
+        (ClientRole::Confidential, &file.clients.confidential),
+        (ClientRole::Assertion, &file.clients.assertion),
+    ];
+    for (role, client_file) in roles {
+        if let Some(client_file) = client_file
+            && let Some(client) = client(role, client_file, folder, found)
+        {
+            clients.insert(role, client);
+        }
+    }
+    if [&file.clients.public, &file.clients.confidential, &file.clients.assertion].iter().all(|c| c.is_none()) {
+        found.at(&file.name, "the target has no client", Some("give at least `clients.public`, `clients.confidential` or `clients.assertion`".into()));
+    }
+    let user = user(&file.users.default, folder, found);
+    let other_user = file.users.other.as_ref().map(|u| self::user(u, folder, found));
+    let refresh_grace = duration(&file.refresh_grace, found);
+    let code_grace = duration(&file.code_grace, found);
+    let loopback = origins.iter().all(|o| super::is_loopback(o));
+    permission(file, loopback, found);
+    let limits = limits(file, loopback, found);
+    let ca = file.tls.ca.as_ref().and_then(|ca| match std::fs::read(folder.join(&ca.value)) {
+        Ok(pem) => Some(pem),
+        Err(error) => {
+            found.at(ca, format!("the certificate `{}` cannot be read: {error}", ca.value), Some("the path is relative to the target file".into()));
+            None
+        }
+    });
+    Some(Target {
+        name: file.name.value.clone(),
+        source: name.to_owned(),
+        digest: Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect(),
+        issuer: issuer?,
+        metadata,
+        endpoints,
+        origins,
+        scope: file.scope.clone(),
+        extra_scope: file.extra_scope.clone(),
+        resource,
+        refresh_grace,
+        code_grace,
+        clients,
+        user: user?,
+        other_user: match other_user {
+            Some(user) => Some(user?),
+            None => None,
+        },
+        login: Login {
+            user_field: file.login.user_field.clone(),
+            password_field: file.login.password_field.clone(),
+            consent_button: file.login.consent_button.clone(),
+        },
+        permission: file.permission.clone(),
+        limits,
+        ca,
+    })
+}
+
+fn read_secret(place: &At<String>, folder: &Path, found: &mut Diagnostics) -> Option<Secret> {
+    match secret::resolve(&place.value, folder) {
+        Ok(secret) => Some(secret),
+        Err((message, help)) => {
+            found.at(place, message, help);
+            None
+        }
+    }
+}
+
+fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagnostics) -> Option<Client> {
+    if let Err(error) = url::Url::parse(&file.redirect_uri.value) {
+        found.at(&file.redirect_uri, format!("`{}` is no URL: {error}", file.redirect_uri.value), Some("write the address as it is registered".into()));
+    }
+    let auth = match (role, file.auth, &file.secret, &file.key) {
+        // The role says how it authenticates where the file does not.
+        (ClientRole::Confidential, AuthFile::None, Some(_), _) => AuthFile::ClientSecretBasic,
+        (ClientRole::Assertion, AuthFile::None, _, _) => AuthFile::PrivateKeyJwt,
+        (_, auth, _, _) => auth,
+    };
+    if role == ClientRole::Public && auth != AuthFile::None {
+        found.at(&file.id, "`clients.public` is the client without authentication", Some("move it to `clients.confidential` or `clients.assertion`".into()));
+    }
+    if role == ClientRole::Confidential && auth == AuthFile::None {
+        found.at(&file.id, "`clients.confidential` has no secret", Some("add `secret: env:NAME`".into()));
+        return None;
+    }
+    let authentication = match auth {
+        AuthFile::None => {
+            if let Some(secret) = &file.secret {
+                found.at(secret, "a client with `auth: none` has no secret", Some("write `auth: client_secret_basic`, or remove the secret".into()));
+            }
+            ClientAuthentication::None
+        }
+        AuthFile::ClientSecretBasic | AuthFile::ClientSecretPost => {
+            let Some(secret) = &file.secret else {
+                found.at(&file.id, "the client has no secret", Some("add `secret: env:NAME`".into()));
+                return None;
+            };
+            let secret = read_secret(secret, folder, found)?;
+            if auth == AuthFile::ClientSecretBasic { ClientAuthentication::Basic(secret) } else { ClientAuthentication::Post(secret) }
+        }
+        AuthFile::PrivateKeyJwt => {
+            let Some(key) = &file.key else {
+                found.at(&file.id, "the client has no key", Some("add `key: file:client-key.pem` (PKCS#8 PEM or JWK)".into()));
+                return None;
+            };
+            ClientAuthentication::PrivateKeyJwt { key: read_secret(key, folder, found)?, kid: file.kid.clone() }
+        }
+    };
+    Some(Client {
+        id: file.id.value.clone(),
+        redirect_uri: file.redirect_uri.value.clone(),
+        authentication,
+        sender_constrained: file.sender_constrained,
+    })
+}
+
+fn user(file: &UserFile, folder: &Path, found: &mut Diagnostics) -> Option<User> {
+    Some(User { name: file.name.value.clone(), password: read_secret(&file.password, folder, found)? })
+}
+
+fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {
+    let place = place.as_ref()?;
+    match parse_duration(&place.value) {
+        Some(duration) => Some(duration),
+        None => {
+            found.at(place, format!("`{}` is no duration", place.value), Some("write `30s`, `500ms` or `2m`, at most 10m".into()));
+            None
+        }
+    }
+}
+
+/// `500ms`, `30s`, `2m`; at most ten minutes.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..split].parse().ok()?;
+    let duration = match &text[split..] {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        _ => return None,
+    };
+    (duration <= Duration::from_secs(600)).then_some(duration)
+}
+
+fn permission(file: &TargetFile, loopback: bool, found: &mut Diagnostics) {
+    match &file.permission {
+        None if loopback => {}
+        None => found.at(
+            &file.issuer,
+            "the target is not on this machine, and nobody is named who permitted the test",
+            Some("add `permission: {by: …, until: 2027-03-01}`".into()),
+        ),
+        Some(permission) => match permission.until.parse::<jiff::civil::Date>() {
+            Err(_) => found.at(&file.name, format!("permission.until: `{}` is no date", permission.until), Some("write 2027-03-01".into())),
+            Ok(until) if until < jiff::Zoned::now().date() => found.at(
+                &file.name,
+                format!("the permission of {} ended on {}", permission.by, permission.until),
+                Some("ask for it again, and write the new date in `permission.until`".into()),
+            ),
+            Ok(_) => {}
+        },
+    }
+}
+
+fn limits(file: &TargetFile, loopback: bool, found: &mut Diagnostics) -> Limits {
+    let mut number = |place: &Option<At<u32>>, least: u32, most: u32| -> Option<u32> {
+        let place = place.as_ref()?;
+        if (least..=most).contains(&place.value) {
+            Some(place.value)
+        } else {
+            found.at(place, format!("{} is not between {least} and {most}", place.value), None);
+            None
+        }
+    };
+    let defaults = Limits::default();
+    Limits {
+        in_flight: number(&file.limits.in_flight, 1, 32).map_or(if loopback { defaults.in_flight } else { 2 }, |n| n as usize),
+        per_second: number(&file.limits.per_second, 1, 1000).or(if loopback { None } else { Some(10) }),
+        timeout: number(&file.limits.timeout, 1, 300).map_or(defaults.timeout, |n| Duration::from_secs(u64::from(n))),
+        ..defaults
+    }
+}

@@ -1,0 +1,167 @@
+//! What is tested: one deployment, with the clients and users that the test may use.
+
+pub mod file;
+pub mod load;
+pub mod secret;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::step::{ClientRole, UserRole};
+
+pub use file::PermissionFile as Permission;
+pub use secret::Secret;
+
+/// A deployment, ready to be driven.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub name: String,
+    /// The file it was read from, or `the embedded lab`.
+    pub source: String,
+    /// SHA-256 of the target file, in hexadecimal.
+    pub digest: String,
+    pub issuer: String,
+    /// None: look at the well-known places. Some(None): there is no metadata document.
+    pub metadata: Option<Option<String>>,
+    pub endpoints: Endpoints,
+    /// Origins (`https://host:port`) that may be contacted; those of the endpoints are added by discovery.
+    pub origins: BTreeSet<String>,
+    pub scope: String,
+    pub extra_scope: Option<String>,
+    pub resource: Option<String>,
+    pub refresh_grace: Option<Duration>,
+    pub code_grace: Option<Duration>,
+    pub clients: BTreeMap<ClientRole, Client>,
+    pub user: User,
+    pub other_user: Option<User>,
+    pub login: Login,
+    pub permission: Option<Permission>,
+    pub limits: Limits,
+    /// PEM of a private certificate authority.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// Where the endpoints are; what is given in the target file wins over the metadata.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Endpoints {
+    pub authorization: Option<String>,
+    pub token: Option<String>,
+    pub userinfo: Option<String>,
+    pub introspection: Option<String>,
+    pub revocation: Option<String>,
+    pub jwks: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub id: String,
+    pub redirect_uri: String,
+    pub authentication: ClientAuthentication,
+    pub sender_constrained: bool,
+}
+
+/// Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
+#[derive(Debug, Clone)]
+pub enum ClientAuthentication {
+    None,
+    Basic(Secret),
+    Post(Secret),
+    PrivateKeyJwt { key: Secret, kid: Option<String> },
+}
+
+impl ClientAuthentication {
+    /// The registered name of the method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            ClientAuthentication::None => "none",
+            ClientAuthentication::Basic(_) => "client_secret_basic",
+            ClientAuthentication::Post(_) => "client_secret_post",
+            ClientAuthentication::PrivateKeyJwt { .. } => "private_key_jwt",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct User {
+    pub name: String,
+    pub password: Secret,
+}
+
+/// Hints for the login driver.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    pub user_field: Option<String>,
+    pub password_field: Option<String>,
+    pub consent_button: Option<String>,
+}
+
+/// What a run may ask of the target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Requests at the same moment.
+    pub in_flight: usize,
+    /// Requests in a second; None: as fast as answers come (loopback only).
+    pub per_second: Option<u32>,
+    /// For one request, connection included.
+    pub timeout: Duration,
+    /// Bytes of a response body.
+    pub max_body: usize,
+    /// Redirects and pages of one authorization request.
+    pub max_hops: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { in_flight: 4, per_second: None, timeout: Duration::from_secs(20), max_body: 1 << 20, max_hops: 24 }
+    }
+}
+
+impl Target {
+    /// The client of a role, where the target has one.
+    pub fn client(&self, role: ClientRole) -> Option<&Client> {
+        let order: &[ClientRole] = match role {
+            ClientRole::Default => &[ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion],
+            ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion],
+            ref one => std::slice::from_ref(one),
+        };
+        order.iter().find_map(|role| self.clients.get(role))
+    }
+
+    pub fn user(&self, role: UserRole) -> &User {
+        match role {
+            UserRole::Default => &self.user,
+            UserRole::Other => self.other_user.as_ref().unwrap_or(&self.user),
+        }
+    }
+
+    /// Whether every origin is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.origins.iter().all(|origin| is_loopback(origin))
+    }
+
+    /// The pause after which a used refresh token must be dead.
+    pub fn refresh_grace_or_assumed(&self) -> Duration {
+        self.refresh_grace.unwrap_or(Duration::from_secs(65))
+    }
+
+    /// The pause after which a used code must be dead.
+    pub fn code_grace_or_assumed(&self) -> Duration {
+        self.code_grace.unwrap_or(Duration::from_secs(31))
+    }
+}
+
+/// `https://host:port` of a URL, the default port written out; None for what is no http URL.
+pub fn origin(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    matches!(url.scheme(), "http" | "https").then(|| format!("{}://{}:{}", url.scheme(), host, url.port_or_known_default().unwrap_or(0)))
+}
+
+fn is_loopback(origin: &str) -> bool {
+    match url::Url::parse(origin).ok().as_ref().and_then(|u| u.host()) {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
