@@ -55,14 +55,7 @@ impl<'a> Diagnostics<'a> {
     /// Adds a mistake at a place of the file (line 0: the whole file).
     pub fn add(&mut self, line: usize, column: usize, message: impl Into<String>, help: Option<String>) {
         let source = line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).map(printable);
-        self.found.push(Diagnostic {
-            file: self.file.to_owned(),
-            line,
-            column,
-            source,
-            message: message.into(),
-            help,
-        });
+        self.found.push(Diagnostic { file: self.file.to_owned(), line, column, source, message: message.into(), help });
     }
 
     /// Adds a mistake at the place of a value.

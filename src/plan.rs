@@ -70,10 +70,10 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps })
                 })
                 .collect();
-            let why = missing_control
-                .clone()
-                .or_else(|| cases.iter().find_map(|case| missing(&case.steps, target)))
-                .or_else(|| (scenario.risk > allowed).then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name())));
+            let why = missing_control.clone().or_else(|| cases.iter().find_map(|case| missing(&case.steps, target))).or_else(|| {
+                (scenario.risk > allowed)
+                    .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
+            });
             match why {
                 Some(why) => plan.left.push(Left { scenario, attack, why }),
                 None => add(&mut plan.groups, scenario, cases),
@@ -145,7 +145,12 @@ pub fn blatant(plan: &Plan) -> Vec<Blatant> {
             let mut references = Vec::new();
             parameter.value.references(&mut references);
             let from_answer = references.iter().any(|r| {
-                matches!(r, crate::model::value::Reference::Field { .. } | crate::model::value::Reference::Sent { .. } | crate::model::value::Reference::Variable(_))
+                matches!(
+                    r,
+                    crate::model::value::Reference::Field { .. }
+                        | crate::model::value::Reference::Sent { .. }
+                        | crate::model::value::Reference::Variable(_)
+                )
             });
             if parameter.name == name {
                 parameter.value = Value::Text(Template::literal(&format!("grantproof-{}", crate::engine::eval::random(24))));

@@ -12,7 +12,7 @@ use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::profile::Profile;
 use crate::model::report::{CaseRecord, Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Control, Risk, Scenario};
-use crate::model::step::PlannedStep;
+use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
@@ -22,9 +22,17 @@ use crate::target::Target;
 pub enum Event {
     Discovering,
     /// How many cases there are.
-    Planned { cases: usize, controls: usize },
-    Control { name: String, granted: bool },
-    Finished { case: String },
+    Planned {
+        cases: usize,
+        controls: usize,
+    },
+    Control {
+        name: String,
+        granted: bool,
+    },
+    Finished {
+        case: String,
+    },
 }
 
 /// Asks a run to end early: what was measured is kept.
@@ -59,7 +67,14 @@ impl Default for Options {
 }
 
 /// Runs the selected scenarios against a target.
-pub async fn run(catalogue: &Catalogue, selected: &[&Scenario], target: &Target, options: &Options, stop: &Stop, tell: &(dyn Fn(Event) + Sync)) -> Recording {
+pub async fn run(
+    catalogue: &Catalogue,
+    selected: &[&Scenario],
+    target: &Target,
+    options: &Options,
+    stop: &Stop,
+    tell: &(dyn Fn(Event) + Sync),
+) -> Recording {
     let started = now();
     let mut record = Recording {
         schema_version: SCHEMA_VERSION.into(),
@@ -192,9 +207,11 @@ impl<'r> Runner<'r> {
                 Ok(()) => any_granted = true,
                 Err(failed) => {
                     // The first two steps of an unbent flow are what the target file promises.
-                    let promised = matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem")) && !group.control.bent.contains(&failed.step);
+                    let promised = matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
+                        && !group.control.bent.contains(&failed.step);
                     if promised {
-                        let client = group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
+                        let client =
+                            group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
                         let problem = format!("client `{}`: {}", client.map_or("?", |c| c.id.as_str()), failed.what);
                         if !problems.contains(&problem) {
                             problems.push(problem);
@@ -215,8 +232,22 @@ impl<'r> Runner<'r> {
         groups
     }
 
-    /// Runs a control and keeps it; its number, and whether it was granted.
+    /// Runs a control and keeps it; its number, and whether it was granted. Where it fails in a session of earlier
+    /// trials, the session may have died: it is driven once more with a login of its own, and both are in the record.
     async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let reused = !self.record.controls.is_empty();
+        let first = self.control_once(control, when).await;
+        let front_channel =
+            |failed: &judge::Failed| control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest);
+        match &first.1 {
+            Err(failed) if reused && front_channel(failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
+                self.control_once(control, &format!("{when}, with a new login")).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
         let (trial, negatives) = self.engine.run_control(&name, &control.variables, &control.steps).await;
@@ -229,12 +260,14 @@ impl<'r> Runner<'r> {
 
     /// What this server's refusals look like.
     async fn learn_refusals(&mut self, groups: &[(Group<'_>, Option<usize>)]) {
-        let controls = Plan { groups: groups.iter().map(|(g, _)| Group { control: g.control, cases: Vec::new() }).collect(), left: Vec::new() };
+        let controls =
+            Plan { groups: groups.iter().map(|(g, _)| Group { control: g.control, cases: Vec::new() }).collect(), left: Vec::new() };
         for blatant in plan::blatant(&controls) {
             if self.stop.is_stopped() {
                 return;
             }
-            let trial = self.engine.run(&format!("negative control: {}", blatant.what), &[], std::slice::from_ref(&blatant.step)).await.finish();
+            let trial =
+                self.engine.run(&format!("negative control: {}", blatant.what), &[], std::slice::from_ref(&blatant.step)).await.finish();
             if let Some(answer) = trial.steps.into_iter().next() {
                 if answer.outcome == Outcome::Issued {
                     self.record.warnings.push(format!("the server grants {}", blatant.what));
@@ -257,7 +290,7 @@ impl<'r> Runner<'r> {
         let done: Mutex<Vec<(usize, Open<'a>)>> = Mutex::new(Vec::new());
         {
             let this = &*self;
-            let in_flight = self.engine.target.limits.in_flight.max(1);
+            let in_flight = if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight.max(1) };
             futures_util::stream::iter(todo)
                 .for_each_concurrent(in_flight, |(index, case, before)| {
                     let done = &done;
@@ -284,6 +317,18 @@ impl<'r> Runner<'r> {
         }
     }
 
+    /// Whether the server shows a page again to a client and user that it has shown one before. Then trials of one
+    /// session would stumble over each other's pages.
+    fn logins_need_pages(&self) -> bool {
+        let pages = |step: &crate::model::observation::StepObservation| step.fields.get("form_pages").is_some_and(|n| n != "0");
+        let mut seen = std::collections::BTreeSet::new();
+        self.record.controls.iter().flat_map(|trial| &trial.steps).filter(|s| s.kind == StepKind::AuthorizationRequest).any(|step| {
+            let session = PlannedStep::session_of(&step.step).to_owned();
+            let again = !seen.insert((step.sent.get("client_id").cloned(), session, step.sent.get("scope").cloned()));
+            again && pages(step)
+        })
+    }
+
     /// What must be alone, destructive scenarios last.
     async fn alone<'a>(&mut self, groups: &mut [(Group<'a>, Option<usize>)]) {
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
@@ -308,7 +353,9 @@ impl<'r> Runner<'r> {
 
     /// The trials of one case: the attack, and its repetition where the harm was seen.
     async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Vec<Trial> {
-        let Some(control) = before.and_then(|number| self.record.controls.get(number)) else { return Vec::new() };
+        let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
+            return Vec::new();
+        };
         if judge::granted(&case.scenario.control, control).is_err() || !self.applies(case, control) {
             return Vec::new();
         }
@@ -352,7 +399,9 @@ impl<'r> Runner<'r> {
         let refused = |this: &Self, open: &Open| {
             let before = open.before.and_then(|n| this.record.controls.get(n));
             let last = open.attempts.last().zip(before);
-            last.is_some_and(|(trial, before)| matches!(judge::sight(open.case.attack, trial, before, &this.record.negative_controls), Sight::Refusal(_)))
+            last.is_some_and(|(trial, before)| {
+                matches!(judge::sight(open.case.attack, trial, before, &this.record.negative_controls), Sight::Refusal(_))
+            })
         };
         // A batch under a control that never worked has nothing to be split for.
         let ever_granted = cases.iter().any(|c| !c.attempts.is_empty());

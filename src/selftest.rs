@@ -111,7 +111,13 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
                     Verdict::NotApplicable | Verdict::Skipped => false,
                 };
                 if !fine {
-                    problems.push(format!("{}: {} is {}, neither declared nor implied: {}", shown(flaw), case.id, case.verdict.name(), case.reason));
+                    problems.push(format!(
+                        "{}: {} is {}, neither declared nor implied: {}",
+                        shown(flaw),
+                        case.id,
+                        case.verdict.name(),
+                        case.reason
+                    ));
                 }
                 if flaw.is_empty() && case.deviation.is_some() {
                     problems.push(format!("strict: {} holds with a deviation: {}", case.id, case.deviation.as_deref().unwrap_or_default()));
@@ -122,7 +128,12 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
 }
 
 /// Every scenario kills a flaw, and every flaw is killed.
-fn check_kills(catalogue: &Catalogue, flaws: &[String], rows: &BTreeMap<String, BTreeMap<String, ScenarioVerdict>>, problems: &mut Vec<String>) {
+fn check_kills(
+    catalogue: &Catalogue,
+    flaws: &[String],
+    rows: &BTreeMap<String, BTreeMap<String, ScenarioVerdict>>,
+    problems: &mut Vec<String>,
+) {
     let tested: BTreeSet<&String> = flaws.iter().collect();
     for scenario in catalogue.scenarios.values() {
         let declared: BTreeSet<&String> = scenario.attacks.iter().flat_map(|a| &a.proved_by).collect();

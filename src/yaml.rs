@@ -37,10 +37,7 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Vec<Diagno
     match serde_yaml::from_str_with_options(text, options) {
         Ok(value) => Ok(value),
         Err(error) => {
-            let (line, column) = error
-                .location()
-                .map(|l| (l.line() as usize, l.column() as usize))
-                .unwrap_or((0, 0));
+            let (line, column) = error.location().map(|l| (l.line() as usize, l.column() as usize)).unwrap_or((0, 0));
             let plain = error.without_snippet().to_string();
             let place = format!(" at line {line}, column {column}");
             let plain = plain.strip_suffix(&place).unwrap_or(&plain);

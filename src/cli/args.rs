@@ -8,14 +8,20 @@ use crate::model::profile::{Profile, Severity};
 
 /// Attacks an OAuth 2.0 / OpenID Connect server the way an attacker would, and reports which of its defenses hold.
 #[derive(Debug, Parser)]
-#[command(name = "grantproof", version, propagate_version = true, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "grantproof",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "\
 Try it with nothing of your own:
   grantproof run                              the embedded lab, where every defense holds
   grantproof run --flaw refresh-reuse-accepted   the lab with a hole, to see what broken looks like
   grantproof run --target grantproof.yaml     your own server
 
 Exit codes: 0 the gate passes, 1 broken, 2 wrong input, 3 nothing could be tested, 4 undecided,
-5 a report could not be written, 70 internal error, 130/143 interrupted (a partial report is written).")]
+5 a report could not be written, 70 internal error, 130/143 interrupted (a partial report is written)."
+)]
 pub struct Arguments {
     /// When to colour.
     #[arg(long = "color", value_name = "WHEN", global = true, default_value = "auto", env = "GRANTPROOF_COLOR")]
@@ -209,7 +215,9 @@ pub struct Explain {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  grantproof lint grantproof.yaml          a target file\n  grantproof lint my-scenarios/            a directory of scenario files\n  grantproof lint                          the embedded catalogue")]
+#[command(
+    after_help = "Examples:\n  grantproof lint grantproof.yaml          a target file\n  grantproof lint my-scenarios/            a directory of scenario files\n  grantproof lint                          the embedded catalogue"
+)]
 pub struct Lint {
     /// Scenario files, target files, or directories of scenario files; none: the embedded catalogue
     pub files: Vec<PathBuf>,

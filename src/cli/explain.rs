@@ -18,7 +18,11 @@ pub fn explain(arguments: &Explain) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
     let Some(scenario) = catalogue.scenarios.get(&arguments.id) else {
         let help = suggestion(&arguments.id, catalogue.scenarios.keys().map(String::as_str)).filter(|s| s.starts_with("did you"));
-        return Err(Failure::input(format!("error: no scenario `{}`\n  = help: {}", arguments.id, help.unwrap_or_else(|| "see `grantproof list`".into()))));
+        return Err(Failure::input(format!(
+            "error: no scenario `{}`\n  = help: {}",
+            arguments.id,
+            help.unwrap_or_else(|| "see `grantproof list`".into())
+        )));
     };
     let text = if arguments.requests { requests(scenario) } else { page(&catalogue, scenario) };
     print(&text)?;
@@ -30,7 +34,13 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     let levels: Vec<String> = scenario.level.iter().map(|(p, l)| format!("{} {}", p.name(), l.name())).collect();
     let _ = writeln!(out, "{}\n{}\n", scenario.id, scenario.title);
     let _ = writeln!(out, "defense   {}\nharm      {}\nfix       {}", scenario.defense, scenario.harm, scenario.fix);
-    let _ = writeln!(out, "severity  {}{}\nlevels    {}", scenario.severity.name(), scenario.cwe.as_ref().map(|c| format!(", {c}")).unwrap_or_default(), levels.join(", "));
+    let _ = writeln!(
+        out,
+        "severity  {}{}\nlevels    {}",
+        scenario.severity.name(),
+        scenario.cwe.as_ref().map(|c| format!(", {c}")).unwrap_or_default(),
+        levels.join(", ")
+    );
     let steps: Vec<&str> = scenario.control.steps.iter().map(|s| s.name.as_str()).collect();
     let _ = writeln!(out, "control   {} (granted before and after the attack)", steps.join(" → "));
     for condition in &scenario.applies_when {
@@ -62,7 +72,13 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     let _ = writeln!(out, "\nrequirements");
     for id in &scenario.basis {
         if let Some(requirement) = catalogue.requirements.get(id) {
-            let _ = writeln!(out, "  {id}  {}\n    {}\n    {}", format!("{:?}", requirement.keyword).to_uppercase(), requirement.asks.trim(), requirement.link);
+            let _ = writeln!(
+                out,
+                "  {id}  {}\n    {}\n    {}",
+                format!("{:?}", requirement.keyword).to_uppercase(),
+                requirement.asks.trim(),
+                requirement.link
+            );
         }
     }
     out
@@ -86,7 +102,9 @@ fn requests(scenario: &Scenario) -> String {
 }
 
 fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
-    let Ok(steps) = attack_steps(&scenario.control, attack, None) else { return };
+    let Ok(steps) = attack_steps(&scenario.control, attack, None) else {
+        return;
+    };
     for control in &scenario.control.steps {
         if !steps.iter().any(|s| s.name == control.name) {
             let _ = writeln!(out, "- {}", heading(control));

@@ -40,7 +40,9 @@ pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose) -> Result<Vec<&'c
     selection.check(catalogue).map_err(|why| Failure::input(format!("error: {why}")))?;
     let chosen: Vec<&Scenario> = catalogue.scenarios.values().filter(|s| selection.takes(s)).collect();
     if chosen.is_empty() {
-        return Err(Failure::input("error: nothing is selected: the selection and the profile have no scenario in common\n  = help: see `grantproof list`"));
+        return Err(Failure::input(
+            "error: nothing is selected: the selection and the profile have no scenario in common\n  = help: see `grantproof list`",
+        ));
     }
     Ok(chosen)
 }
@@ -53,7 +55,10 @@ pub fn flaws(names: &[String]) -> Result<BTreeSet<Flaw>, Failure> {
         .map(|name| {
             name.parse::<Flaw>().map_err(|_| {
                 let help = crate::diagnostic::suggestion(name, Flaw::ALL.iter().map(|f| f.name())).filter(|s| s.starts_with("did you"));
-                Failure::input(format!("error: the lab has no flaw `{name}`\n  = help: {}", help.unwrap_or_else(|| "see `grantproof lab --list-flaws`".into())))
+                Failure::input(format!(
+                    "error: the lab has no flaw `{name}`\n  = help: {}",
+                    help.unwrap_or_else(|| "see `grantproof lab --list-flaws`".into())
+                ))
             })
         })
         .collect()
@@ -90,7 +95,10 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
                 (_, Some(pem)) => ClientAuthentication::PrivateKeyJwt { key: Secret::new(pem), kid: None },
                 _ => ClientAuthentication::None,
             };
-            Some((role, Client { id: client.id.clone(), redirect_uri: client.redirect_uri.clone(), authentication, sender_constrained: false }))
+            Some((
+                role,
+                Client { id: client.id.clone(), redirect_uri: client.redirect_uri.clone(), authentication, sender_constrained: false },
+            ))
         })
         .collect();
     let mut users = directory.users.iter().map(|u| User { name: u.name.clone(), password: Secret::new(&u.password) });
@@ -116,7 +124,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         other_user: users.next(),
         login: Login::default(),
         permission: None,
-        limits: Limits::default(),
+        limits: Limits { in_flight: 4, ..Limits::default() },
         ca: None,
     }
 }

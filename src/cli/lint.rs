@@ -25,9 +25,13 @@ pub fn lint(arguments: &Lint) -> Result<u8, Failure> {
             continue;
         }
         match std::fs::read_to_string(path) {
-            Err(error) => return Err(Failure::input(format!("error: {}: {error}", path.display()))),
+            Err(error) => {
+                return Err(Failure::input(format!("error: {}: {error}", path.display())));
+            }
             Ok(text) if is_target(&text) => {
-                if let Err(list) = crate::target::load::from_text(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new("."))) {
+                if let Err(list) =
+                    crate::target::load::from_text(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new(".")))
+                {
                     wrong.extend(list);
                 }
             }

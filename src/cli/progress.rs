@@ -49,8 +49,12 @@ impl Watch {
                 bar.set_message(case.clone());
             }
             (Watch::Lines, Event::Discovering) => eprintln!("reading metadata"),
-            (Watch::Lines, Event::Planned { cases, controls }) => eprintln!("{cases} attacks under {controls} controls"),
-            (Watch::Lines, Event::Control { name, granted }) => eprintln!("{name}: {}", if *granted { "granted" } else { "failed" }),
+            (Watch::Lines, Event::Planned { cases, controls }) => {
+                eprintln!("{cases} attacks under {controls} controls")
+            }
+            (Watch::Lines, Event::Control { name, granted }) => {
+                eprintln!("{name}: {}", if *granted { "granted" } else { "failed" })
+            }
             (Watch::Lines, Event::Finished { case }) => eprintln!("done {case}"),
             (Watch::Nothing, _) => {}
         }

@@ -67,10 +67,11 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
 pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
     let path = arguments.dir.join(RECORDING);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| Failure::input(format!("error: {}: {e}\n  = help: give a directory that `grantproof run --record DIR` wrote", path.display())))?;
-    let recording: Recording = serde_json::from_str(&text)
-        .map_err(|e| Failure::input(format!("error: {}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    let text = std::fs::read_to_string(&path).map_err(|e| {
+        Failure::input(format!("error: {}: {e}\n  = help: give a directory that `grantproof run --record DIR` wrote", path.display()))
+    })?;
+    let recording: Recording =
+        serde_json::from_str(&text).map_err(|e| Failure::input(format!("error: {}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
     if recording.run.catalogue_digest != catalogue.digest {
         eprintln!("warning: the recording was made with another catalogue; what was not recorded is inconclusive");
     }
@@ -113,12 +114,16 @@ struct Outputs {
 impl Outputs {
     fn open(arguments: &Output, record: Option<&Path>) -> Result<Outputs, Failure> {
         let known = || report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-        let by_name = |name: &str| Format::by_name(name).ok_or_else(|| Failure::input(format!("error: no format `{name}`\n  = help: known are: {}", known())));
+        let by_name = |name: &str| {
+            Format::by_name(name).ok_or_else(|| Failure::input(format!("error: no format `{name}`\n  = help: known are: {}", known())))
+        };
         let format = by_name(&arguments.format)?;
         let mut files = Vec::new();
         for entry in &arguments.report {
             let Some((name, path)) = entry.split_once('=').filter(|(_, path)| !path.is_empty()) else {
-                return Err(Failure::input(format!("error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json")));
+                return Err(Failure::input(format!(
+                    "error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json"
+                )));
             };
             files.push((by_name(name)?, PathBuf::from(path)));
         }
@@ -152,7 +157,8 @@ impl Outputs {
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {} cannot be written: {e}", path.display()) };
+    let failed =
+        |e: std::io::Error| Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {} cannot be written: {e}", path.display()) };
     if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
         // A pipe or a device cannot be replaced.
         return std::fs::write(path, text).map_err(failed);

@@ -21,7 +21,9 @@ pub fn failed(failure: &Failure) -> (Outcome, String) {
 pub fn general(response: &Response) -> Option<(Outcome, String)> {
     match response.status {
         429 => Some((Outcome::Throttled, "the server answers 429, too many requests".into())),
-        503 if response.header("retry-after").is_some() => Some((Outcome::Throttled, "the server answers 503 and asks to come back later".into())),
+        503 if response.header("retry-after").is_some() => {
+            Some((Outcome::Throttled, "the server answers 503 and asks to come back later".into()))
+        }
         500..=599 => Some((Outcome::Crashed, format!("the server answers {}", response.status))),
         _ => None,
     }
@@ -100,7 +102,9 @@ pub fn resource(response: &Response) -> (Outcome, String) {
     match (response.status, error) {
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         (200..=299, None) => (Outcome::Accepted, String::new()),
-        (400 | 401 | 403, error) => (Outcome::Refused, format!("{}{}", response.status, error.map(|e| format!(" {e}")).unwrap_or_default())),
+        (400 | 401 | 403, error) => {
+            (Outcome::Refused, format!("{}{}", response.status, error.map(|e| format!(" {e}")).unwrap_or_default()))
+        }
         (status, _) => (Outcome::Unclear, format!("the endpoint answers {status}")),
     }
 }

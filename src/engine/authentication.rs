@@ -27,7 +27,9 @@ pub fn credentials(client: &Client, bent: Option<&Authentication>, known: &Known
     let id = ("client_id".to_owned(), client.id.clone());
     match bent {
         Some(Authentication::Nothing) => return Ok(Credentials::default()),
-        Some(Authentication::ClientIdOnly) => return Ok(Credentials { parameters: vec![id], ..Credentials::default() }),
+        Some(Authentication::ClientIdOnly) => {
+            return Ok(Credentials { parameters: vec![id], ..Credentials::default() });
+        }
         _ => {}
     }
     let secret = match (bent, &client.authentication) {
@@ -39,7 +41,10 @@ pub fn credentials(client: &Client, bent: Option<&Authentication>, known: &Known
         (ClientAuthentication::Basic(_), Some(secret)) => {
             // RFC 6749 §2.3.1: both are form-encoded before they are joined.
             let pair = format!("{}:{}", wire::encode(&client.id), wire::encode(&secret));
-            Ok(Credentials { headers: vec![("authorization".into(), format!("Basic {}", STANDARD.encode(pair)))], ..Credentials::default() })
+            Ok(Credentials {
+                headers: vec![("authorization".into(), format!("Basic {}", STANDARD.encode(pair)))],
+                ..Credentials::default()
+            })
         }
         (ClientAuthentication::Post(_), Some(secret)) => {
             Ok(Credentials { parameters: vec![id, ("client_secret".into(), secret)], ..Credentials::default() })

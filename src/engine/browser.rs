@@ -15,12 +15,8 @@ impl Browser {
     /// The Cookie header for a URL: sorted by path length and name, so that a run repeats itself. Cookies marked Secure
     /// go back on loopback, as browsers do.
     fn cookies(&self, url: &Url) -> Option<String> {
-        let mut pairs: Vec<(usize, &str, &str)> = self
-            .jar
-            .matches(url)
-            .into_iter()
-            .map(|cookie| (cookie.path().unwrap_or("/").len(), cookie.name(), cookie.value()))
-            .collect();
+        let mut pairs: Vec<(usize, &str, &str)> =
+            self.jar.matches(url).into_iter().map(|cookie| (cookie.path().unwrap_or("/").len(), cookie.name(), cookie.value())).collect();
         pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
         let text: Vec<String> = pairs.iter().map(|(_, name, value)| format!("{name}={value}")).collect();
         (!text.is_empty()).then(|| text.join("; "))

@@ -24,7 +24,8 @@ pub fn post(url: &str, planned: &PlannedStep, parameters: &[Sent], credentials: 
     // A GET has no body: what would stand there moves to the query.
     let default = if method == "GET" { Place::Query } else { Place::Body };
     let place = |p: &Sent| p.place.unwrap_or(default);
-    let extra = credentials.parameters.iter().map(|(n, v)| Sent { name: n.clone(), value: v.clone(), place: None, raw: false, changed: false });
+    let extra =
+        credentials.parameters.iter().map(|(n, v)| Sent { name: n.clone(), value: v.clone(), place: None, raw: false, changed: false });
     let all: Vec<Sent> = parameters.iter().cloned().chain(extra).collect();
     let join = |wanted: Place| wire::form(all.iter().filter(|p| place(p) == wanted).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
     let url = wire::with_query(&with_suffix(url, transport.path_suffix.as_deref()), &join(Place::Query));

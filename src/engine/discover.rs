@@ -90,7 +90,9 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
     for (what, endpoint) in [("authorization", &facts.endpoints.authorization), ("token", &facts.endpoints.token)] {
         if endpoint.is_none() {
             let tried = if tried.is_empty() { String::new() } else { format!("\n  tried {}", tried.join("\n  tried ")) };
-            return Err(format!("no {what} endpoint is known: the metadata does not name it{tried}\n  write `endpoints: {{{what}: https://…}}` into the target file, or correct `issuer`"));
+            return Err(format!(
+                "no {what} endpoint is known: the metadata does not name it{tried}\n  write `endpoints: {{{what}: https://…}}` into the target file, or correct `issuer`"
+            ));
         }
     }
     let named: Vec<(&str, &mut Option<String>)> = vec![
@@ -102,9 +104,14 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         ("jwks", &mut facts.endpoints.jwks),
     ];
     for (what, endpoint) in named {
-        let Some(url) = endpoint.clone() else { continue };
+        let Some(url) = endpoint.clone() else {
+            continue;
+        };
         if !http.allows(&url) {
-            let message = format!("the metadata places the {what} endpoint at {url}, outside the target's hosts; add `hosts: [{}]` if that is right", origin(&url).unwrap_or_default());
+            let message = format!(
+                "the metadata places the {what} endpoint at {url}, outside the target's hosts; add `hosts: [{}]` if that is right",
+                origin(&url).unwrap_or_default()
+            );
             if matches!(what, "authorization" | "token") {
                 return Err(message);
             }
@@ -116,7 +123,9 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
     facts.jwks = keys(http, &facts.endpoints).await;
     let introspects = target.client(ClientRole::Introspection).is_some();
     if facts.endpoints.introspection.is_some() && !introspects {
-        facts.warnings.push("there is an introspection endpoint, and no client with a secret or key to ask it: add `clients.confidential`".into());
+        facts
+            .warnings
+            .push("there is an introspection endpoint, and no client with a secret or key to ask it: add `clients.confidential`".into());
     }
     Ok(facts)
 }
@@ -130,12 +139,11 @@ pub async fn keys(http: &Http, endpoints: &Endpoints) -> Option<Value> {
 /// Where metadata may be: OpenID Connect Discovery appends, RFC 8414 inserts before the path, and some do the other thing.
 fn well_known(issuer: &str) -> Vec<String> {
     let issuer = issuer.trim_end_matches('/');
-    let origin_end = issuer.find("://").map(|i| i + 3).and_then(|start| issuer[start..].find('/').map(|i| start + i)).unwrap_or(issuer.len());
+    let origin_end =
+        issuer.find("://").map(|i| i + 3).and_then(|start| issuer[start..].find('/').map(|i| start + i)).unwrap_or(issuer.len());
     let (host, path) = issuer.split_at(origin_end);
-    let mut places = vec![
-        format!("{issuer}/.well-known/openid-configuration"),
-        format!("{host}/.well-known/oauth-authorization-server{path}"),
-    ];
+    let mut places =
+        vec![format!("{issuer}/.well-known/openid-configuration"), format!("{host}/.well-known/oauth-authorization-server{path}")];
     if !path.is_empty() {
         places.push(format!("{host}/.well-known/openid-configuration{path}"));
         places.push(format!("{issuer}/.well-known/oauth-authorization-server"));
@@ -154,7 +162,8 @@ fn check(metadata: &Map<String, Value>, target: &Target) -> Vec<String> {
     let mut warnings = Vec::new();
     match answer::text(metadata, "issuer") {
         Some(issuer) if issuer == target.issuer => {}
-        Some(issuer) => warnings.push(format!("the metadata says that its issuer is `{issuer}`, the target file says `{}` (RFC 8414 §3.3)", target.issuer)),
+        Some(issuer) => warnings
+            .push(format!("the metadata says that its issuer is `{issuer}`, the target file says `{}` (RFC 8414 §3.3)", target.issuer)),
         None => warnings.push("the metadata names no issuer (RFC 8414 §2)".into()),
     }
     if target.issuer.starts_with("https:") {

@@ -137,7 +137,9 @@ impl Known {
         let Expression::Call(Function::PublicKey, arguments) = expression else {
             return Ok(self.expression(expression, actor)?.into_bytes());
         };
-        let [token, encoding] = arguments.as_slice() else { return Err(Missing("a token and an encoding".into())) };
+        let [token, encoding] = arguments.as_slice() else {
+            return Err(Missing("a token and an encoding".into()));
+        };
         let (token, encoding) = (self.expression(token, actor)?, self.expression(encoding, actor)?);
         let jwk = self.jwk_of(&token).ok_or_else(|| Missing("the published key that signed the token".into()))?;
         keys::encode_public(jwk, &encoding).ok_or_else(|| Missing(format!("the published key as {encoding}")))

@@ -166,7 +166,10 @@ mod tests {
         let (new, old) = (split(&forged).expect("parts"), split(RFC7515_A1).expect("parts"));
         assert_eq!((new.header, new.signature), (old.header, old.signature));
         let payload = object(new.payload).expect("an object");
-        assert_eq!((payload["sub"].as_str(), payload["exp"].as_u64(), payload["iss"].as_str()), (Some("mallory"), Some(2_000_000_000), Some("joe")));
+        assert_eq!(
+            (payload["sub"].as_str(), payload["exp"].as_u64(), payload["iss"].as_str()),
+            (Some("mallory"), Some(2_000_000_000), Some("joe"))
+        );
     }
 
     #[test]

@@ -84,85 +84,85 @@ pub fn read(body: &[u8]) -> Page {
             collected.clone(),
             collected.clone(),
         );
-        
+
         let handlers = vec![
-                element!("*", move |e| {
-                    let mut c = c1.borrow_mut();
-                    if c.tags.len() < OUTLINE_TAGS * 8 {
-                        let name = e.tag_name();
-                        c.page.has_script |= name == "script";
-                        c.tags.push_str(&name);
-                        c.tags.push(' ');
+            element!("*", move |e| {
+                let mut c = c1.borrow_mut();
+                if c.tags.len() < OUTLINE_TAGS * 8 {
+                    let name = e.tag_name();
+                    c.page.has_script |= name == "script";
+                    c.tags.push_str(&name);
+                    c.tags.push(' ');
+                }
+                Ok(())
+            }),
+            element!("form", move |e| {
+                let mut c = c2.borrow_mut();
+                c.page.forms.push(Form {
+                    id: e.get_attribute("id"),
+                    action: attribute(e, "action"),
+                    method: attribute(e, "method").to_ascii_uppercase(),
+                    ..Form::default()
+                });
+                c.open = Some(c.page.forms.len() - 1);
+                if let Some(handlers) = e.end_tag_handlers() {
+                    let inner = c2.clone();
+                    handlers.push(Box::new(move |_| {
+                        inner.borrow_mut().open = None;
+                        Ok(())
+                    }));
+                }
+                Ok(())
+            }),
+            element!("input, select, textarea, button, option", move |e| {
+                control(e, &mut c3.borrow_mut());
+                if e.tag_name() == "button"
+                    && let Some(handlers) = e.end_tag_handlers()
+                {
+                    let inner = c3.clone();
+                    handlers.push(Box::new(move |_| {
+                        inner.borrow_mut().in_button = false;
+                        Ok(())
+                    }));
+                }
+                Ok(())
+            }),
+            text!("button", move |t| {
+                let mut c = c4.borrow_mut();
+                let piece = unescape(t.as_str());
+                if c.in_button
+                    && let Some(button) = last_button(&mut c)
+                    && button.text.len() < 200
+                {
+                    button.text.push_str(&piece);
+                }
+                Ok(())
+            }),
+            text!("title", move |t| {
+                let mut c = c5.borrow_mut();
+                if c.page.title.len() < 200 {
+                    c.page.title.push_str(&unescape(t.as_str()));
+                }
+                Ok(())
+            }),
+            element!("meta", move |e| {
+                if attribute(e, "http-equiv").eq_ignore_ascii_case("refresh") {
+                    let content = attribute(e, "content");
+                    let lower = content.to_ascii_lowercase();
+                    if let Some(at) = lower.find("url=") {
+                        let url = content[at + 4..].trim().trim_matches(['\'', '"']);
+                        c6.borrow_mut().page.refresh = Some(url.to_owned());
                     }
-                    Ok(())
-                }),
-                element!("form", move |e| {
-                    let mut c = c2.borrow_mut();
-                    c.page.forms.push(Form {
-                        id: e.get_attribute("id"),
-                        action: attribute(e, "action"),
-                        method: attribute(e, "method").to_ascii_uppercase(),
-                        ..Form::default()
-                    });
-                    c.open = Some(c.page.forms.len() - 1);
-                    if let Some(handlers) = e.end_tag_handlers() {
-                        let inner = c2.clone();
-                        handlers.push(Box::new(move |_| {
-                            inner.borrow_mut().open = None;
-                            Ok(())
-                        }));
-                    }
-                    Ok(())
-                }),
-                element!("input, select, textarea, button, option", move |e| {
-                    control(e, &mut c3.borrow_mut());
-                    if e.tag_name() == "button"
-                        && let Some(handlers) = e.end_tag_handlers()
-                    {
-                        let inner = c3.clone();
-                        handlers.push(Box::new(move |_| {
-                            inner.borrow_mut().in_button = false;
-                            Ok(())
-                        }));
-                    }
-                    Ok(())
-                }),
-                text!("button", move |t| {
-                    let mut c = c4.borrow_mut();
-                    let piece = unescape(t.as_str());
-                    if c.in_button
-                        && let Some(button) = last_button(&mut c)
-                        && button.text.len() < 200
-                    {
-                        button.text.push_str(&piece);
-                    }
-                    Ok(())
-                }),
-                text!("title", move |t| {
-                    let mut c = c5.borrow_mut();
-                    if c.page.title.len() < 200 {
-                        c.page.title.push_str(&unescape(t.as_str()));
-                    }
-                    Ok(())
-                }),
-                element!("meta", move |e| {
-                    if attribute(e, "http-equiv").eq_ignore_ascii_case("refresh") {
-                        let content = attribute(e, "content");
-                        let lower = content.to_ascii_lowercase();
-                        if let Some(at) = lower.find("url=") {
-                            let url = content[at + 4..].trim().trim_matches(['\'', '"']);
-                            c6.borrow_mut().page.refresh = Some(url.to_owned());
-                        }
-                    }
-                    Ok(())
-                }),
-                element!("base", move |e| {
-                    let href = attribute(e, "href");
-                    if !href.is_empty() {
-                        c7.borrow_mut().page.base = Some(href);
-                    }
-                    Ok(())
-                }),
+                }
+                Ok(())
+            }),
+            element!("base", move |e| {
+                let href = attribute(e, "href");
+                if !href.is_empty() {
+                    c7.borrow_mut().page.base = Some(href);
+                }
+                Ok(())
+            }),
         ];
         let memory = MemorySettings::new().with_preallocated_parsing_buffer_size(1024).with_max_allowed_memory_usage(4 << 20);
         let settings = handlers
@@ -206,7 +206,8 @@ fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
         }
         return;
     }
-    let is_button = tag == "button" && (kind.is_empty() || kind == "submit") || tag == "input" && matches!(kind.as_str(), "submit" | "image");
+    let is_button =
+        tag == "button" && (kind.is_empty() || kind == "submit") || tag == "input" && matches!(kind.as_str(), "submit" | "image");
     if tag == "button" && !is_button || tag == "input" && matches!(kind.as_str(), "reset" | "button" | "file") {
         return;
     }

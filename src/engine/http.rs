@@ -204,7 +204,9 @@ impl Http {
 
     /// Waits for this request's turn where the target has a rate.
     async fn pace(&self) {
-        let Some(rate) = self.shared.limits.per_second else { return };
+        let Some(rate) = self.shared.limits.per_second else {
+            return;
+        };
         let mut next = self.shared.next.lock().await;
         let now = Instant::now();
         let turn = (*next).max(now);

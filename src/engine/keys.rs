@@ -104,17 +104,21 @@ impl std::fmt::Debug for SigningKey {
 
 /// Whether a genuine token was signed with a published key: the honest side, with an honest library.
 pub fn verifies(token: &str, alg: &str, jwk: &Value) -> bool {
-    let (Ok(algorithm), Ok(jwk)) = (alg.parse::<jsonwebtoken::Algorithm>(), serde_json::from_value::<jsonwebtoken::jwk::Jwk>(jwk.clone())) else {
+    let (Ok(algorithm), Ok(jwk)) = (alg.parse::<jsonwebtoken::Algorithm>(), serde_json::from_value::<jsonwebtoken::jwk::Jwk>(jwk.clone()))
+    else {
         return false;
     };
-    let Ok(key) = jsonwebtoken::DecodingKey::from_jwk(&jwk) else { return false };
-    let Some((input, signature)) = token.rsplit_once('.') else { return false };
+    let Ok(key) = jsonwebtoken::DecodingKey::from_jwk(&jwk) else {
+        return false;
+    };
+    let Some((input, signature)) = token.rsplit_once('.') else {
+        return false;
+    };
     jsonwebtoken::crypto::verify(signature, input.as_bytes(), &key, algorithm).unwrap_or(false)
 }
 
 /// The encodings of a public key that have been taken for an HMAC secret in the field.
-pub const ENCODINGS: &[&str] =
-    &["spki-pem", "spki-pem-trimmed", "pkcs1-pem", "pkcs1-pem-trimmed", "spki-der", "modulus", "jwk-json"];
+pub const ENCODINGS: &[&str] = &["spki-pem", "spki-pem-trimmed", "pkcs1-pem", "pkcs1-pem-trimmed", "spki-der", "modulus", "jwk-json"];
 
 /// A public JWK in one of [`ENCODINGS`]; None where the key has no such form.
 pub fn encode_public(jwk: &Value, encoding: &str) -> Option<Vec<u8>> {
@@ -122,7 +126,9 @@ pub fn encode_public(jwk: &Value, encoding: &str) -> Option<Vec<u8>> {
         return serde_json::to_vec(jwk).ok();
     }
     let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
-    let pem = |text: String| if encoding.ends_with("-trimmed") { text.trim_end().to_owned() } else { text };
+    let pem = |text: String| {
+        if encoding.ends_with("-trimmed") { text.trim_end().to_owned() } else { text }
+    };
     match jwk.get("kty")?.as_str()? {
         "RSA" => {
             let big = |name: &str| number(name).map(|bytes| rsa::BigUint::from_bytes_be(&bytes));

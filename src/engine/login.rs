@@ -32,7 +32,25 @@ pub enum What {
 
 /// Words on buttons that refuse, and words that agree.
 const DENIES: &[&str] = &["cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "back", "disagree", "false"];
-const AGREES: &[&str] = &["allow", "accept", "authorize", "authorise", "approve", "agree", "consent", "yes", "continue", "grant", "confirm", "ok", "next", "login", "signin", "submit", "true"];
+const AGREES: &[&str] = &[
+    "allow",
+    "accept",
+    "authorize",
+    "authorise",
+    "approve",
+    "agree",
+    "consent",
+    "yes",
+    "continue",
+    "grant",
+    "confirm",
+    "ok",
+    "next",
+    "login",
+    "signin",
+    "submit",
+    "true",
+];
 const USER_NAMES: &[&str] = &["username", "user", "login", "email", "identifier", "userid", "loginid", "account", "name"];
 
 /// Chooses what to do with a page.
@@ -54,13 +72,19 @@ pub fn act(page: &Page, user: &User, hints: &Login) -> Action {
     if let Some((_, index, form, button)) = best {
         return submit(index, form, Some(button), values(form, true), What::Consent);
     }
-    if let Some((index, form)) = candidates.clone().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
+    if let Some((index, form)) =
+        candidates.clone().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden"))
+    {
         return submit(index, form, None, values(form, true), What::Automatic);
     }
     if let Some(url) = &page.refresh {
         return Action::Refresh(url.clone());
     }
-    if page.forms.is_empty() { Action::Nothing } else { Action::Beyond(format!("the page `{}` has a form that asks for something else than name, password or consent", page.title)) }
+    if page.forms.is_empty() {
+        Action::Nothing
+    } else {
+        Action::Beyond(format!("the page `{}` has a form that asks for something else than name, password or consent", page.title))
+    }
 }
 
 fn is_password(field: &Field, hints: &Login) -> bool {
@@ -76,7 +100,9 @@ fn is_user_name(field: &Field, hints: &Login) -> bool {
     }
     let name = plain(&field.name);
     matches!(field.kind.as_str(), "text" | "email" | "tel")
-        && (field.autocomplete.contains("username") || USER_NAMES.iter().any(|known| name.contains(known)) || plain(&field.id).contains("user"))
+        && (field.autocomplete.contains("username")
+            || USER_NAMES.iter().any(|known| name.contains(known))
+            || plain(&field.id).contains("user"))
 }
 
 /// Letters only, so that `user_name`, `userName` and `user-name` are one.
@@ -94,7 +120,8 @@ fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
         return if [&button.name, &button.value, &button.id].contains(&hint) || button.text.trim() == hint { 100 } else { -1 };
     }
     // Hidden values such as decision=deny speak for the whole form, where the button itself says nothing.
-    let hidden: Vec<String> = form.fields.iter().filter(|f| f.kind == "hidden" && f.value.len() < 20).flat_map(|f| words(&f.value)).collect();
+    let hidden: Vec<String> =
+        form.fields.iter().filter(|f| f.kind == "hidden" && f.value.len() < 20).flat_map(|f| words(&f.value)).collect();
     let mut own = words(&button.text);
     own.extend(words(&button.value));
     own.extend(words(&button.name));
@@ -143,7 +170,13 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Ac
         };
         pairs.push((field.name.clone(), value));
     }
-    let button = form.buttons.iter().map(|b| (score(form, b, &Login::default()), b)).filter(|(s, _)| *s >= 0).max_by_key(|(s, _)| *s).map(|(_, b)| b);
+    let button = form
+        .buttons
+        .iter()
+        .map(|b| (score(form, b, &Login::default()), b))
+        .filter(|(s, _)| *s >= 0)
+        .max_by_key(|(s, _)| *s)
+        .map(|(_, b)| b);
     submit(index, form, button.or(form.buttons.first()), pairs, what)
 }
 
@@ -177,7 +210,9 @@ mod tests {
 
     #[test]
     fn one_page_logins() {
-        let (sent, what) = pairs("<form method=post><input type=hidden name=csrf value=1><input name=login><input type=password name=pw><input type=checkbox name=remember><button name=a value=b>Sign in</button></form>");
+        let (sent, what) = pairs(
+            "<form method=post><input type=hidden name=csrf value=1><input name=login><input type=password name=pw><input type=checkbox name=remember><button name=a value=b>Sign in</button></form>",
+        );
         assert_eq!(what, What::Password);
         assert_eq!((value(&sent, "login"), value(&sent, "pw"), value(&sent, "csrf")), (Some("alice"), Some("wonder land"), Some("1")));
         assert_eq!((value(&sent, "remember"), value(&sent, "a")), (None, Some("b")));
@@ -193,11 +228,16 @@ mod tests {
 
     #[test]
     fn the_button_that_consents_is_pressed_wherever_it_stands() {
-        let (sent, what) = pairs("<form><button name=decision value=deny>Cancel</button><button name=decision value=allow>Allow</button></form>");
+        let (sent, what) =
+            pairs("<form><button name=decision value=deny>Cancel</button><button name=decision value=allow>Allow</button></form>");
         assert_eq!((what, value(&sent, "decision")), (What::Consent, Some("allow")));
-        let (sent, _) = pairs("<form action=/deny><input type=hidden name=d value=no><button>Deny</button></form><form action=/ok><input type=hidden name=d value=yes><button>Grant</button></form>");
+        let (sent, _) = pairs(
+            "<form action=/deny><input type=hidden name=d value=no><button>Deny</button></form><form action=/ok><input type=hidden name=d value=yes><button>Grant</button></form>",
+        );
         assert_eq!(value(&sent, "d"), Some("yes"));
-        let (sent, _) = pairs("<form><input type=checkbox name=scope value=openid><input type=hidden name=prompt value=consent><button type=submit>Continue</button></form>");
+        let (sent, _) = pairs(
+            "<form><input type=checkbox name=scope value=openid><input type=hidden name=prompt value=consent><button type=submit>Continue</button></form>",
+        );
         assert_eq!((value(&sent, "scope"), value(&sent, "prompt")), (Some("openid"), Some("consent")));
     }
 

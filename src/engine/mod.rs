@@ -85,6 +85,12 @@ impl Engine {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), browser.clone());
     }
 
+    /// Forgets every session: the next request logs in anew. False where nobody was logged in.
+    pub fn forget_sessions(&self) -> bool {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::take(&mut *sessions).is_empty()
+    }
+
     fn refused_logins(&self, user: &str) -> u32 {
         self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied().unwrap_or(0)
     }
@@ -174,7 +180,9 @@ impl<'e> RunningTrial<'e> {
         let mut redactor = Redactor::default();
         for client in engine.target.clients.values() {
             match &client.authentication {
-                ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => redactor.learn("client_secret", secret.reveal()),
+                ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => {
+                    redactor.learn("client_secret", secret.reveal())
+                }
                 ClientAuthentication::PrivateKeyJwt { key, .. } => redactor.learn("private_key", key.reveal()),
                 ClientAuthentication::None => {}
             }
@@ -241,8 +249,12 @@ impl<'e> RunningTrial<'e> {
 
     /// Shows the token that the attacker walked away with at the proof endpoint.
     pub async fn prove(&mut self, step: &str, field: &str) {
-        let Some(token) = self.known.fields.get(step).and_then(|f| f.get(field)).cloned() else { return };
-        let Some(proof) = self.engine.proof() else { return };
+        let Some(token) = self.known.fields.get(step).and_then(|f| f.get(field)).cloned() else {
+            return;
+        };
+        let Some(proof) = self.engine.proof() else {
+            return;
+        };
         let raw = proof::show(self.engine, &proof, &token).await;
         let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
         self.proof = Some(Box::new(observation));

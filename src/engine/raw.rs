@@ -151,7 +151,9 @@ async fn read(stream: &mut Box<dyn Stream>, limits: &Limits) -> Result<Response,
     let (mut response, body_at) = loop {
         match parse_head(&buffer)? {
             Some(head) => break head,
-            None if buffer.len() > MAX_HEAD => return Err(Failure::Broken("the response head has no end".into())),
+            None if buffer.len() > MAX_HEAD => {
+                return Err(Failure::Broken("the response head has no end".into()));
+            }
             None => {}
         }
         if stream.read_buf(&mut buffer).await.map_err(broken)? == 0 {
@@ -198,11 +200,8 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Response, usize)>, Failure> {
     match head.parse(buffer) {
         Ok(httparse::Status::Partial) => Ok(None),
         Ok(httparse::Status::Complete(end)) => {
-            let headers = head
-                .headers
-                .iter()
-                .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()))
-                .collect();
+            let headers =
+                head.headers.iter().map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned())).collect();
             Ok(Some((Response { status: head.code.unwrap_or(0), headers, elapsed: Duration::ZERO, ..Response::default() }, end)))
         }
         Err(error) => Err(Failure::Broken(format!("the answer is no HTTP: {error}"))),
@@ -214,7 +213,9 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     while let Some(end) = body.windows(2).position(|w| w == b"\r\n") {
         let size = std::str::from_utf8(&body[..end]).ok().and_then(|l| usize::from_str_radix(l.split(';').next()?.trim(), 16).ok());
-        let Some(size) = size.filter(|s| *s > 0) else { break };
+        let Some(size) = size.filter(|s| *s > 0) else {
+            break;
+        };
         body = &body[end + 2..];
         let take = size.min(body.len());
         data.extend_from_slice(&body[..take]);

@@ -38,7 +38,11 @@ pub enum Sight {
     Harm(String),
     Refusal(Truth),
     /// Neither, and the step that came to something else.
-    Neither { what: String, fault: Party, filed_under: Option<&'static str> },
+    Neither {
+        what: String,
+        fault: Party,
+        filed_under: Option<&'static str>,
+    },
 }
 
 /// The scenario under which everything is filed that rests on a resource that takes any token.
@@ -53,7 +57,9 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     for condition in conditions.iter().flat_map(|list| list.iter()) {
         match applies(condition, before, evidence.negatives) {
             Applies::Yes => {}
-            Applies::No => return Judgement::new(Verdict::NotApplicable, condition.otherwise.clone()),
+            Applies::No => {
+                return Judgement::new(Verdict::NotApplicable, condition.otherwise.clone());
+            }
             Applies::Unknown(why, fault) => {
                 return match &granted {
                     Ok(()) => Judgement::new(Verdict::Inconclusive, why).fault(fault),
@@ -121,7 +127,8 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
         return Judgement { deviations, ..Judgement::new(Verdict::Holds, truth.seen.clone()) };
     }
     let others = sights.len() - harms;
-    Judgement::new(Verdict::Inconclusive, format!("unstable: {harm} in {harms} of {} attempts, and not in {others}", sights.len())).fault(Party::AuthorizationServer)
+    Judgement::new(Verdict::Inconclusive, format!("unstable: {harm} in {harms} of {} attempts, and not in {others}", sights.len()))
+        .fault(Party::AuthorizationServer)
 }
 
 /// What one trial of an attack shows: the harm, the refusal, or neither.
@@ -133,7 +140,10 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     if let Some(truth) = condition(&view, &attack.broken) {
         if at_the_resource(attack) && !attack.negative_control && !resource_refuses(negatives) {
             return Sight::Neither {
-                what: format!("{}; but this endpoint takes a made-up token as well, so that shows nothing (see {OPEN_RESOURCE})", truth.seen),
+                what: format!(
+                    "{}; but this endpoint takes a made-up token as well, so that shows nothing (see {OPEN_RESOURCE})",
+                    truth.seen
+                ),
                 fault: Party::Resource,
                 filed_under: Some(OPEN_RESOURCE),
             };

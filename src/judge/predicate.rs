@@ -52,7 +52,9 @@ impl<'a> View<'a> {
         let mut truth = Truth { seen: format!("{name} was {}{note}", word.name()), deviations: Vec::new() };
         if let Some(negative) = learned {
             truth.seen = format!("{name} was answered as this server answers {}{note}", negative.what);
-            truth.deviations.push(format!("{name}: the refusal is no OAuth error, but the answer that this server gives to {}", negative.what));
+            truth
+                .deviations
+                .push(format!("{name}: the refusal is no OAuth error, but the answer that this server gives to {}", negative.what));
         } else if !errors.is_empty() {
             truth.deviations.extend(wording(name, step, errors));
         }

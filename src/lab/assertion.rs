@@ -17,12 +17,7 @@ const LONGEST: i64 = 3600;
 
 /// Verifies the assertion of a client and notes its use; `Err` says what is
 /// wrong with it.
-pub(super) fn verify(
-    server: &Server,
-    client_id: &str,
-    key: &VerifyingKey,
-    assertion: &str,
-) -> Result<(), &'static str> {
+pub(super) fn verify(server: &Server, client_id: &str, key: &VerifyingKey, assertion: &str) -> Result<(), &'static str> {
     let jwt = Compact::parse(assertion).ok_or("the client assertion is not a JWT")?;
     if jwt.has_header("crit") {
         return Err("the client assertion has a critical header parameter");
@@ -61,28 +56,17 @@ pub(super) fn verify(
     Ok(())
 }
 
-fn check_signature(
-    server: &Server,
-    key: &VerifyingKey,
-    jwt: &Compact<'_>,
-) -> Result<(), &'static str> {
+fn check_signature(server: &Server, key: &VerifyingKey, jwt: &Compact<'_>) -> Result<(), &'static str> {
     const WRONG: &str = "the signature of the client assertion is wrong";
     let signature = jwt.signature().ok_or(WRONG)?;
     let empty_is_fine = server.has(Flaw::AssertionAlgNone);
     match jwt.header("alg") {
         Some("ES256") => {
-            let is_signed = Signature::from_slice(&signature)
-                .is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
-            let accepted = if signature.is_empty() {
-                empty_is_fine
-            } else {
-                is_signed || server.has(Flaw::AssertionSignatureUnchecked)
-            };
+            let is_signed = Signature::from_slice(&signature).is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
+            let accepted = if signature.is_empty() { empty_is_fine } else { is_signed || server.has(Flaw::AssertionSignatureUnchecked) };
             accepted.then_some(()).ok_or(WRONG)
         }
-        Some(alg) if alg.eq_ignore_ascii_case("none") && empty_is_fine && signature.is_empty() => {
-            Ok(())
-        }
+        Some(alg) if alg.eq_ignore_ascii_case("none") && empty_is_fine && signature.is_empty() => Ok(()),
         _ => Err("the client assertion must be signed with ES256"),
     }
 }

@@ -96,19 +96,12 @@ impl From<OAuthError> for RequestError {
 }
 
 fn early(code: &'static str, description: &str) -> RequestError {
-    RequestError {
-        error: OAuthError::new(code, description),
-        early: true,
-    }
+    RequestError { error: OAuthError::new(code, description), early: true }
 }
 
 /// Checks a request: client and redirect URI first, whose errors must never
 /// redirect (RFC 6749 section 4.1.2.1), then everything else.
-pub(super) fn check(
-    server: &Server,
-    params: &Params,
-    is_logged_in: bool,
-) -> Result<AuthorizationRequest, Refusal> {
+pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Result<AuthorizationRequest, Refusal> {
     for name in ["client_id", "redirect_uri"] {
         if let Some(fault) = params.fault_of(name) {
             return Err(Refusal::Page(fault.to_string()));
@@ -147,8 +140,7 @@ pub(super) fn check(
 
 /// Where and how to answer, as far as it can be told before the checks.
 fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
-    let implicit =
-        server.has(Flaw::ImplicitEnabled) && params.get("response_type") == Some("token");
+    let implicit = server.has(Flaw::ImplicitEnabled) && params.get("response_type") == Some("token");
     let mode = match params.get("response_mode") {
         _ if implicit => ResponseMode::Fragment,
         Some("form_post") => ResponseMode::FormPost,
@@ -163,28 +155,14 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
         let unknown = params.iter().filter(|(name, _)| !KNOWN.contains(name));
         extras.extend(unknown.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
-    Reply {
-        redirect_uri: redirect_uri.to_owned(),
-        mode,
-        state: state.map(ToOwned::to_owned),
-        extras,
-    }
+    Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras }
 }
 
-fn read(
-    server: &Server,
-    client: &Client,
-    params: &Params,
-    is_logged_in: bool,
-    reply: Reply,
-) -> Result<AuthorizationRequest, RequestError> {
+fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, reply: Reply) -> Result<AuthorizationRequest, RequestError> {
     if let Some(fault) = params.fault() {
         return Err(OAuthError::invalid_request(fault.to_string()).into());
     }
-    for (name, code) in [
-        ("request", "request_not_supported"),
-        ("request_uri", "request_uri_not_supported"),
-    ] {
+    for (name, code) in [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")] {
         if params.get(name).is_some() {
             return Err(OAuthError::new(code, "request objects are not supported").into());
         }
@@ -210,18 +188,15 @@ fn read(
     }
     let scope = match params.get("scope") {
         None => Scope::DEFAULT,
-        Some(text) => Scope::parse(text)
-            .ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
+        Some(text) => Scope::parse(text).ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
     };
 
     let challenge = read_challenge(server, params)?;
     let nonce = params.get("nonce");
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
-    let pkce_needed = response_type == ResponseType::Code
-        && !bare_is_fine
-        && !server.has(Flaw::PkceNotRequired)
-        && !server.has(Flaw::PkceDowngrade);
+    let pkce_needed =
+        response_type == ResponseType::Code && !bare_is_fine && !server.has(Flaw::PkceNotRequired) && !server.has(Flaw::PkceDowngrade);
     if challenge.is_none() && pkce_needed {
         return Err(early("invalid_request", "code_challenge is missing"));
     }
@@ -242,9 +217,7 @@ fn read(
         .transpose()
         .map_err(|_| OAuthError::invalid_request("max_age is not a number"))?;
 
-    let kept_verifier = params
-        .get("code_verifier")
-        .filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
+    let kept_verifier = params.get("code_verifier").filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         reply,
@@ -269,9 +242,7 @@ fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>,
         Some("S256") => false,
         Some("plain") if server.has(Flaw::PkcePlainAccepted) => true,
         _ => {
-            return Err(OAuthError::invalid_request(
-                "code_challenge_method must be S256",
-            ));
+            return Err(OAuthError::invalid_request("code_challenge_method must be S256"));
         }
     };
     let well_formed = if plain {
@@ -283,19 +254,13 @@ fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>,
     if !well_formed {
         return Err(OAuthError::invalid_request("code_challenge is malformed"));
     }
-    Ok(Some(Challenge {
-        value: value.to_owned(),
-        plain,
-    }))
+    Ok(Some(Challenge { value: value.to_owned(), plain }))
 }
 
 /// Whether this is a code_verifier: 43 to 128 unreserved characters
 /// (RFC 7636 section 4.1).
 pub(super) fn is_verifier(text: &str) -> bool {
-    (43..=128).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| is_base64url(byte) || byte == b'.' || byte == b'~')
+    (43..=128).contains(&text.len()) && text.bytes().all(|byte| is_base64url(byte) || byte == b'.' || byte == b'~')
 }
 
 fn is_base64url(byte: u8) -> bool {

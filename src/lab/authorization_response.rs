@@ -38,10 +38,7 @@ impl Reply {
 
     /// An error response.
     pub(super) fn error(&self, server: &Server, error: &OAuthError) -> Response {
-        let params = [
-            ("error", error.code),
-            ("error_description", error.description.as_str()),
-        ];
+        let params = [("error", error.code), ("error_description", error.description.as_str())];
         let state = self.state(server);
         let state = state.filter(|_| !server.has(Flaw::StateMissingOnError));
         self.send(server, &params, state)
@@ -51,13 +48,9 @@ impl Reply {
     /// none.
     fn state(&self, server: &Server) -> Option<String> {
         match &self.state {
-            Some(state) if server.has(Flaw::StateMangled) => {
-                Some(params::decode(state.as_bytes()).0)
-            }
+            Some(state) if server.has(Flaw::StateMangled) => Some(params::decode(state.as_bytes()).0),
             Some(state) => Some(state.clone()),
-            None => server
-                .has(Flaw::StateInvented)
-                .then(|| "undefined".to_owned()),
+            None => server.has(Flaw::StateInvented).then(|| "undefined".to_owned()),
         }
     }
 
@@ -73,9 +66,7 @@ impl Reply {
         pairs.extend(extras.map(|(name, value)| (name.as_str(), value.as_str())));
         match self.mode {
             ResponseMode::Query => see_other(&with_params(&self.redirect_uri, Part::Query, &pairs)),
-            ResponseMode::Fragment => {
-                see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs))
-            }
+            ResponseMode::Fragment => see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs)),
             ResponseMode::FormPost => pages::form_post(server, &self.redirect_uri, &pairs),
         }
     }
@@ -84,13 +75,6 @@ impl Reply {
 /// A redirect with status 303, so that no form, and no password in it, is
 /// sent on (RFC 9700 section 4.12). `location` must be encoded.
 pub(super) fn see_other(location: &str) -> Response {
-    (
-        StatusCode::SEE_OTHER,
-        [
-            (header::LOCATION, location),
-            (header::CACHE_CONTROL, "no-store"),
-            (header::REFERRER_POLICY, "no-referrer"),
-        ],
-    )
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")])
         .into_response()
 }

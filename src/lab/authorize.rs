@@ -44,11 +44,7 @@ pub(super) async fn endpoint(
 
 /// Answers at once if the user is logged in and has consented, and asks the
 /// user for what is missing otherwise.
-fn proceed(
-    server: &Server,
-    request: AuthorizationRequest,
-    session: Option<(String, Session)>,
-) -> Response {
+fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(String, Session)>) -> Response {
     let session = session.filter(|(_, session)| !must_log_in(&request, session));
     let Some((session_id, session)) = session else {
         if request.prompt.none {
@@ -76,11 +72,7 @@ fn must_log_in(request: &AuthorizationRequest, session: &Session) -> bool {
 }
 
 /// Sends the user back to the client with what it asked for.
-pub(super) fn finish(
-    server: &Server,
-    request: &AuthorizationRequest,
-    session: &Session,
-) -> Response {
+pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &Session) -> Response {
     let grant = Grant {
         client_id: request.client_id.clone(),
         sub: session.sub.to_owned(),
@@ -125,12 +117,7 @@ fn implicit(server: &Server, request: &AuthorizationRequest, grant: Grant) -> Re
     match issue.access_token(server) {
         Ok(token) => request.reply.success(
             server,
-            &[
-                ("access_token", &token),
-                ("token_type", "Bearer"),
-                ("expires_in", &lifetime),
-                ("scope", &issue.scope.to_string()),
-            ],
+            &[("access_token", &token), ("token_type", "Bearer"), ("expires_in", &lifetime), ("scope", &issue.scope.to_string())],
         ),
         Err(error) => request.reply.error(server, &error),
     }

@@ -46,29 +46,24 @@ impl Presented {
         let assertion_type = params.get("client_assertion_type");
         let has_assertion = assertion.is_some() || assertion_type.is_some();
         let has_secret = params.get("client_secret").is_some();
-        let methods =
-            usize::from(first.is_some()) + usize::from(has_assertion) + usize::from(has_secret);
+        let methods = usize::from(first.is_some()) + usize::from(has_assertion) + usize::from(has_secret);
         if methods > 1 || authorization.next().is_some() {
-            return Err(OAuthError::invalid_request(
-                "more than one client authentication method",
-            ));
+            return Err(OAuthError::invalid_request("more than one client authentication method"));
         }
 
         let named = params.get("client_id");
         let (client_id, proof) = if let Some(value) = first {
-            let (id, secret) = value.to_str().ok().and_then(read_basic).ok_or_else(|| {
-                OAuthError::invalid_client("the Authorization header is not HTTP Basic", true)
-            })?;
+            let (id, secret) = value
+                .to_str()
+                .ok()
+                .and_then(read_basic)
+                .ok_or_else(|| OAuthError::invalid_client("the Authorization header is not HTTP Basic", true))?;
             (Some(id), Proof::Basic(secret))
         } else if has_assertion {
             let (Some(assertion), Some(ASSERTION_TYPE)) = (assertion, assertion_type) else {
-                return Err(OAuthError::invalid_request(
-                    "client_assertion and client_assertion_type do not go together",
-                ));
+                return Err(OAuthError::invalid_request("client_assertion and client_assertion_type do not go together"));
             };
-            let jwt = Compact::parse(assertion).ok_or_else(|| {
-                OAuthError::invalid_client("the client assertion is not a JWT", false)
-            })?;
+            let jwt = Compact::parse(assertion).ok_or_else(|| OAuthError::invalid_client("the client assertion is not a JWT", false))?;
             let sub = jwt.text("sub").map(ToOwned::to_owned);
             (sub, Proof::Assertion(assertion.to_owned()))
         } else if has_secret {
@@ -77,12 +72,9 @@ impl Presented {
             (named.map(ToOwned::to_owned), Proof::None)
         };
         let used_header = first.is_some();
-        let client_id = client_id
-            .ok_or_else(|| OAuthError::invalid_client("no client is identified", used_header))?;
+        let client_id = client_id.ok_or_else(|| OAuthError::invalid_client("no client is identified", used_header))?;
         if named.is_some_and(|named| named != client_id) {
-            return Err(OAuthError::invalid_request(
-                "client_id is not the client that authenticates",
-            ));
+            return Err(OAuthError::invalid_request("client_id is not the client that authenticates"));
         }
         Ok(Self { client_id, proof })
     }
@@ -94,11 +86,7 @@ impl Presented {
 
     /// Finds the client and checks its credentials. A client must use
     /// exactly the method it is registered with.
-    pub(super) fn authenticate<'a>(
-        &self,
-        server: &'a Server,
-        identify: Identify,
-    ) -> Result<&'a Client, OAuthError> {
+    pub(super) fn authenticate<'a>(&self, server: &'a Server, identify: Identify) -> Result<&'a Client, OAuthError> {
         let used_header = matches!(self.proof, Proof::Basic(_));
         let refuse = |why: &str| Err(OAuthError::invalid_client(why, used_header));
         let Some(client) = server.client(&self.client_id) else {
@@ -114,12 +102,10 @@ impl Presented {
                     refuse("the client secret is wrong")
                 }
             }
-            (AuthMethod::Assertion(key), Proof::Assertion(jwt)) => {
-                match assertion::verify(server, &client.id, key, jwt) {
-                    Ok(()) => Ok(client),
-                    Err(why) => refuse(why),
-                }
-            }
+            (AuthMethod::Assertion(key), Proof::Assertion(jwt)) => match assertion::verify(server, &client.id, key, jwt) {
+                Ok(()) => Ok(client),
+                Err(why) => refuse(why),
+            },
             (AuthMethod::Secret(_) | AuthMethod::Assertion(_), Proof::None)
                 if identify == Identify::PublicToo && server.has(Flaw::ClientAuthOptional) =>
             {

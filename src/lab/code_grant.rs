@@ -19,14 +19,8 @@ use super::tokens::{Issue, matches_s256};
 const RACE_WINDOW: Duration = Duration::from_millis(25);
 
 /// Trades a code for tokens.
-pub(super) async fn redeem(
-    server: &Server,
-    client: &Client,
-    params: &Params,
-) -> Result<Value, OAuthError> {
-    let id = params
-        .get("code")
-        .ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
+pub(super) async fn redeem(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+    let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
     let issue = if server.has(Flaw::CodeRace) {
         check(server, &mut server.store(), client, params, id)?;
         tokio::time::sleep(RACE_WINDOW).await;
@@ -46,13 +40,7 @@ fn unknown_code() -> OAuthError {
 
 /// Everything that must hold before a code is used. A failed attempt does
 /// not use it up, or whoever sees a code could keep its owner from it.
-fn check(
-    server: &Server,
-    store: &mut Store,
-    client: &Client,
-    params: &Params,
-    id: &str,
-) -> Result<(), OAuthError> {
+fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str) -> Result<(), OAuthError> {
     let code = store.codes.get(id).ok_or_else(unknown_code)?;
     let is_bound = !server.has(Flaw::CodeNotBoundToClient);
     if is_bound && code.grant.client_id != client.id {
@@ -106,23 +94,13 @@ fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(
     let matches = if challenge.plain {
         is_raw_equal()
     } else {
-        matches_s256(verifier, &challenge.value)
-            || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal())
+        matches_s256(verifier, &challenge.value) || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal())
     };
-    if matches {
-        Ok(())
-    } else {
-        refuse("code_verifier does not fit the code_challenge")
-    }
+    if matches { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
 }
 
 /// Marks the code as used and registers tokens for it.
-fn take(
-    server: &Server,
-    store: &mut Store,
-    client: &Client,
-    id: &str,
-) -> Result<Issue, OAuthError> {
+fn take(server: &Server, store: &mut Store, client: &Client, id: &str) -> Result<Issue, OAuthError> {
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     code.used = !server.has(Flaw::CodeReusable);

@@ -5,14 +5,7 @@ use std::io;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
 
 /// Every scope the lab knows; each client may ask for all of them.
-pub(super) const SCOPES: [&str; 6] = [
-    "openid",
-    "profile",
-    "email",
-    "api:read",
-    "api:write",
-    "offline_access",
-];
+pub(super) const SCOPES: [&str; 6] = ["openid", "profile", "email", "api:read", "api:write", "offline_access"];
 
 /// What a tester needs to know to use the lab: the registered clients with
 /// their credentials, the users with their passwords, the protected API.
@@ -110,32 +103,19 @@ pub(super) fn user_by_sub(sub: &str) -> Option<&'static User> {
 
 /// The user with this name and password.
 pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static User> {
-    USERS.iter().find(|user| {
-        user.name == name && super::secrets::equal(user.password.as_bytes(), password.as_bytes())
-    })
+    USERS.iter().find(|user| user.name == name && super::secrets::equal(user.password.as_bytes(), password.as_bytes()))
 }
 
 /// Registers the demo clients; the key of the assertion client is new each time.
 pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
-    let pem = key
-        .to_pkcs8_pem(LineEnding::LF)
-        .map_err(io::Error::other)?
-        .to_string();
+    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?.to_string();
     let secret = super::secrets::random();
     let entries = [
         ("public", "lab-public", AuthMethod::None),
         ("second", "lab-second", AuthMethod::None),
-        (
-            "confidential",
-            "lab-confidential",
-            AuthMethod::Secret(secret),
-        ),
-        (
-            "assertion",
-            "lab-assertion",
-            AuthMethod::Assertion(Box::new(*key.verifying_key())),
-        ),
+        ("confidential", "lab-confidential", AuthMethod::Secret(secret)),
+        ("assertion", "lab-assertion", AuthMethod::Assertion(Box::new(*key.verifying_key()))),
     ];
 
     let mut demo = Vec::new();
@@ -168,18 +148,8 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
             redirect_uris: vec![callback.to_owned()],
         });
     }
-    let users = USERS
-        .iter()
-        .map(|user| DemoUser {
-            role: user.role,
-            name: user.name.to_owned(),
-            password: user.password.to_owned(),
-        })
-        .collect();
-    let directory = Directory {
-        clients: demo,
-        users,
-        resource,
-    };
+    let users =
+        USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
+    let directory = Directory { clients: demo, users, resource };
     Ok((directory, clients))
 }

@@ -165,11 +165,7 @@ impl FromStr for Flaw {
     type Err = UnknownFlaw;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Flaw::ALL
-            .iter()
-            .copied()
-            .find(|flaw| flaw.name() == name)
-            .ok_or_else(|| UnknownFlaw(name.to_owned()))
+        Flaw::ALL.iter().copied().find(|flaw| flaw.name() == name).ok_or_else(|| UnknownFlaw(name.to_owned()))
     }
 }
 
@@ -182,11 +178,7 @@ mod tests {
         for &flaw in Flaw::ALL {
             assert_eq!(flaw.name().parse(), Ok(flaw));
             assert!(flaw.describes().ends_with('.'));
-            assert!(
-                flaw.name()
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '-')
-            );
+            assert!(flaw.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
         }
         assert!("pkce".parse::<Flaw>().is_err());
     }

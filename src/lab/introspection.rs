@@ -18,11 +18,7 @@ use super::server::{Server, form};
 use super::tokens;
 
 /// Handles `POST /introspect`.
-pub(super) async fn endpoint(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     match answer(&server, &headers, &body) {
         Ok(body) => private_json(StatusCode::OK, &body),
         Err(error) => error.into_response(),
@@ -34,9 +30,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     if !server.has(Flaw::IntrospectionOpen) {
         authenticate(server, headers, &params)?;
     }
-    let token = params
-        .get("token")
-        .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     let found = access_token(server, token).or_else(|| refresh_token(server, token));
     Ok(found.unwrap_or_else(|| json!({ "active": false })))
 }

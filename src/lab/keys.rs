@@ -21,8 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 const PEM: &str = include_str!("keys/signing-key.pem");
 
-static KEY: LazyLock<Result<SigningKey, String>> =
-    LazyLock::new(|| SigningKey::load().map_err(|error| error.to_string()));
+static KEY: LazyLock<Result<SigningKey, String>> = LazyLock::new(|| SigningKey::load().map_err(|error| error.to_string()));
 
 /// The signing key of the lab with what is derived from it.
 #[derive(Debug)]
@@ -41,8 +40,7 @@ pub(super) struct SigningKey {
 
 /// The key, read once per process.
 pub(super) fn signing_key() -> io::Result<&'static SigningKey> {
-    KEY.as_ref()
-        .map_err(|error| io::Error::other(error.clone()))
+    KEY.as_ref().map_err(|error| io::Error::other(error.clone()))
 }
 
 impl SigningKey {
@@ -79,36 +77,23 @@ impl SigningKey {
             public.n().to_bytes_be(),
             jwk.to_string().into(),
         ];
-        Ok(Self {
-            key,
-            verifier,
-            public_der: public.to_pkcs1_der()?.into_vec(),
-            jwk,
-            kid,
-            public_as_secret,
-        })
+        Ok(Self { key, verifier, public_der: public.to_pkcs1_der()?.into_vec(), jwk, kid, public_as_secret })
     }
 
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 7518 section 3.3).
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let signer = self
-            .key
-            .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
+        let signer = self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])?;
         signer.sign(message).ok()
     }
 
     /// Verifies an RS256 signature.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.verifier
-            .verify_signature(&self.public_der, message, signature)
-            .is_ok()
+        self.verifier.verify_signature(&self.public_der, message, signature).is_ok()
     }
 
     /// Whether this is an HS256 tag with the public key as the secret.
     pub(super) fn is_tagged_with_public_key(&self, message: &[u8], tag: &[u8]) -> bool {
-        self.public_as_secret
-            .iter()
-            .any(|secret| verify_hs256(secret, message, tag))
+        self.public_as_secret.iter().any(|secret| verify_hs256(secret, message, tag))
     }
 }
 
@@ -126,9 +111,7 @@ mod tests {
 
     #[test]
     fn hs256_of_rfc_7515_appendix_a1() -> Result<(), base64::DecodeError> {
-        let secret = URL_SAFE_NO_PAD.decode(
-            "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-        )?;
+        let secret = URL_SAFE_NO_PAD.decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")?;
         let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
                        eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
                        cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";

@@ -24,10 +24,7 @@ const MAX_TRIES: u8 = 5;
 const GONE: &str = "This login is unknown or over. Please start again at the application.";
 
 /// Handles `GET /login`: the form.
-pub(super) async fn show_login(
-    State(server): State<Arc<Server>>,
-    RawQuery(query): RawQuery,
-) -> Response {
+pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query): RawQuery) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let form = {
         let mut store = server.store();
@@ -40,11 +37,7 @@ pub(super) async fn show_login(
 }
 
 /// Handles `POST /login`: name and password.
-pub(super) async fn log_in(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(params) = own_form(&headers, &body) else {
         return refuse(&server, "This is not the form of the login page.");
     };
@@ -81,10 +74,7 @@ pub(super) async fn log_in(
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };
-    let cookie = format!(
-        "{}={session_id}; Path=/; HttpOnly; Secure; SameSite=Lax",
-        pages::SESSION_COOKIE
-    );
+    let cookie = format!("{}={session_id}; Path=/; HttpOnly; Secure; SameSite=Lax", pages::SESSION_COOKIE);
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
@@ -92,11 +82,7 @@ pub(super) async fn log_in(
 }
 
 /// Handles `GET /consent`: the question.
-pub(super) async fn show_consent(
-    State(server): State<Arc<Server>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let mut store = server.store();
     let Some((tx, transaction)) = find(&mut store, &params) else {
@@ -110,11 +96,7 @@ pub(super) async fn show_consent(
 }
 
 /// Handles `POST /consent`: the user's decision.
-pub(super) async fn decide(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(params) = own_form(&headers, &body) else {
         return refuse(&server, "This is not the form of the consent page.");
     };
@@ -161,10 +143,7 @@ fn own_form(headers: &HeaderMap, body: &[u8]) -> Option<Params> {
 }
 
 /// The transaction a request belongs to.
-fn find<'p, 's>(
-    store: &'s mut Store,
-    params: &'p Params,
-) -> Option<(&'p str, &'s mut Transaction)> {
+fn find<'p, 's>(store: &'s mut Store, params: &'p Params) -> Option<(&'p str, &'s mut Transaction)> {
     let tx = params.get("tx")?;
     let transaction = store.transactions.get_mut(tx)?;
     transaction.is_alive().then_some((tx, transaction))

@@ -136,12 +136,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let server = tokio::spawn(async move {
         let _ = serve.await;
     });
-    Ok(Lab {
-        issuer,
-        directory,
-        running,
-        server,
-    })
+    Ok(Lab { issuer, directory, running, server })
 }
 
 fn router(server: Server) -> Router {
@@ -151,23 +146,15 @@ fn router(server: Server) -> Router {
         .route("/.well-known/openid-configuration", metadata.clone())
         .route("/.well-known/oauth-authorization-server", metadata)
         .route("/jwks.json", get(metadata::jwks))
-        .route(
-            "/authorize",
-            get(authorize::endpoint).post(authorize::endpoint),
-        )
+        .route("/authorize", get(authorize::endpoint).post(authorize::endpoint))
         .route("/login", get(login::show_login).post(login::log_in))
         .route("/consent", get(login::show_consent).post(login::decide))
         .route("/token", post(token::endpoint))
-        .route(
-            "/userinfo",
-            get(resource::userinfo).post(resource::userinfo),
-        )
+        .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/api/me", get(resource::me))
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint))
-        .fallback(|State(server): State<Arc<Server>>| async move {
-            pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.")
-        })
+        .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::new(server))
 }
@@ -187,10 +174,7 @@ impl Lab {
     pub async fn stop(self) {
         drop(self.running);
         let mut server = self.server;
-        if tokio::time::timeout(Duration::from_secs(1), &mut server)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(1), &mut server).await.is_err() {
             server.abort();
         }
     }

@@ -26,12 +26,7 @@ enum Extra {
 impl OAuthError {
     /// An error with status 400.
     pub(super) fn new(code: &'static str, description: impl Into<String>) -> Self {
-        Self {
-            code,
-            description: description.into(),
-            status: StatusCode::BAD_REQUEST,
-            header: Extra::None,
-        }
+        Self { code, description: description.into(), status: StatusCode::BAD_REQUEST, header: Extra::None }
     }
 
     pub(super) fn invalid_request(description: impl Into<String>) -> Self {
@@ -45,16 +40,8 @@ impl OAuthError {
     /// Failed client authentication: 401, with a challenge when the client
     /// used the `Authorization` header.
     pub(super) fn invalid_client(description: impl Into<String>, used_header: bool) -> Self {
-        let header = if used_header {
-            Extra::BasicChallenge
-        } else {
-            Extra::None
-        };
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            header,
-            ..Self::new("invalid_client", description)
-        }
+        let header = if used_header { Extra::BasicChallenge } else { Extra::None };
+        Self { status: StatusCode::UNAUTHORIZED, header, ..Self::new("invalid_client", description) }
     }
 
     /// Too many requests (RFC 6585 section 4).
@@ -68,10 +55,7 @@ impl OAuthError {
 
     /// Something that is the server's own fault.
     pub(super) fn server_error() -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            ..Self::new("server_error", "the server failed")
-        }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..Self::new("server_error", "the server failed") }
     }
 }
 
@@ -111,9 +95,5 @@ pub(super) fn private_json(status: StatusCode, body: &Value) -> Response {
 
 /// A JSON answer that everybody may see.
 pub(super) fn public_json(body: &Value) -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        body.to_string(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -34,16 +34,8 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// The login form.
-pub(super) fn login(
-    server: &Server,
-    tx: &str,
-    csrf: &str,
-    client: &str,
-    message: Option<&str>,
-) -> Response {
-    let message = message.map_or_else(String::new, |message| {
-        format!("<p role=\"alert\">{}</p>\n", escape(message))
-    });
+pub(super) fn login(server: &Server, tx: &str, csrf: &str, client: &str, message: Option<&str>) -> Response {
+    let message = message.map_or_else(String::new, |message| format!("<p role=\"alert\">{}</p>\n", escape(message)));
     let body = format!(
         "<h1>Log in</h1>\n<p>to continue to {client}</p>\n{message}\
          <form method=\"post\" action=\"/login\">\n\
@@ -60,17 +52,8 @@ pub(super) fn login(
 }
 
 /// The consent form. Its first button refuses.
-pub(super) fn consent(
-    server: &Server,
-    tx: &str,
-    csrf: &str,
-    request: &AuthorizationRequest,
-) -> Response {
-    let scopes: String = request
-        .scope
-        .names()
-        .map(|name| format!("<li>{}</li>\n", escape(name)))
-        .collect();
+pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &AuthorizationRequest) -> Response {
+    let scopes: String = request.scope.names().map(|name| format!("<li>{}</li>\n", escape(name))).collect();
     let body = format!(
         "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}</ul>\n\
          <form method=\"post\" action=\"/consent\">\n\
@@ -112,32 +95,12 @@ pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) 
 
 /// The page for humans who open the root.
 pub(super) fn home(server: &Server) -> Response {
-    let list = |items: Vec<String>| -> String {
-        items
-            .iter()
-            .map(|item| format!("<li>{}</li>\n", escape(item)))
-            .collect()
-    };
+    let list = |items: Vec<String>| -> String { items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect() };
     let endpoints = list(metadata::endpoints(server));
-    let users = list(
-        USERS
-            .iter()
-            .map(|user| format!("{} / {}", user.name, user.password))
-            .collect(),
-    );
+    let users = list(USERS.iter().map(|user| format!("{} / {}", user.name, user.password)).collect());
     let clients = list(server.clients.iter().map(|it| it.id.clone()).collect());
-    let flaws = list(
-        server
-            .flaws()
-            .iter()
-            .map(|flaw| format!("{flaw}: {}", flaw.describes()))
-            .collect(),
-    );
-    let flaws = if flaws.is_empty() {
-        "<p>None: this server is strict.</p>".to_owned()
-    } else {
-        format!("<ul>\n{flaws}</ul>")
-    };
+    let flaws = list(server.flaws().iter().map(|flaw| format!("{flaw}: {}", flaw.describes())).collect());
+    let flaws = if flaws.is_empty() { "<p>None: this server is strict.</p>".to_owned() } else { format!("<ul>\n{flaws}</ul>") };
     let body = format!(
         "<h1>Lab authorization server</h1>\n\
          <p>An OAuth 2.0 and OpenID Connect server to test against. It listens on \
@@ -147,23 +110,11 @@ pub(super) fn home(server: &Server) -> Response {
          <h2>Users</h2>\n<ul>\n{users}</ul>\n\
          <h2>Flaws that are on</h2>\n{flaws}"
     );
-    page(
-        server,
-        StatusCode::OK,
-        "Lab authorization server",
-        &body,
-        None,
-    )
+    page(server, StatusCode::OK, "Lab authorization server", &body, None)
 }
 
 /// A whole page. The only script it can run is `script`.
-fn page(
-    server: &Server,
-    status: StatusCode,
-    title: &str,
-    body: &str,
-    script: Option<&str>,
-) -> Response {
+fn page(server: &Server, status: StatusCode, title: &str, body: &str, script: Option<&str>) -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <title>{}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n",
@@ -200,9 +151,6 @@ mod tests {
 
     #[test]
     fn everything_that_matters_in_html_is_escaped() {
-        assert_eq!(
-            escape("<a href=\"x\" b='y'>&amp;ä"),
-            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;ä"
-        );
+        assert_eq!(escape("<a href=\"x\" b='y'>&amp;ä"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;ä");
     }
 }

@@ -73,15 +73,12 @@ impl Params {
 
     /// The value of a parameter, the first one if it is repeated.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// All parameters in the order of the request.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The first thing wrong with the request, if any.
@@ -98,8 +95,7 @@ impl Params {
     pub(super) fn complete_with(&mut self, other: Params) {
         let present: BTreeSet<String> = self.pairs.iter().map(|(name, _)| name.clone()).collect();
         let missing = other.pairs.into_iter();
-        self.pairs
-            .extend(missing.filter(|(name, _)| !present.contains(name)));
+        self.pairs.extend(missing.filter(|(name, _)| !present.contains(name)));
     }
 }
 
@@ -112,17 +108,11 @@ pub(super) fn decode(input: &[u8]) -> (String, bool) {
                 Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()
             )
     });
-    let spaced: Vec<u8> = input
-        .iter()
-        .map(|&byte| if byte == b'+' { b' ' } else { byte })
-        .collect();
+    let spaced: Vec<u8> = input.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     let bytes: Vec<u8> = percent_decode(&spaced).collect();
     match String::from_utf8(bytes) {
         Ok(text) => (text, well_formed),
-        Err(error) => (
-            String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            false,
-        ),
+        Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
     }
 }
 
@@ -140,26 +130,14 @@ mod tests {
         assert_eq!(get(&params, "a"), "1 2");
         assert_eq!(get(&params, "b"), "ä+");
         assert_eq!(get(&params, "c"), "=x=");
-        assert_eq!(
-            params.get("d"),
-            None,
-            "without a value it counts as omitted"
-        );
+        assert_eq!(params.get("d"), None, "without a value it counts as omitted");
         assert_eq!(params.get("e"), None);
         assert!(params.fault().is_none());
     }
 
     #[test]
     fn malformed_input_is_reported_not_fatal() {
-        for input in [
-            &b"a=%"[..],
-            b"a=%4",
-            b"a=%zz",
-            b"a=x%4%41",
-            b"a=%ff%fe",
-            b"a=\xff",
-            b"%=1",
-        ] {
+        for input in [&b"a=%"[..], b"a=%4", b"a=%zz", b"a=x%4%41", b"a=%ff%fe", b"a=\xff", b"%=1"] {
             let params = Params::parse(input);
             assert!(params.fault().is_some(), "{input:?}");
         }
@@ -173,15 +151,9 @@ mod tests {
         let params = Params::parse(b"a=1&b=2&a=1");
         assert!(params.fault_of("a").is_some());
         assert!(params.fault_of("b").is_none());
-        assert_eq!(
-            params.fault().map(ToString::to_string).as_deref(),
-            Some("parameter a is given more than once")
-        );
+        assert_eq!(params.fault().map(ToString::to_string).as_deref(), Some("parameter a is given more than once"));
         let odd = Params::parse(b"%0D%0A<x>=1&%0D%0A<x>=1");
-        assert_eq!(
-            odd.fault().map(ToString::to_string).as_deref(),
-            Some("a parameter is given more than once")
-        );
+        assert_eq!(odd.fault().map(ToString::to_string).as_deref(), Some("a parameter is given more than once"));
         assert!(Params::parse(b"a=&a=1").fault().is_none());
     }
 

@@ -7,11 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use super::Flaw;
 
 /// Everything but the unreserved characters of RFC 3986 section 2.3.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What cannot stand in a header field as it is.
 const HEADER: &AsciiSet = &CONTROLS.add(b' ');
@@ -26,35 +22,19 @@ pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: 
     type Rule = fn(&str, &str) -> bool;
     const RULES: [(Flaw, Rule); 7] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
-        (Flaw::RedirectUriPrefixMatch, |uri, given| {
-            given.starts_with(uri)
-        }),
-        (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| {
-            before_dot_segment(given) == uri
-        }),
+        (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
+        (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
         (Flaw::RedirectUriAuthorityConfusion, authority_confused),
         (Flaw::RedirectUriHostPrefixMatch, host_prefix_matches),
-        (Flaw::RedirectUriQueryIgnored, |uri, given| {
-            !given.contains('#') && without_query(uri) == without_query(given)
-        }),
-        (Flaw::RedirectUriDangerousScheme, |_, given| {
-            has_dangerous_scheme(given)
-        }),
+        (Flaw::RedirectUriQueryIgnored, |uri, given| !given.contains('#') && without_query(uri) == without_query(given)),
+        (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
-    registered.iter().any(|uri| {
-        given == uri
-            || RULES
-                .iter()
-                .any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given))
-    })
+    registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
 }
 
 fn before_dot_segment(given: &str) -> &str {
     let lower = given.to_ascii_lowercase();
-    let cut = DOT_SEGMENTS
-        .iter()
-        .filter_map(|spelling| lower.find(spelling))
-        .min();
+    let cut = DOT_SEGMENTS.iter().filter_map(|spelling| lower.find(spelling)).min();
     cut.and_then(|at| given.get(..at)).unwrap_or(given)
 }
 
@@ -63,11 +43,9 @@ fn without_query(uri: &str) -> &str {
 }
 
 fn has_dangerous_scheme(given: &str) -> bool {
-    given.split_once(':').is_some_and(|(scheme, _)| {
-        ["javascript", "data", "vbscript"]
-            .iter()
-            .any(|dangerous| scheme.eq_ignore_ascii_case(dangerous))
-    })
+    given
+        .split_once(':')
+        .is_some_and(|(scheme, _)| ["javascript", "data", "vbscript"].iter().any(|dangerous| scheme.eq_ignore_ascii_case(dangerous)))
 }
 
 /// Splits `scheme://authority/rest` the way a careless parser does: the
@@ -95,12 +73,9 @@ fn authority_confused(registered: &str, given: &str) -> bool {
         return ["\\", "%23", "#"].iter().any(|end| userinfo.ends_with(end));
     }
     // app.example@evil.example, app.example:443@evil.example
-    userinfo.strip_prefix(known.1).is_some_and(|after| {
-        after.is_empty()
-            || after
-                .strip_prefix(':')
-                .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-    })
+    userinfo
+        .strip_prefix(known.1)
+        .is_some_and(|after| after.is_empty() || after.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())))
 }
 
 fn host_prefix_matches(registered: &str, given: &str) -> bool {
@@ -113,15 +88,11 @@ fn host_prefix_matches(registered: &str, given: &str) -> bool {
         && known.2 == seen.2
         && known_port == seen_port
         && seen_host.starts_with(known_host)
-        && seen_host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
+        && seen_host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
 }
 
 fn host_and_port(authority: &str) -> (&str, Option<&str>) {
-    authority
-        .split_once(':')
-        .map_or((authority, None), |(host, port)| (host, Some(port)))
+    authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
 }
 
 /// Where the parameters of a response go.
@@ -181,92 +152,32 @@ mod tests {
         ("//app.example/cb", &[]),
         ("https://app.example", &[]),
         ("https://evil.example/?https://app.example/cb", &[]),
-        (
-            "https://app.example/cb/more",
-            &[Flaw::RedirectUriPrefixMatch],
-        ),
+        ("https://app.example/cb/more", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cbx", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cb#f", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cb/", &[Flaw::RedirectUriPrefixMatch]),
-        (
-            "https://app.example/cb/../evil",
-            &[
-                Flaw::RedirectUriPrefixMatch,
-                Flaw::RedirectUriNormalisedAfterCheck,
-            ],
-        ),
-        (
-            "https://app.example/cb/%2e%2E/evil",
-            &[
-                Flaw::RedirectUriPrefixMatch,
-                Flaw::RedirectUriNormalisedAfterCheck,
-            ],
-        ),
-        (
-            "https://app.example/cb/..%2Fevil",
-            &[
-                Flaw::RedirectUriPrefixMatch,
-                Flaw::RedirectUriNormalisedAfterCheck,
-            ],
-        ),
-        (
-            "https://app.example/cb/..;/evil",
-            &[
-                Flaw::RedirectUriPrefixMatch,
-                Flaw::RedirectUriNormalisedAfterCheck,
-            ],
-        ),
-        (
-            "https://app.example/cb\\..\\evil",
-            &[
-                Flaw::RedirectUriPrefixMatch,
-                Flaw::RedirectUriNormalisedAfterCheck,
-            ],
-        ),
+        ("https://app.example/cb/../evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
+        ("https://app.example/cb/%2e%2E/evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
+        ("https://app.example/cb/..%2Fevil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
+        ("https://app.example/cb/..;/evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
+        ("https://app.example/cb\\..\\evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
         ("https://app.example/x/../cb", &[]),
-        (
-            "https://app.example@evil.example/cb",
-            &[Flaw::RedirectUriAuthorityConfusion],
-        ),
-        (
-            "https://app.example:443@evil.example/cb",
-            &[Flaw::RedirectUriAuthorityConfusion],
-        ),
-        (
-            "https://evil.example\\@app.example/cb",
-            &[Flaw::RedirectUriAuthorityConfusion],
-        ),
-        (
-            "https://evil.example%23@app.example/cb",
-            &[Flaw::RedirectUriAuthorityConfusion],
-        ),
+        ("https://app.example@evil.example/cb", &[Flaw::RedirectUriAuthorityConfusion]),
+        ("https://app.example:443@evil.example/cb", &[Flaw::RedirectUriAuthorityConfusion]),
+        ("https://evil.example\\@app.example/cb", &[Flaw::RedirectUriAuthorityConfusion]),
+        ("https://evil.example%23@app.example/cb", &[Flaw::RedirectUriAuthorityConfusion]),
         ("https://evil.example@app.example/cb", &[]),
         ("https://app.example@evil.example/other", &[]),
         ("https://user@evil.example/cb", &[]),
-        (
-            "https://app.example.evil.example/cb",
-            &[Flaw::RedirectUriHostPrefixMatch],
-        ),
-        (
-            "https://app.exampleevil.test/cb",
-            &[Flaw::RedirectUriHostPrefixMatch],
-        ),
+        ("https://app.example.evil.example/cb", &[Flaw::RedirectUriHostPrefixMatch]),
+        ("https://app.exampleevil.test/cb", &[Flaw::RedirectUriHostPrefixMatch]),
         ("https://app.example.evil.example/cb/x", &[]),
-        (
-            "https://app.example/cb?next=evil",
-            &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriQueryIgnored],
-        ),
-        (
-            "https://app.example/cb/x?next=evil",
-            &[Flaw::RedirectUriPrefixMatch],
-        ),
+        ("https://app.example/cb?next=evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriQueryIgnored]),
+        ("https://app.example/cb/x?next=evil", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/other?next=evil", &[]),
         ("javascript:alert(1)", &[Flaw::RedirectUriDangerousScheme]),
         ("JavaScript:alert(1)", &[Flaw::RedirectUriDangerousScheme]),
-        (
-            "data:text/html,https://app.example/cb",
-            &[Flaw::RedirectUriDangerousScheme],
-        ),
+        ("data:text/html,https://app.example/cb", &[Flaw::RedirectUriDangerousScheme]),
         ("vbscript:x", &[Flaw::RedirectUriDangerousScheme]),
         ("ftp://app.example/cb", &[]),
         ("ä", &[]),
@@ -277,18 +188,11 @@ mod tests {
     fn each_flaw_lets_its_own_values_through_and_no_others() {
         let registered = [REGISTERED.to_owned()];
         for (given, enabling) in TABLE {
-            assert!(
-                !is_accepted(&BTreeSet::new(), &registered, given),
-                "strict: {given}"
-            );
+            assert!(!is_accepted(&BTreeSet::new(), &registered, given), "strict: {given}");
             for &flaw in Flaw::ALL {
                 let expected = flaw == Flaw::RedirectUriUnchecked || enabling.contains(&flaw);
                 let flaws = BTreeSet::from([flaw]);
-                assert_eq!(
-                    is_accepted(&flaws, &registered, given),
-                    expected,
-                    "{flaw}: {given}"
-                );
+                assert_eq!(is_accepted(&flaws, &registered, given), expected, "{flaw}: {given}");
                 assert!(is_accepted(&flaws, &registered, REGISTERED), "{flaw}");
             }
         }
@@ -302,24 +206,12 @@ mod tests {
             ("https://a.example/cb", "https://a.example/cb?"),
             ("https://a.example/cb?", "https://a.example/cb?"),
             ("https://a.example/cb?x=1", "https://a.example/cb?x=1&"),
-            (
-                "https://a.example/c b\r\nX: y",
-                "https://a.example/c%20b%0D%0AX:%20y?",
-            ),
+            ("https://a.example/c b\r\nX: y", "https://a.example/c%20b%0D%0AX:%20y?"),
             ("javascript:alert(1)", "javascript:alert(1)?"),
         ] {
-            assert_eq!(
-                with_params(uri, Part::Query, &pairs),
-                format!("{start}{encoded}")
-            );
+            assert_eq!(with_params(uri, Part::Query, &pairs), format!("{start}{encoded}"));
         }
-        assert_eq!(
-            with_params("https://a.example/cb#f", Part::Query, &[("a", "1")]),
-            "https://a.example/cb?a=1#f"
-        );
-        assert_eq!(
-            with_params("https://a.example/cb?x=1", Part::Fragment, &[("a", "1")]),
-            "https://a.example/cb?x=1#a=1"
-        );
+        assert_eq!(with_params("https://a.example/cb#f", Part::Query, &[("a", "1")]), "https://a.example/cb?a=1#f");
+        assert_eq!(with_params("https://a.example/cb?x=1", Part::Fragment, &[("a", "1")]), "https://a.example/cb?x=1#a=1");
     }
 }

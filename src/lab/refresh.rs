@@ -13,26 +13,14 @@ use super::token::invalid_scope;
 use super::tokens::Issue;
 
 /// Trades a refresh token for a new one and a new access token.
-pub(super) fn exchange(
-    server: &Server,
-    client: &Client,
-    params: &Params,
-) -> Result<Value, OAuthError> {
-    let id = params
-        .get("refresh_token")
-        .ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
+pub(super) fn exchange(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+    let id = params.get("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     register(server, client, id, params.get("scope"))?.response(server)
 }
 
 /// All of it under one lock, so that of two simultaneous uses one is reuse.
-fn register(
-    server: &Server,
-    client: &Client,
-    id: &str,
-    wanted: Option<&str>,
-) -> Result<Issue, OAuthError> {
-    let unknown =
-        || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
+fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>) -> Result<Issue, OAuthError> {
+    let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
     let mut store = server.store();
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
     let is_bound = !server.has(Flaw::RefreshNotBoundToClient);
@@ -54,9 +42,7 @@ fn register(
     let scope = match wanted {
         None => token.grant.scope,
         Some(text) => Scope::parse(text)
-            .filter(|scope| {
-                scope.is_within(token.grant.scope) || server.has(Flaw::RefreshScopeEscalation)
-            })
+            .filter(|scope| scope.is_within(token.grant.scope) || server.has(Flaw::RefreshScopeEscalation))
             .ok_or_else(|| invalid_scope("the scope is more than was granted"))?,
     };
 
@@ -68,12 +54,5 @@ fn register(
     // The nonce belongs to the first ID token only (OpenID Connect Core
     // section 12.2).
     grant.nonce = None;
-    Ok(Issue::register(
-        server,
-        &mut store,
-        token.family,
-        grant,
-        scope,
-        true,
-    ))
+    Ok(Issue::register(server, &mut store, token.family, grant, scope, true))
 }

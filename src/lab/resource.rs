@@ -81,10 +81,7 @@ fn authorize(server: &Server, headers: &HeaderMap) -> Result<AccessClaims, Refus
         (Some(claims), _) => Ok(claims),
         // The flaw is to serve what is no access token. One that was real
         // once, or pretends to be, is still judged.
-        (None, token)
-            if server.has(Flaw::UserinfoOpen)
-                && token.is_none_or(|token| Compact::parse(token).is_none()) =>
-        {
+        (None, token) if server.has(Flaw::UserinfoOpen) && token.is_none_or(|token| Compact::parse(token).is_none()) => {
             Ok(default_claims(server))
         }
         (None, Some(_)) => Err(Refused::InvalidToken),
@@ -107,30 +104,16 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, code, challenge) = match self {
             Refused::NoToken => (StatusCode::UNAUTHORIZED, None, String::new()),
-            Refused::Ambiguous => (
-                StatusCode::BAD_REQUEST,
-                Some("invalid_request"),
-                String::new(),
-            ),
-            Refused::InvalidToken => (
-                StatusCode::UNAUTHORIZED,
-                Some("invalid_token"),
-                String::new(),
-            ),
-            Refused::InsufficientScope(scope) => (
-                StatusCode::FORBIDDEN,
-                Some("insufficient_scope"),
-                format!(", scope=\"{scope}\""),
-            ),
+            Refused::Ambiguous => (StatusCode::BAD_REQUEST, Some("invalid_request"), String::new()),
+            Refused::InvalidToken => (StatusCode::UNAUTHORIZED, Some("invalid_token"), String::new()),
+            Refused::InsufficientScope(scope) => (StatusCode::FORBIDDEN, Some("insufficient_scope"), format!(", scope=\"{scope}\"")),
         };
         let error = code.map_or_else(String::new, |code| format!(", error=\"{code}\""));
         let challenge = format!("Bearer realm=\"lab\"{error}{challenge}");
         let body = code.map_or_else(|| json!({}), |code| json!({ "error": code }));
         let mut response = private_json(status, &body);
         if let Ok(value) = HeaderValue::from_str(&challenge) {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, value);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
         }
         response
     }

@@ -14,11 +14,7 @@ use super::server::{Server, form};
 use super::tokens;
 
 /// Handles `POST /revoke`.
-pub(super) async fn endpoint(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     match revoke(&server, &headers, &body) {
         Ok(()) => (StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response(),
         Err(error) => error.into_response(),
@@ -28,9 +24,7 @@ pub(super) async fn endpoint(
 fn revoke(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuthError> {
     let params = form(headers, body)?;
     let client = client_auth::authenticate(server, headers, &params, Identify::PublicToo)?;
-    let token = params
-        .get("token")
-        .ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
 
     let access = tokens::verify_strictly(server, token);
     let mut store = server.store();
@@ -42,10 +36,7 @@ fn revoke(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuth
         (None, None) => return Ok(()),
     };
     if *owner != client.id && !server.has(Flaw::RevocationCrossClient) {
-        return Err(OAuthError::new(
-            "unauthorized_client",
-            "the token was issued to another client",
-        ));
+        return Err(OAuthError::new("unauthorized_client", "the token was issued to another client"));
     }
     if server.has(Flaw::RevocationIneffective) {
         return Ok(());

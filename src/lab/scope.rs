@@ -42,10 +42,7 @@ impl Scope {
 
     /// The names of the scopes, in the order of the directory.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
-        SCOPES
-            .into_iter()
-            .enumerate()
-            .filter_map(move |(bit, name)| (self.0 >> bit & 1 == 1).then_some(name))
+        SCOPES.into_iter().enumerate().filter_map(move |(bit, name)| (self.0 >> bit & 1 == 1).then_some(name))
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) fn s256(text: &str) -> String {
 /// the length of the stored secret.
 pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
     let (left, right) = (Sha256::digest(left), Sha256::digest(right));
-    let difference = left
-        .iter()
-        .zip(right.iter())
-        .fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+    let difference = left.iter().zip(right.iter()).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
     std::hint::black_box(difference) == 0
 }
 
@@ -36,10 +33,7 @@ mod tests {
 
     #[test]
     fn s256_of_rfc_7636_appendix_b() {
-        assert_eq!(
-            s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
-            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-        );
+        assert_eq!(s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]

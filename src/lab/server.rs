@@ -74,23 +74,14 @@ pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
 /// Whether the body is `application/x-www-form-urlencoded`, said once.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
-    let kind = kinds
-        .next()
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next());
-    kinds.next().is_none()
-        && kind.is_some_and(|kind| {
-            kind.trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        })
+    let kind = kinds.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    kinds.next().is_none() && kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// The parameters of a request to an endpoint that takes a form.
 pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
     if !is_form(headers) {
-        return Err(OAuthError::invalid_request(
-            "the body must be application/x-www-form-urlencoded",
-        ));
+        return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
     }
     let params = Params::parse(body);
     match params.fault() {

@@ -111,40 +111,22 @@ pub(super) struct Store {
 
 impl Store {
     /// Starts the interaction with a user; returns its id.
-    pub(super) fn begin(
-        &mut self,
-        request: AuthorizationRequest,
-        session: Option<String>,
-    ) -> String {
+    pub(super) fn begin(&mut self, request: AuthorizationRequest, session: Option<String>) -> String {
         let id = secrets::random();
-        let transaction = Transaction {
-            request,
-            csrf: secrets::random(),
-            tries: 0,
-            session,
-            expires: Instant::now() + TRANSACTION_LIFETIME,
-        };
+        let transaction =
+            Transaction { request, csrf: secrets::random(), tries: 0, session, expires: Instant::now() + TRANSACTION_LIFETIME };
         self.transactions.insert(id.clone(), transaction);
         self.tidy();
         id
     }
 
     /// Starts a session under a fresh id, in place of an older one.
-    pub(super) fn log_in(
-        &mut self,
-        sub: &'static str,
-        auth_time: u64,
-        old: Option<&str>,
-    ) -> (String, Session) {
+    pub(super) fn log_in(&mut self, sub: &'static str, auth_time: u64, old: Option<&str>) -> (String, Session) {
         if let Some(old) = old {
             self.sessions.remove(old);
         }
         let id = secrets::random();
-        let session = Session {
-            sub,
-            auth_time,
-            expires: Instant::now() + SESSION_LIFETIME,
-        };
+        let session = Session { sub, auth_time, expires: Instant::now() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)
     }
@@ -157,12 +139,7 @@ impl Store {
 
     /// Goes on after a login: takes the transaction out when the user has
     /// consented before, and binds it to the session otherwise.
-    pub(super) fn after_login(
-        &mut self,
-        tx: &str,
-        session_id: &str,
-        session: &Session,
-    ) -> Option<Transaction> {
+    pub(super) fn after_login(&mut self, tx: &str, session_id: &str, session: &Session) -> Option<Transaction> {
         let request = &self.transactions.get(tx)?.request;
         if self.has_consent(request, session) && !request.prompt.consent {
             return self.transactions.remove(tx);
@@ -194,11 +171,7 @@ impl Store {
     /// Registers an access token; returns its `jti`.
     pub(super) fn add_access_token(&mut self, family: FamilyId, lifetime: Duration) -> String {
         let jti = secrets::random();
-        let token = AccessToken {
-            family,
-            revoked: false,
-            expires: Instant::now() + lifetime,
-        };
+        let token = AccessToken { family, revoked: false, expires: Instant::now() + lifetime };
         self.keep_family(family, token.expires);
         self.access_tokens.insert(jti.clone(), token);
         self.tidy();
@@ -208,12 +181,7 @@ impl Store {
     /// Registers a refresh token; returns it.
     pub(super) fn add_refresh_token(&mut self, family: FamilyId, grant: Grant) -> String {
         let id = secrets::random();
-        let token = RefreshToken {
-            grant,
-            family,
-            rotated: false,
-            expires: Instant::now() + REFRESH_TOKEN_LIFETIME,
-        };
+        let token = RefreshToken { grant, family, rotated: false, expires: Instant::now() + REFRESH_TOKEN_LIFETIME };
         self.keep_family(family, token.expires);
         self.refresh_tokens.insert(id.clone(), token);
         id
@@ -291,8 +259,7 @@ impl Store {
         self.codes.retain(|_, it| it.expires > now);
         self.refresh_tokens.retain(|_, it| it.expires > now);
         self.access_tokens.retain(|_, it| it.expires > now);
-        self.families
-            .retain(|_, it| it.expires.is_none_or(|expires| expires > now));
+        self.families.retain(|_, it| it.expires.is_none_or(|expires| expires > now));
         self.assertions.retain(|_, expires| *expires > now);
     }
 }
@@ -306,11 +273,7 @@ mod tests {
         let mut store = Store::default();
         assert_eq!(store.admit("a", 2), Ok(()));
         assert_eq!(store.admit("a", 2), Ok(()));
-        assert!(
-            store
-                .admit("a", 2)
-                .is_err_and(|wait| (1..=60).contains(&wait))
-        );
+        assert!(store.admit("a", 2).is_err_and(|wait| (1..=60).contains(&wait)));
         assert_eq!(store.admit("b", 2), Ok(()));
         assert!(store.admit("c", 0).is_err());
     }

@@ -19,12 +19,7 @@ use super::tokens::{Issue, now};
 use super::{Flaw, code_grant, refresh};
 
 /// Handles `POST /token`.
-pub(super) async fn endpoint(
-    State(server): State<Arc<Server>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
     let mut response = match answer(&server, query.as_deref(), &headers, &body).await {
         Ok(body) => private_json(StatusCode::OK, &body),
         Err(error) => error.into_response(),
@@ -36,12 +31,7 @@ pub(super) async fn endpoint(
     response
 }
 
-async fn answer(
-    server: &Server,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Value, OAuthError> {
+async fn answer(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let params = read(server, query, headers, body)?;
     let presented = Presented::read(headers, &params)?;
     if let Some(limit) = server.config.rate_limit {
@@ -57,27 +47,15 @@ async fn answer(
         Some("authorization_code") => code_grant::redeem(server, client, &params).await,
         Some("refresh_token") => refresh::exchange(server, client, &params),
         Some("client_credentials") => client_credentials(server, client, &params),
-        Some("password") if server.has(Flaw::PasswordGrantEnabled) => {
-            password(server, client, &params)
-        }
-        Some(_) => Err(OAuthError::new(
-            "unsupported_grant_type",
-            "this grant type is not supported",
-        )),
+        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, &params),
+        Some(_) => Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
 }
 
 /// The parameters: those of the body only, unless the flaw is on.
-fn read(
-    server: &Server,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Params, OAuthError> {
-    let query = query
-        .filter(|_| server.has(Flaw::TokenParametersFromQuery))
-        .map(|query| Params::parse(query.as_bytes()));
+fn read(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    let query = query.filter(|_| server.has(Flaw::TokenParametersFromQuery)).map(|query| Params::parse(query.as_bytes()));
     let Some(query) = query else {
         return form(headers, body);
     };
@@ -85,38 +63,19 @@ fn read(
         return Err(OAuthError::invalid_request(fault.to_string()));
     }
     // With everything in the query there may be no body to have a type.
-    let mut params = if body.is_empty() {
-        Params::default()
-    } else {
-        form(headers, body)?
-    };
+    let mut params = if body.is_empty() { Params::default() } else { form(headers, body)? };
     params.complete_with(query);
     Ok(params)
 }
 
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
 /// user are left out; the response says what was granted.
-fn client_credentials(
-    server: &Server,
-    client: &Client,
-    params: &Params,
-) -> Result<Value, OAuthError> {
+fn client_credentials(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
     if !client.may_use_client_credentials {
-        return Err(OAuthError::new(
-            "unauthorized_client",
-            "the client may not use this grant type",
-        ));
+        return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
-    let scope = requested_scope(params)?
-        .common(Scope::WITHOUT_USER)
-        .ok_or_else(|| invalid_scope("the scope needs a user"))?;
-    let grant = Grant {
-        client_id: client.id.clone(),
-        sub: client.id.clone(),
-        scope,
-        nonce: None,
-        auth_time: None,
-    };
+    let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    let grant = Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None };
     issue(server, grant, false)
 }
 
@@ -127,8 +86,7 @@ fn password(server: &Server, client: &Client, params: &Params) -> Result<Value, 
         let why = "username or password is missing";
         return Err(OAuthError::invalid_request(why));
     };
-    let user = directory::user_by_password(name, password)
-        .ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
+    let user = directory::user_by_password(name, password).ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
     let grant = Grant {
         client_id: client.id.clone(),
         sub: user.sub.to_owned(),
@@ -150,9 +108,7 @@ fn issue(server: &Server, grant: Grant, with_refresh_token: bool) -> Result<Valu
 }
 
 fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
-    params.get("scope").map_or(Ok(Scope::DEFAULT), |text| {
-        Scope::parse(text).ok_or_else(|| invalid_scope("the scope has an unknown value"))
-    })
+    params.get("scope").map_or(Ok(Scope::DEFAULT), |text| Scope::parse(text).ok_or_else(|| invalid_scope("the scope has an unknown value")))
 }
 
 /// The error for a scope that cannot be had.

@@ -40,14 +40,8 @@ impl Issue {
         scope: Scope,
         with_refresh_token: bool,
     ) -> Self {
-        let refresh_token =
-            with_refresh_token.then(|| store.add_refresh_token(family, grant.clone()));
-        Self {
-            jti: store.add_access_token(family, server.config.access_token_lifetime),
-            refresh_token,
-            grant,
-            scope,
-        }
+        let refresh_token = with_refresh_token.then(|| store.add_refresh_token(family, grant.clone()));
+        Self { jti: store.add_access_token(family, server.config.access_token_lifetime), refresh_token, grant, scope }
     }
 
     /// The signed access token.
@@ -150,9 +144,7 @@ pub(super) fn verify_strictly(server: &Server, token: &str) -> Option<AccessClai
 fn is_signed_strictly(server: &Server, jwt: &Compact<'_>) -> bool {
     jwt.header("alg") == Some("RS256")
         && jwt.header("kid") == Some(&server.key.kid)
-        && jwt
-            .signature()
-            .is_some_and(|signature| server.key.verify(jwt.message(), &signature))
+        && jwt.signature().is_some_and(|signature| server.key.verify(jwt.message(), &signature))
 }
 
 fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
@@ -165,9 +157,9 @@ fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
     }
     match jwt.header("alg") {
         Some("RS256") => server.has(Flaw::JwtSignatureUnchecked),
-        Some("HS256") if server.has(Flaw::JwtAlgConfusion) => jwt
-            .signature()
-            .is_some_and(|tag| server.key.is_tagged_with_public_key(jwt.message(), &tag)),
+        Some("HS256") if server.has(Flaw::JwtAlgConfusion) => {
+            jwt.signature().is_some_and(|tag| server.key.is_tagged_with_public_key(jwt.message(), &tag))
+        }
         Some(alg) if alg.eq_ignore_ascii_case("none") => server.has(Flaw::JwtAlgNone),
         _ => false,
     }
@@ -197,9 +189,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
 
 /// Seconds since the epoch.
 pub(super) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Seconds since the epoch, for comparison with claims.

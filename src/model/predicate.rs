@@ -12,8 +12,7 @@ pub enum Word {
 }
 
 impl Word {
-    pub const ALL: &'static [(&'static str, Word)] =
-        &[("issued", Word::Issued), ("accepted", Word::Accepted), ("refused", Word::Refused)];
+    pub const ALL: &'static [(&'static str, Word)] = &[("issued", Word::Issued), ("accepted", Word::Accepted), ("refused", Word::Refused)];
 
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, word)| *word == self).map_or("", |(name, _)| name)

@@ -14,8 +14,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    pub const ALL: &'static [Severity] =
-        &[Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
+    pub const ALL: &'static [Severity] = &[Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -70,8 +69,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    pub const ALL: &'static [Profile] =
-        &[Profile::Baseline, Profile::OAuth21, Profile::Fapi2, Profile::Oidc, Profile::Mcp];
+    pub const ALL: &'static [Profile] = &[Profile::Baseline, Profile::OAuth21, Profile::Fapi2, Profile::Oidc, Profile::Mcp];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -280,9 +280,7 @@ impl std::fmt::Display for Authentication {
             Authentication::Assertion(AssertionForgery::Unsigned { alg }) => {
                 write!(f, "an assertion with alg {alg} and an empty signature")
             }
-            Authentication::Assertion(AssertionForgery::EmptySignature) => {
-                f.write_str("the genuine assertion with an empty signature")
-            }
+            Authentication::Assertion(AssertionForgery::EmptySignature) => f.write_str("the genuine assertion with an empty signature"),
         }
     }
 }

@@ -101,7 +101,13 @@ impl Function {
         (Function::Port, "port", 1, 1, "the port of a URL with its colon (`:8443`), or nothing where it has none"),
         (Function::Path, "path", 1, 1, "the path of a URL, without query and fragment"),
         (Function::FirstWord, "first_word", 1, 1, "the first word of a list separated by spaces"),
-        (Function::PublicKey, "public_key", 2, 2, "`public_key(token, encoding)`: the published key that signed the token, in an encoding; for `key:` of a forgery only"),
+        (
+            Function::PublicKey,
+            "public_key",
+            2,
+            2,
+            "`public_key(token, encoding)`: the published key that signed the token, in an encoding; for `key:` of a forgery only",
+        ),
     ];
 
     pub fn name(self) -> &'static str {

@@ -19,8 +19,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: &'static [Verdict] =
-        &[Verdict::Broken, Verdict::Inconclusive, Verdict::Holds, Verdict::NotApplicable, Verdict::Skipped];
+    pub const ALL: &'static [Verdict] = &[Verdict::Broken, Verdict::Inconclusive, Verdict::Holds, Verdict::NotApplicable, Verdict::Skipped];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -51,7 +51,12 @@ fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
             variants.push(variant(scenario, attack, case, judgement));
         }
         if cases.is_empty() && selected && !attack.lesser {
-            let why = recording.fatal.as_deref().map(|f| f.lines().next().unwrap_or(f)).or(recording.run.interrupted.as_deref()).unwrap_or("it was not run");
+            let why = recording
+                .fatal
+                .as_deref()
+                .map(|f| f.lines().next().unwrap_or(f))
+                .or(recording.run.interrupted.as_deref())
+                .unwrap_or("it was not run");
             judged.push(Judgement::new(Verdict::Inconclusive, format!("nothing was judged: {why}")));
         }
     }
@@ -139,17 +144,23 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::Replace(name, value) => format!("{step}: {name} = {value}"),
                 Operation::Remove(name) => format!("{step}: - {name}"),
                 Operation::Duplicate(name, value) => format!("{step}: {name} twice, then {value}"),
-                Operation::DuplicateBefore(name, value) => format!("{step}: {name} twice, first {value}"),
+                Operation::DuplicateBefore(name, value) => {
+                    format!("{step}: {name} twice, first {value}")
+                }
                 Operation::Move(name, place) => format!("{step}: {name} in the {}", format!("{place:?}").to_lowercase()),
                 Operation::Method(method) => format!("{step}: sent with {method}"),
                 Operation::ContentType(media) => format!("{step}: sent as {media}"),
                 Operation::PathSuffix(suffix) => format!("{step}: path ends in {suffix}"),
                 Operation::Unencoded(name) => format!("{step}: {name} byte for byte"),
-                Operation::Authenticate(authentication) => format!("{step}: authenticates with {authentication}"),
+                Operation::Authenticate(authentication) => {
+                    format!("{step}: authenticates with {authentication}")
+                }
                 Operation::As(client) => format!("{step}: as the {} client", client.name()),
                 Operation::User(_) => format!("{step}: as another user"),
                 Operation::LoggedOut => format!("{step}: nobody is logged in"),
-                Operation::Repeat(name) => format!("after {step}: the same request once more ({name})"),
+                Operation::Repeat(name) => {
+                    format!("after {step}: the same request once more ({name})")
+                }
                 Operation::Skip => format!("{step}: left out"),
                 Operation::Wait(duration) => format!("{step}: after a pause of {duration}"),
                 Operation::Burst(count) => format!("{step}: {count} times at the same moment"),
@@ -177,7 +188,9 @@ fn file_under_causes(catalogue: &Catalogue, verdicts: &mut [ScenarioVerdict]) {
         .map(|id| (id, ()))
         .collect();
     for verdict in verdicts.iter_mut() {
-        let Some(scenario) = catalogue.scenarios.get(&verdict.id) else { continue };
+        let Some(scenario) = catalogue.scenarios.get(&verdict.id) else {
+            continue;
+        };
         for variant in &mut verdict.variants {
             let attack = scenario.attacks.iter().find(|a| {
                 let end = variant.id.find('[').unwrap_or(variant.id.len());

@@ -72,7 +72,14 @@ fn label(verdict: Verdict) -> colored::ColoredString {
 fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
     let level = verdict.level.map_or("not asked for by this profile", |l| l.name());
     let basis = verdict.basis.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    let _ = writeln!(out, "{}  {}  {}, {level} in {}  {basis}", label(verdict.verdict), verdict.id.bold(), verdict.severity.name(), report.run.profile.name());
+    let _ = writeln!(
+        out,
+        "{}  {}  {}, {level} in {}  {basis}",
+        label(verdict.verdict),
+        verdict.id.bold(),
+        verdict.severity.name(),
+        report.run.profile.name()
+    );
     let _ = writeln!(out, "  {}", safe(&verdict.title));
     if let Some(cause) = &verdict.implied_by {
         let _ = writeln!(out, "  follows from {cause}, and is counted there\n");
@@ -112,7 +119,11 @@ fn details(out: &mut String, report: &Report, variant: &VariantVerdict) {
             line(out, "", &format!("{}: {}", step.step, answer(step)));
         }
         if let Some(proof) = &trial.proof {
-            line(out, "proof", &format!("the token at {}: {}", proof.fields.get("endpoint").map_or("the proof endpoint", String::as_str), answer(proof)));
+            line(
+                out,
+                "proof",
+                &format!("the token at {}: {}", proof.fields.get("endpoint").map_or("the proof endpoint", String::as_str), answer(proof)),
+            );
         }
     }
     if variant.verdict == Verdict::Inconclusive
@@ -180,10 +191,14 @@ fn summary(out: &mut String, report: &Report, style: Style) {
     let warned = report.verdicts.iter().filter(|v| v.verdict == Verdict::Broken && !style.gate.fails(v)).count();
     let code = style.gate.code(report);
     let gate = match code {
-        super::gate::PASSED if warned > 0 => format!("passed; {warned} broken below what fails the gate"),
+        super::gate::PASSED if warned > 0 => {
+            format!("passed; {warned} broken below what fails the gate")
+        }
         super::gate::PASSED => "passed".into(),
         super::gate::BROKEN => format!("failed: {} broken", report.verdicts.iter().filter(|v| style.gate.fails(v)).count()),
-        super::gate::UNDECIDED => format!("undecided: {} required and not decided", report.verdicts.iter().filter(|v| style.gate.undecided(v)).count()),
+        super::gate::UNDECIDED => {
+            format!("undecided: {} required and not decided", report.verdicts.iter().filter(|v| style.gate.undecided(v)).count())
+        }
         _ => "nothing was judged".into(),
     };
     let _ = writeln!(out, "gate: {gate}");
@@ -195,7 +210,9 @@ pub fn safe(text: &str) -> String {
     text.chars()
         .flat_map(|c| match c {
             '\n' => vec!['\n'],
-            c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}') => {
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}') =>
+            {
                 c.escape_unicode().collect()
             }
             c => vec![c],

@@ -58,10 +58,8 @@ impl Catalogue {
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
         }
-        let mut files: BTreeMap<String, (String, String)> = embedded::SCENARIOS
-            .iter()
-            .map(|(path, text)| (id_of(path), (format!("scenarios/{path}"), (*text).to_owned())))
-            .collect();
+        let mut files: BTreeMap<String, (String, String)> =
+            embedded::SCENARIOS.iter().map(|(path, text)| (id_of(path), (format!("scenarios/{path}"), (*text).to_owned()))).collect();
         if let Some(folder) = extra {
             read_folder(folder, folder, &mut files, &mut wrong);
         }
@@ -226,9 +224,9 @@ fn matches(pattern: &str, scenario: &Scenario) -> bool {
 fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((before, after)) => {
-            text.strip_prefix(before).is_some_and(|rest| (0..=rest.len()).filter(|i| rest.is_char_boundary(*i)).any(|i| glob(after, &rest[i..])))
-        }
+        Some((before, after)) => text
+            .strip_prefix(before)
+            .is_some_and(|rest| (0..=rest.len()).filter(|i| rest.is_char_boundary(*i)).any(|i| glob(after, &rest[i..]))),
     }
 }
 

@@ -88,11 +88,13 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             again.added = true;
             // The very same request: what the first one sent, not values drawn anew.
             for parameter in &mut again.parameters {
-                parameter.value = crate::model::value::Value::Text(crate::model::value::Template(vec![
-                    crate::model::value::Part::Expression(crate::model::value::Expression::Reference(
-                        crate::model::value::Reference::Sent { step: step.to_owned(), parameter: parameter.name.clone() },
-                    )),
-                ]));
+                parameter.value =
+                    crate::model::value::Value::Text(crate::model::value::Template(vec![crate::model::value::Part::Expression(
+                        crate::model::value::Expression::Reference(crate::model::value::Reference::Sent {
+                            step: step.to_owned(),
+                            parameter: parameter.name.clone(),
+                        }),
+                    )]));
                 parameter.origin = Origin::Kept;
             }
             steps.insert(index + 1, again);

@@ -120,7 +120,9 @@ impl Scope {
                 _ => Ok(Reference::Sent { step: step.0, parameter: (*parameter).to_owned() }),
             },
             [field] => {
-                let Some(kind) = step.1 else { return Err((format!("`{path}`: no such step"), None)) };
+                let Some(kind) = step.1 else {
+                    return Err((format!("`{path}`: no such step"), None));
+                };
                 if kind.fields().iter().any(|(name, _)| name == field) {
                     Ok(Reference::Field { step: step.0, field: (*field).to_owned() })
                 } else {
@@ -130,7 +132,10 @@ impl Scope {
                     ))
                 }
             }
-            _ => Err((format!("`{path}` names neither a field nor something sent"), Some("write `step.field` or `step.sent.parameter`".into()))),
+            _ => Err((
+                format!("`{path}` names neither a field nor something sent"),
+                Some("write `step.field` or `step.sent.parameter`".into()),
+            )),
         }
     }
 
@@ -240,7 +245,10 @@ impl Reader<'_> {
         }
         let word = &self.text[start..self.at];
         if word.is_empty() {
-            return Err(("a name, a function or a quoted text must stand here".into(), Some("for example ${client.id} or ${random(43)}".into())));
+            return Err((
+                "a name, a function or a quoted text must stand here".into(),
+                Some("for example ${client.id} or ${random(43)}".into()),
+            ));
         }
         if word.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Expression::Text(word.to_owned()));

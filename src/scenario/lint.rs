@@ -14,7 +14,9 @@ use super::file::AttackFile;
 
 /// Checks one attack whose names are resolved already.
 pub fn attack(file: &AttackFile, attack: &Attack, control: &Control, found: &mut Diagnostics) {
-    let Ok(steps) = attack_steps(control, attack, None) else { return };
+    let Ok(steps) = attack_steps(control, attack, None) else {
+        return;
+    };
     order(file, &steps, found);
     knowledge(file, attack, &steps, found);
     loop_variable(file, attack, &steps, found);
@@ -55,7 +57,9 @@ fn step_of(reference: &Reference) -> Option<&str> {
 fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
     for (index, step) in steps.iter().enumerate() {
         for reference in references(step) {
-            let Some(source) = step_of(reference) else { continue };
+            let Some(source) = step_of(reference) else {
+                continue;
+            };
             if !steps[..index].iter().any(|s| s.name == source) {
                 found.at(
                     &file.id,
@@ -69,10 +73,16 @@ fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
 
 /// The attacker uses nothing but what he has, public facts and fresh values: this is what makes `harm` a proof.
 fn knowledge(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &mut Diagnostics) {
-    let (Some(attacker), Some(attacker_file)) = (&attack.attacker, &file.attacker) else { return };
+    let (Some(attacker), Some(attacker_file)) = (&attack.attacker, &file.attacker) else {
+        return;
+    };
     for (does, place) in attacker.does.iter().zip(&attacker_file.does) {
         let Some(step) = steps.iter().find(|s| s.name == *does) else {
-            found.at(place, format!("the attack has no step `{does}`"), crate::diagnostic::suggestion(does, steps.iter().map(|s| s.name.as_str())));
+            found.at(
+                place,
+                format!("the attack has no step `{does}`"),
+                crate::diagnostic::suggestion(does, steps.iter().map(|s| s.name.as_str())),
+            );
             continue;
         };
         for reference in references(step) {
@@ -100,7 +110,9 @@ fn knowledge(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &
 
 /// The words of `for_each` must matter.
 fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &mut Diagnostics) {
-    let Some((variable, _)) = &attack.for_each else { return };
+    let Some((variable, _)) = &attack.for_each else {
+        return;
+    };
     let rounds = steps.iter().any(|s| s.burst.is_some());
     let used = steps.iter().any(|step| {
         let in_alg = match &step.authentication {
@@ -114,7 +126,11 @@ fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
         in_alg || references(step).iter().any(|r| matches!(r, Reference::Variable(name) if name == variable))
     });
     if !used && !rounds {
-        found.at(&file.id, format!("`for_each` has `{variable}`, and nothing uses it"), Some(format!("write `${{{variable}}}` in a value")));
+        found.at(
+            &file.id,
+            format!("`for_each` has `{variable}`, and nothing uses it"),
+            Some(format!("write `${{{variable}}}` in a value")),
+        );
     }
 }
 
@@ -147,7 +163,10 @@ fn excludes_one_way(one: &Predicate, other: &Predicate, steps: &[PlannedStep]) -
             // What needs the answer of a refused step is never sent.
             *x == Word::Refused && needs(b, a, steps, &mut BTreeSet::new())
         }
-        (Predicate::Outcome { step, word: Word::Refused, .. }, Predicate::Field { subject: Reference::Field { step: other, field }, test }) => {
+        (
+            Predicate::Outcome { step, word: Word::Refused, .. },
+            Predicate::Field { subject: Reference::Field { step: other, field }, test },
+        ) => {
             let never_absent = !matches!(test, Test::Absent | Test::Differs(_) | Test::Lacks(_) | Test::Excludes(_));
             if step == other {
                 // A refused authorization request delivers nothing; a refused token request gives no token.
@@ -180,7 +199,9 @@ fn needs(step: &str, other: &str, steps: &[PlannedStep], seen: &mut BTreeSet<Str
     if !seen.insert(step.to_owned()) {
         return false;
     }
-    let Some(planned) = steps.iter().find(|s| s.name == step) else { return false };
+    let Some(planned) = steps.iter().find(|s| s.name == step) else {
+        return false;
+    };
     references(planned).iter().any(|reference| match reference {
         Reference::Field { step: source, .. } => source == other || needs(source, other, steps, seen),
         Reference::Sent { step: source, .. } => needs(source, other, steps, seen),

@@ -110,7 +110,11 @@ fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found
     } else if let Some(expected) = expected_id
         && expected != id.value
     {
-        found.at(id, format!("the id `{}` does not fit the file's path", id.value), Some(format!("write `{expected}`, or rename the file")));
+        found.at(
+            id,
+            format!("the id `{}` does not fit the file's path", id.value),
+            Some(format!("write `{expected}`, or rename the file")),
+        );
     }
     for (what, value) in [("harm", &file.harm), ("fix", &file.fix)] {
         if value.as_ref().is_none_or(|v| v.value.trim().is_empty()) {
@@ -148,7 +152,11 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
     }
     for (name, _) in &file.control.sessions.0 {
         if !scope.sessions.contains(&name.value) {
-            found.at(name, format!("no step runs in the session `{}`", name.value), Some(format!("write `{}.authorize` under `steps:`", name.value)));
+            found.at(
+                name,
+                format!("no step runs in the session `{}`", name.value),
+                Some(format!("write `{}.authorize` under `steps:`", name.value)),
+            );
         }
     }
     let known: Vec<&str> = flow.steps.0.iter().map(|(n, _)| n.value.as_str()).collect();
@@ -171,9 +179,15 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
         let mut parameters = Vec::new();
         for (name, text) in &flow_step.params.0 {
             match template(&text.value, &own) {
-                Ok(value) => parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place: None, origin: Origin::Kept }),
+                Ok(value) => {
+                    parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place: None, origin: Origin::Kept })
+                }
                 Err((message, _)) => {
-                    found.at(step, format!("the step `{}` cannot stand here: {message}", step.value), Some("put the step that it needs before it".into()));
+                    found.at(
+                        step,
+                        format!("the step `{}` cannot stand here: {message}", step.value),
+                        Some("put the step that it needs before it".into()),
+                    );
                     sound = false;
                 }
             }
@@ -276,11 +290,8 @@ fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, foun
         operations.push(((name.line, name.column), on.clone(), Operation::Move(name.value.clone(), *place)));
     }
     type MakeText = fn(String) -> Operation;
-    let with_text: [(&Option<At<String>>, MakeText); 3] = [
-        (&file.method, Operation::Method),
-        (&file.content_type, Operation::ContentType),
-        (&file.path_suffix, Operation::PathSuffix),
-    ];
+    let with_text: [(&Option<At<String>>, MakeText); 3] =
+        [(&file.method, Operation::Method), (&file.content_type, Operation::ContentType), (&file.path_suffix, Operation::PathSuffix)];
     for (text, make) in with_text {
         if let Some(text) = text {
             operations.push(((text.line, text.column), on.clone(), make(text.value.clone())));
@@ -388,23 +399,40 @@ fn applies(list: &[Names<At<String>>], scope: &Scope, found: &mut Diagnostics) -
             continue;
         };
         let Some(otherwise) = otherwise else {
-            found.at(subject, "the condition has no `else`", Some("say in one sentence why the attack does not apply when it is false".into()));
+            found.at(
+                subject,
+                "the condition has no `else`",
+                Some("say in one sentence why the attack does not apply when it is false".into()),
+            );
             continue;
         };
         if let Some(predicate) = read_predicate(subject, test, &[], &scope, found) {
             let about_control = matches!(&predicate, Predicate::Outcome { step, .. } if step.starts_with("control."))
-                || matches!(&predicate, Predicate::Field { subject: Reference::ControlField { .. } | Reference::Target(_) | Reference::Client(_), .. });
+                || matches!(
+                    &predicate,
+                    Predicate::Field { subject: Reference::ControlField { .. } | Reference::Target(_) | Reference::Client(_), .. }
+                );
             if about_control {
                 conditions.push(Applicability { predicate, otherwise });
             } else {
-                found.at(subject, "applies_when may ask the control and the target only", Some(format!("write `control.{}`", subject.value)));
+                found.at(
+                    subject,
+                    "applies_when may ask the control and the target only",
+                    Some(format!("write `control.{}`", subject.value)),
+                );
             }
         }
     }
     conditions
 }
 
-fn read_predicate(subject: &At<String>, test: &At<String>, errors: &[At<String>], scope: &Scope, found: &mut Diagnostics) -> Option<Predicate> {
+fn read_predicate(
+    subject: &At<String>,
+    test: &At<String>,
+    errors: &[At<String>],
+    scope: &Scope,
+    found: &mut Diagnostics,
+) -> Option<Predicate> {
     let bare = subject.value.strip_prefix("control.").filter(|_| scope.control).unwrap_or(&subject.value);
     if let Some((_, kind)) = scope.steps.iter().find(|(name, _)| name == bare) {
         let Some((_, word)) = Word::ALL.iter().find(|(name, _)| *name == test.value) else {
@@ -436,7 +464,11 @@ fn read_predicate(subject: &At<String>, test: &At<String>, errors: &[At<String>]
     let (word, rest) = test.value.split_once(' ').map_or((test.value.as_str(), ""), |(w, r)| (w, r.trim()));
     let mut value = || match template(rest, scope) {
         Ok(value) if has_function(&value) => {
-            found.at(test, "a predicate holds references and text, no functions", Some("the judge works on recordings and computes nothing".into()));
+            found.at(
+                test,
+                "a predicate holds references and text, no functions",
+                Some("the judge works on recordings and computes nothing".into()),
+            );
             None
         }
         Ok(value) => Some(value),
@@ -501,10 +533,9 @@ fn attack(
     };
     // Repetitions are steps that values and predicates may name.
     for (step, operations) in &attack.change.0 {
-        if let (Some(repeat), Some((at, kind))) = (
-            &operations.repeat,
-            scope.steps.iter().position(|(n, _)| *n == step.value).map(|i| (i, scope.steps[i].1)),
-        ) {
+        if let (Some(repeat), Some((at, kind))) =
+            (&operations.repeat, scope.steps.iter().position(|(n, _)| *n == step.value).map(|i| (i, scope.steps[i].1)))
+        {
             let session = PlannedStep::session_of(&step.value);
             let name = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
             scope.steps.insert(at + 1, (name, kind));
@@ -566,7 +597,11 @@ fn attack(
     }
     for flaw in &attack.proved_by.0 {
         if !library.flaws.contains(&flaw.value) {
-            found.at(flaw, format!("the lab has no flaw `{}`", flaw.value), suggestion(&flaw.value, library.flaws.iter().map(String::as_str)));
+            found.at(
+                flaw,
+                format!("the lab has no flaw `{}`", flaw.value),
+                suggestion(&flaw.value, library.flaws.iter().map(String::as_str)),
+            );
         }
     }
     if !sound {
@@ -608,7 +643,11 @@ fn condition(
         (Some(any), None) => any,
         (None, Some(all)) => all,
         (None, None) => {
-            found.at(id, format!("the attack `{}` has no `{what}_if_any` and no `{what}_if_all`", id.value), Some("a verdict needs a positive sight: say what must be seen".into()));
+            found.at(
+                id,
+                format!("the attack `{}` has no `{what}_if_any` and no `{what}_if_all`", id.value),
+                Some("a verdict needs a positive sight: say what must be seen".into()),
+            );
             return None;
         }
         (Some(_), Some(_)) => {
@@ -634,7 +673,9 @@ fn condition(
         }
         match (list.is_empty(), outcomes > 1 && !errors.is_empty()) {
             (true, _) => {}
-            (_, true) => found.at(&subjects[0].0, "`as` belongs to one outcome, and there are two", Some("write a list item for each".into())),
+            (_, true) => {
+                found.at(&subjects[0].0, "`as` belongs to one outcome, and there are two", Some("write a list item for each".into()))
+            }
             _ => alternatives.push(list),
         }
     }

@@ -156,7 +156,7 @@ pub struct PermissionFile {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsFile {
-    /// Requests at the same moment (1 to 32).
+    /// Trials at the same moment (1 to 32); 1 unless the server keeps them apart. Ignored where logins need pages each time.
     pub in_flight: Option<At<u32>>,
     /// Requests in a second (1 to 1000); on loopback there is no limit unless one is given.
     pub per_second: Option<At<u32>>,

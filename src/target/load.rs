@@ -56,7 +56,11 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
                 Some(place.value.clone())
             }
             None => {
-                found.at(place, format!("`{}` is no http or https URL ({what})", place.value), Some("write it in full: https://host/path".into()));
+                found.at(
+                    place,
+                    format!("`{}` is no http or https URL ({what})", place.value),
+                    Some("write it in full: https://host/path".into()),
+                );
                 None
             }
         }
@@ -95,7 +99,11 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         }
     }
     if [&file.clients.public, &file.clients.confidential, &file.clients.assertion].iter().all(|c| c.is_none()) {
-        found.at(&file.name, "the target has no client", Some("give at least `clients.public`, `clients.confidential` or `clients.assertion`".into()));
+        found.at(
+            &file.name,
+            "the target has no client",
+            Some("give at least `clients.public`, `clients.confidential` or `clients.assertion`".into()),
+        );
     }
     let user = user(&file.users.default, folder, found);
     let other_user = file.users.other.as_ref().map(|u| self::user(u, folder, found));
@@ -107,7 +115,11 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
     let ca = file.tls.ca.as_ref().and_then(|ca| match std::fs::read(folder.join(&ca.value)) {
         Ok(pem) => Some(pem),
         Err(error) => {
-            found.at(ca, format!("the certificate `{}` cannot be read: {error}", ca.value), Some("the path is relative to the target file".into()));
+            found.at(
+                ca,
+                format!("the certificate `{}` cannot be read: {error}", ca.value),
+                Some("the path is relative to the target file".into()),
+            );
             None
         }
     });
@@ -153,7 +165,11 @@ fn read_secret(place: &At<String>, folder: &Path, found: &mut Diagnostics) -> Op
 
 fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagnostics) -> Option<Client> {
     if let Err(error) = url::Url::parse(&file.redirect_uri.value) {
-        found.at(&file.redirect_uri, format!("`{}` is no URL: {error}", file.redirect_uri.value), Some("write the address as it is registered".into()));
+        found.at(
+            &file.redirect_uri,
+            format!("`{}` is no URL: {error}", file.redirect_uri.value),
+            Some("write the address as it is registered".into()),
+        );
     }
     let auth = match (role, file.auth, &file.secret, &file.key) {
         // The role says how it authenticates where the file does not.
@@ -162,7 +178,11 @@ fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagno
         (_, auth, _, _) => auth,
     };
     if role == ClientRole::Public && auth != AuthFile::None {
-        found.at(&file.id, "`clients.public` is the client without authentication", Some("move it to `clients.confidential` or `clients.assertion`".into()));
+        found.at(
+            &file.id,
+            "`clients.public` is the client without authentication",
+            Some("move it to `clients.confidential` or `clients.assertion`".into()),
+        );
     }
     if role == ClientRole::Confidential && auth == AuthFile::None {
         found.at(&file.id, "`clients.confidential` has no secret", Some("add `secret: env:NAME`".into()));
@@ -171,7 +191,11 @@ fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagno
     let authentication = match auth {
         AuthFile::None => {
             if let Some(secret) = &file.secret {
-                found.at(secret, "a client with `auth: none` has no secret", Some("write `auth: client_secret_basic`, or remove the secret".into()));
+                found.at(
+                    secret,
+                    "a client with `auth: none` has no secret",
+                    Some("write `auth: client_secret_basic`, or remove the secret".into()),
+                );
             }
             ClientAuthentication::None
         }
@@ -259,7 +283,7 @@ fn limits(file: &TargetFile, loopback: bool, found: &mut Diagnostics) -> Limits 
     };
     let defaults = Limits::default();
     Limits {
-        in_flight: number(&file.limits.in_flight, 1, 32).map_or(if loopback { defaults.in_flight } else { 2 }, |n| n as usize),
+        in_flight: number(&file.limits.in_flight, 1, 32).map_or(defaults.in_flight, |n| n as usize),
         per_second: number(&file.limits.per_second, 1, 1000).or(if loopback { None } else { Some(10) }),
         timeout: number(&file.limits.timeout, 1, 300).map_or(defaults.timeout, |n| Duration::from_secs(u64::from(n))),
         ..defaults

@@ -98,7 +98,8 @@ pub struct Login {
 /// What a run may ask of the target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Requests at the same moment.
+    /// Trials at the same moment. More than one only where they cannot disturb each other's session: a second login page
+    /// under way in one session makes some servers refuse the first, and such a refusal would look like a defense.
     pub in_flight: usize,
     /// Requests in a second; None: as fast as answers come (loopback only).
     pub per_second: Option<u32>,
@@ -112,7 +113,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { in_flight: 4, per_second: None, timeout: Duration::from_secs(20), max_body: 1 << 20, max_hops: 24 }
+        Limits { in_flight: 1, per_second: None, timeout: Duration::from_secs(20), max_body: 1 << 20, max_hops: 24 }
     }
 }
 

@@ -38,7 +38,9 @@ pub fn resolve(reference: &str, folder: &Path) -> Result<Secret, (String, Option
         },
         "file" => match std::fs::read_to_string(folder.join(rest)) {
             Ok(text) => Ok(Secret(text.trim_end_matches(['\n', '\r']).to_owned())),
-            Err(error) => Err((format!("the file `{rest}` cannot be read: {error}"), Some("the path is relative to the target file".into()))),
+            Err(error) => {
+                Err((format!("the file `{rest}` cannot be read: {error}"), Some("the path is relative to the target file".into())))
+            }
         },
         "plain" => Ok(Secret(rest.to_owned())),
         _ => Err((

@@ -27,8 +27,10 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let mut journey = Journey::new(trial, step, &endpoint);
     journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
     journey.go(&mut browser, &user).await;
-    let Journey { raw, logged_in, .. } = journey;
-    if logged_in && raw.outcome == Some(Outcome::Issued) {
+    let raw = journey.raw;
+    // As in a person's browser, the cookies of the last answer are those of the next request: servers renew a session
+    // at login and at consent, and an older copy of it would be refused.
+    if !step.planned.logged_out {
         trial.engine.keep_session(&user.name, &browser);
     }
     *trial.browser(&step.planned.session, &user.name) = browser;
@@ -42,8 +44,6 @@ struct Journey<'t, 'e> {
     registered: String,
     /// The changed redirect_uri, where the attack changes it.
     asked: Option<String>,
-    /// A form with a password was submitted, or consent was given.
-    logged_in: bool,
     passwords_sent: u32,
     names_sent: u32,
     form_pages: u32,
@@ -64,13 +64,19 @@ impl<'t, 'e> Journey<'t, 'e> {
             raw.sent.insert(parameter.name.clone(), parameter.value.clone());
         }
         let transport = &step.planned.transport;
-        let joined = wire::form(step.parameters.iter().filter(|p| p.place != Some(Place::Header)).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
+        let joined = wire::form(
+            step.parameters.iter().filter(|p| p.place != Some(Place::Header)).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)),
+        );
         let endpoint = delivery::with_suffix(endpoint, transport.path_suffix.as_deref());
         let post = transport.method.as_deref() == Some("POST");
         let next = if post {
             form_post(&endpoint, &joined)
         } else {
-            Request { method: transport.method.clone().unwrap_or_else(|| "GET".into()), url: wire::with_query(&endpoint, &joined), ..Request::default() }
+            Request {
+                method: transport.method.clone().unwrap_or_else(|| "GET".into()),
+                url: wire::with_query(&endpoint, &joined),
+                ..Request::default()
+            }
         };
         let changed = step.parameters.iter().rfind(|p| p.name == "redirect_uri" && p.value != step.client.redirect_uri);
         let asked = changed.map(|p| p.value.clone());
@@ -80,7 +86,6 @@ impl<'t, 'e> Journey<'t, 'e> {
             next,
             registered: step.client.redirect_uri.clone(),
             asked,
-            logged_in: false,
             passwords_sent: 0,
             names_sent: 0,
             form_pages: 0,
@@ -103,7 +108,11 @@ impl<'t, 'e> Journey<'t, 'e> {
                 Err((request, failure)) => {
                     let (outcome, note) = answer::failed(&failure);
                     self.raw.exchanges.push((request, Err(failure.clone())));
-                    let note = if matches!(failure, Failure::Outside(_)) { format!("{note}; add it to `hosts` if it belongs to the target") } else { note };
+                    let note = if matches!(failure, Failure::Outside(_)) {
+                        format!("{note}; add it to `hosts` if it belongs to the target")
+                    } else {
+                        note
+                    };
                     return self.end(outcome, note);
                 }
             };
@@ -230,7 +239,13 @@ impl<'t, 'e> Journey<'t, 'e> {
                 return None;
             }
             What::Password if refused_so_far >= MOST_REFUSED_LOGINS => {
-                self.end(Outcome::Stuck, format!("the login of `{}` was refused {refused_so_far} times; it is not tried again, so that the account does not lock", user.name));
+                self.end(
+                    Outcome::Stuck,
+                    format!(
+                        "the login of `{}` was refused {refused_so_far} times; it is not tried again, so that the account does not lock",
+                        user.name
+                    ),
+                );
                 return None;
             }
             What::Password => self.passwords_sent += 1,
@@ -246,9 +261,6 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.end(Outcome::Unclear, "the form's action is no URL".into());
             return None;
         };
-        if what != What::Automatic {
-            self.logged_in = true;
-        }
         let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
         self.next = if form.method == "POST" {
             let mut request = form_post(url.as_str(), &joined);
@@ -270,7 +282,8 @@ impl<'t, 'e> Journey<'t, 'e> {
     fn posted_callback<'p>(&self, base: &str, page: &'p Page) -> Option<(Url, &'p Form)> {
         page.forms.iter().find_map(|form| {
             let url = resolve(base, &form.action)?;
-            let carries = form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));
+            let carries =
+                form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));
             (carries && !matches!(self.leads(&url), Leads::Inside)).then_some((url, form))
         })
     }
@@ -421,7 +434,8 @@ fn protected_from_framing(response: &Response) -> bool {
         words.next().filter(|w| w.eq_ignore_ascii_case("frame-ancestors"))?;
         Some(words.map(str::to_owned).collect::<Vec<_>>())
     });
-    let ancestors = policies.any(|sources| !sources.iter().any(|s| s == "*" || s == "https:" || s == "http:" || s == "https://*" || s == "http://*"));
+    let ancestors =
+        policies.any(|sources| !sources.iter().any(|s| s == "*" || s == "https:" || s == "http:" || s == "https://*" || s == "http://*"));
     options || ancestors
 }
 

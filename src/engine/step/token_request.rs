@@ -11,7 +11,9 @@ use super::Ready;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let facts = trial.engine.facts();
-    let Some(endpoint) = facts.endpoints.token else { return RawStep::not_sent("the target has no token endpoint") };
+    let Some(endpoint) = facts.endpoints.token else {
+        return RawStep::not_sent("the target has no token endpoint");
+    };
     let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
         Ok(credentials) => credentials,
         Err(missing) => return RawStep::not_sent(missing.0),
@@ -53,7 +55,9 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     raw.field("status", Some(response.status.to_string()));
     raw.field("cache_control", response.header("cache-control"));
     raw.field("pragma", response.header("pragma"));
-    let Some(members) = answer::object(response) else { return };
+    let Some(members) = answer::object(response) else {
+        return;
+    };
     for name in ["access_token", "refresh_token", "id_token", "token_type", "expires_in", "error", "error_description"] {
         raw.field(name, answer::text(&members, name).filter(|v| !v.is_empty()));
     }

@@ -53,7 +53,9 @@ async fn post(
     classify: fn(&Response) -> (Outcome, String),
     fields: &[&str],
 ) -> RawStep {
-    let Some(endpoint) = endpoint else { return RawStep::not_sent(format!("the target has no {what} endpoint")) };
+    let Some(endpoint) = endpoint else {
+        return RawStep::not_sent(format!("the target has no {what} endpoint"));
+    };
     let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
         Ok(credentials) => credentials,
         Err(missing) => return RawStep::not_sent(missing.0),

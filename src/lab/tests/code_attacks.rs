@@ -5,12 +5,7 @@ use super::{CALLBACK, CHALLENGE, Outcome, Pairs, Tester, VERIFIER, encode};
 
 const OTHER_VERIFIER: &str = "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww";
 const NO_PKCE: Pairs<'_> = &[("code_challenge", ""), ("code_challenge_method", "")];
-const BARE: Pairs<'_> = &[
-    ("code_challenge", ""),
-    ("code_challenge_method", ""),
-    ("state", ""),
-    ("nonce", ""),
-];
+const BARE: Pairs<'_> = &[("code_challenge", ""), ("code_challenge_method", ""), ("state", ""), ("nonce", "")];
 
 /// Asks for a code with `asked`, redeems it with `redeemed`.
 async fn trade(t: &Tester, asked: Pairs<'_>, redeemed: Pairs<'_>) -> Outcome<bool> {
@@ -19,10 +14,7 @@ async fn trade(t: &Tester, asked: Pairs<'_>, redeemed: Pairs<'_>) -> Outcome<boo
 }
 
 pub(super) async fn plain(t: &Tester) -> Outcome<bool> {
-    let plain = [
-        ("code_challenge", VERIFIER),
-        ("code_challenge_method", "plain"),
-    ];
+    let plain = [("code_challenge", VERIFIER), ("code_challenge_method", "plain")];
     trade(t, &plain, &[]).await
 }
 
@@ -120,9 +112,7 @@ pub(super) async fn race(t: &Tester) -> Outcome<bool> {
     let (a, b) = tokio::join!(t.redeem(&code, &[]), t.redeem(&code, &[]));
     let (a, b) = (a?, b?);
     let both = a.status == 200 && b.status == 200;
-    Ok(both
-        && t.opens("/api/me", &a.text("access_token")).await?
-        && t.opens("/api/me", &b.text("access_token")).await?)
+    Ok(both && t.opens("/api/me", &a.text("access_token")).await? && t.opens("/api/me", &b.text("access_token")).await?)
 }
 
 pub(super) async fn code_of_other_client(t: &Tester) -> Outcome<bool> {
@@ -140,29 +130,19 @@ pub(super) async fn evil_redirect(t: &Tester) -> Outcome<bool> {
 
 pub(super) async fn early_error(t: &Tester) -> Outcome<bool> {
     let mut worked = true;
-    for error in [
-        ("scope", "admin"),
-        ("response_type", "x"),
-        ("response_mode", "x"),
-        ("code_challenge", ""),
-    ] {
+    for error in [("scope", "admin"), ("response_type", "x"), ("response_mode", "x"), ("code_challenge", "")] {
         worked &= redirected(t, &[("redirect_uri", "https://evil.example/"), error]).await?;
     }
     Ok(worked)
 }
 
 pub(super) async fn unknown_client(t: &Tester) -> Outcome<bool> {
-    let unknown = [
-        ("client_id", "nobody"),
-        ("redirect_uri", "https://evil.example/"),
-    ];
+    let unknown = [("client_id", "nobody"), ("redirect_uri", "https://evil.example/")];
     redirected(t, &unknown).await
 }
 
 pub(super) async fn implicit(t: &Tester) -> Outcome<bool> {
-    let answer = t
-        .ask(&[("response_type", "token"), ("code_challenge", "")])
-        .await?;
+    let answer = t.ask(&[("response_type", "token"), ("code_challenge", "")]).await?;
     let token = answer.param("access_token").unwrap_or_default();
     Ok(answer.location().contains("#access_token=") && t.opens("/api/me", &token).await?)
 }
@@ -179,12 +159,7 @@ pub(super) async fn framing(t: &Tester) -> Outcome<bool> {
 
 pub(super) async fn password(t: &Tester) -> Outcome<bool> {
     let user = &t.lab.directory().users[1];
-    let form = [
-        ("grant_type", "password"),
-        ("client_id", "lab-public"),
-        ("username", &user.name),
-        ("password", &user.password),
-    ];
+    let form = [("grant_type", "password"), ("client_id", "lab-public"), ("username", &user.name), ("password", &user.password)];
     Ok(t.send("/token", Some(&form), &[]).await?.status == 200)
 }
 

@@ -18,10 +18,7 @@ pub(super) fn read(token: &str) -> Outcome<(Value, Value)> {
     let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part));
     let header = parts.next().ok_or("no header")??;
     let claims = parts.next().ok_or("no claims")??;
-    Ok((
-        serde_json::from_slice(&header)?,
-        serde_json::from_slice(&claims)?,
-    ))
+    Ok((serde_json::from_slice(&header)?, serde_json::from_slice(&claims)?))
 }
 
 /// A token signed by `sign`.

@@ -80,10 +80,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     let tester = Tester::strict().await?;
     for (name, attack, _) in ATTACKS {
         let worked = attack(&tester).await;
-        assert!(
-            !worked.map_err(|error| format!("{name}: {error}"))?,
-            "{name}"
-        );
+        assert!(!worked.map_err(|error| format!("{name}: {error}"))?, "{name}");
     }
     assert!(on_tokens::honest_flow(&tester).await?);
     Ok(())
@@ -95,9 +92,7 @@ async fn each_flaw_enables_its_own_attacks_and_nothing_else() -> Outcome {
     for &flaw in Flaw::ALL {
         let tester = Tester::flawed(&[flaw]).await?;
         for (name, attack, enabling) in ATTACKS {
-            let worked = attack(&tester)
-                .await
-                .map_err(|error| format!("{name}: {error}"))?;
+            let worked = attack(&tester).await.map_err(|error| format!("{name}: {error}"))?;
             if worked != enabling.contains(&flaw) {
                 wrong.push(format!("{flaw}, {name}: {worked}"));
             }
@@ -115,9 +110,7 @@ async fn each_flaw_enables_its_own_attacks_and_nothing_else() -> Outcome {
 async fn all_flaws_combine() -> Outcome {
     let tester = Tester::flawed(Flaw::ALL).await?;
     for (name, attack, _) in ATTACKS {
-        attack(&tester)
-            .await
-            .map_err(|error| format!("{name}: {error}"))?;
+        attack(&tester).await.map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())
 }

@@ -54,9 +54,7 @@ impl Answer {
     fn param(&self, name: &str) -> Option<String> {
         let url = Url::parse(self.location()).ok()?;
         let fragment = url.fragment().unwrap_or_default().as_bytes();
-        url.query_pairs()
-            .chain(url::form_urlencoded::parse(fragment))
-            .find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+        url.query_pairs().chain(url::form_urlencoded::parse(fragment)).find_map(|(key, value)| (key == name).then(|| value.into_owned()))
     }
 
     fn json(&self) -> Value {
@@ -86,9 +84,7 @@ fn with<'a>(base: Pairs<'a>, changes: Pairs<'a>) -> Vec<(&'a str, &'a str)> {
 }
 
 fn encode(pairs: Pairs<'_>) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 impl Tester {
@@ -98,11 +94,7 @@ impl Tester {
 
     async fn flawed(flaws: &[Flaw]) -> Outcome<Self> {
         let flaws: BTreeSet<Flaw> = flaws.iter().copied().collect();
-        Self::configured(LabConfig {
-            flaws,
-            ..LabConfig::default()
-        })
-        .await
+        Self::configured(LabConfig { flaws, ..LabConfig::default() }).await
     }
 
     async fn configured(config: LabConfig) -> Outcome<Self> {
@@ -110,10 +102,7 @@ impl Tester {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
             lab: start(config).await?,
-            http: reqwest::Client::builder()
-                .redirect(Policy::none())
-                .no_proxy()
-                .build()?,
+            http: reqwest::Client::builder().redirect(Policy::none()).no_proxy().build()?,
             cookie: Mutex::default(),
         })
     }
@@ -134,30 +123,17 @@ impl Tester {
     }
 
     /// A request with these headers; with a form it is a POST.
-    async fn send(
-        &self,
-        path: &str,
-        form: Option<Pairs<'_>>,
-        headers: Pairs<'_>,
-    ) -> Outcome<Answer> {
+    async fn send(&self, path: &str, form: Option<Pairs<'_>>, headers: Pairs<'_>) -> Outcome<Answer> {
         let url = format!("{}{path}", self.lab.issuer());
         let mut request = match form {
             None => self.http.get(url),
-            Some(pairs) => self
-                .http
-                .post(url)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(encode(pairs)),
+            Some(pairs) => self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(encode(pairs)),
         };
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send().await?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.text().await?,
-        })
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body: response.text().await? })
     }
 
     /// A request of the browser, with the session cookie.
@@ -172,9 +148,7 @@ impl Tester {
 
     /// An authorization request, with login and consent if asked for them.
     async fn authorize(&self, params: Pairs<'_>) -> Outcome<Answer> {
-        let mut answer = self
-            .browse(&format!("/authorize?{}", encode(params)), None)
-            .await?;
+        let mut answer = self.browse(&format!("/authorize?{}", encode(params)), None).await?;
         while answer.location().starts_with('/') {
             let path = answer.location().to_owned();
             let page = self.browse(&path, None).await?;
@@ -182,10 +156,7 @@ impl Tester {
             let user = &self.lab.directory().users[0];
             let mut form = vec![("tx", tx.as_str()), ("csrf", csrf.as_str())];
             if path.starts_with("/login") {
-                form.extend([
-                    ("username", user.name.as_str()),
-                    ("password", user.password.as_str()),
-                ]);
+                form.extend([("username", user.name.as_str()), ("password", user.password.as_str())]);
                 answer = self.browse("/login", Some(&form)).await?;
             } else {
                 form.push(("decision", "allow"));
@@ -235,11 +206,7 @@ impl Tester {
     }
 
     async fn refresh(&self, token: &str, changes: Pairs<'_>) -> Outcome<Answer> {
-        let base = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token),
-            ("client_id", "lab-public"),
-        ];
+        let base = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "lab-public")];
         self.send("/token", Some(&with(&base, changes)), &[]).await
     }
 
@@ -260,9 +227,7 @@ impl Tester {
     async fn is_active(&self, token: &str) -> Outcome<bool> {
         let headers = [("authorization", self.basic()?)];
         let headers = [(headers[0].0, headers[0].1.as_str())];
-        let answer = self
-            .send("/introspect", Some(&[("token", token)]), &headers)
-            .await?;
+        let answer = self.send("/introspect", Some(&[("token", token)]), &headers).await?;
         Ok(answer.json()["active"] == true)
     }
 }

@@ -29,14 +29,7 @@ async fn the_whole_flow_of_a_user() -> Outcome {
     assert_eq!(page.header("cache-control"), "no-store");
     let (tx, csrf) = (page.field("tx"), page.field("csrf"));
     let user = &t.lab.directory().users[0];
-    let login = |password| {
-        [
-            ("tx", tx.clone()),
-            ("csrf", csrf.clone()),
-            ("username", user.name.clone()),
-            ("password", password),
-        ]
-    };
+    let login = |password| [("tx", tx.clone()), ("csrf", csrf.clone()), ("username", user.name.clone()), ("password", password)];
     let wrong = login("wrong".to_owned());
     let wrong = t.browse("/login", Some(&borrowed(&wrong))).await?;
     assert_eq!(wrong.status, 200);
@@ -45,18 +38,12 @@ async fn the_whole_flow_of_a_user() -> Outcome {
     let right = t.browse("/login", Some(&borrowed(&right))).await?;
     assert_eq!(right.status, 303);
     let cookie = right.header("set-cookie");
-    assert!(
-        cookie.starts_with("lab_session=") && cookie.ends_with("HttpOnly; Secure; SameSite=Lax")
-    );
+    assert!(cookie.starts_with("lab_session=") && cookie.ends_with("HttpOnly; Secure; SameSite=Lax"));
 
     let page = t.browse(right.location(), None).await?;
     assert_eq!(page.body.matches("type=\"submit\"").count(), 2);
     assert!(page.body.find("Cancel") < page.body.find(">Allow<"));
-    let decision = [
-        ("tx", &*tx),
-        ("csrf", &*page.field("csrf")),
-        ("decision", "allow"),
-    ];
+    let decision = [("tx", &*tx), ("csrf", &*page.field("csrf")), ("decision", "allow")];
     let done = t.browse("/consent", Some(&decision)).await?;
     assert_eq!(done.status, 303);
     assert!(done.location().starts_with(CALLBACK));
@@ -67,20 +54,12 @@ async fn the_whole_flow_of_a_user() -> Outcome {
     let direct = t.browse(&format!("/authorize?{query}"), None).await?;
     assert!(direct.location().starts_with(CALLBACK));
 
-    let answer = t
-        .redeem(&done.param("code").unwrap_or_default(), &[])
-        .await?;
-    assert_eq!(
-        (answer.status, answer.header("cache-control")),
-        (200, "no-store")
-    );
+    let answer = t.redeem(&done.param("code").unwrap_or_default(), &[]).await?;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
     assert_eq!(answer.text("scope"), "openid email");
     let (header, claims) = forge::read(&answer.text("id_token"))?;
     assert_eq!(header["alg"], "RS256");
-    assert_eq!(
-        (&claims["nonce"], &claims["aud"]),
-        (&json!("n-0"), &json!("lab-public"))
-    );
+    assert_eq!((&claims["nonce"], &claims["aud"]), (&json!("n-0"), &json!("lab-public")));
     assert!(claims["auth_time"].is_u64() && claims["at_hash"].is_string());
     let access = answer.text("access_token");
     let (header, claims) = forge::read(&access)?;
@@ -88,9 +67,7 @@ async fn the_whole_flow_of_a_user() -> Outcome {
     assert_eq!(claims["aud"], json!(t.lab.directory().resource));
 
     let bearer = format!("Bearer {access}");
-    let info = t
-        .send("/userinfo", None, &[("authorization", &bearer)])
-        .await?;
+    let info = t.send("/userinfo", None, &[("authorization", &bearer)]).await?;
     assert_eq!(info.text("email"), "alice@users.example");
     assert_eq!(info.json()["name"], Value::Null);
     // The ID token is not an access token.
@@ -102,10 +79,7 @@ async fn the_whole_flow_of_a_user() -> Outcome {
 }
 
 fn borrowed<'a>(pairs: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect()
+    pairs.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 #[tokio::test]
@@ -117,10 +91,7 @@ async fn tokens_end_as_they_should() -> Outcome {
     assert_eq!(second.status, 200);
     assert!(!t.is_active(&first.text("refresh_token")).await?);
     let reuse = t.refresh(&first.text("refresh_token"), &[]).await?;
-    assert_eq!(
-        (reuse.status, &*reuse.text("error")),
-        (400, "invalid_grant")
-    );
+    assert_eq!((reuse.status, &*reuse.text("error")), (400, "invalid_grant"));
     let newest = t.refresh(&second.text("refresh_token"), &[]).await?;
     assert_eq!(newest.status, 400);
     assert!(!t.opens("/api/me", &second.text("access_token")).await?);
@@ -149,17 +120,9 @@ async fn tokens_end_as_they_should() -> Outcome {
     assert_eq!(revoke(access.clone(), "lab-public").await?.status, 200);
     assert!(!t.opens("/api/me", &access).await?);
     let tokens = t.refresh(&refresh, &[]).await?;
-    assert_eq!(
-        revoke(tokens.text("refresh_token"), "lab-public")
-            .await?
-            .status,
-        200
-    );
+    assert_eq!(revoke(tokens.text("refresh_token"), "lab-public").await?.status, 200);
     assert!(!t.opens("/api/me", &tokens.text("access_token")).await?);
-    assert_eq!(
-        revoke("unknown".to_owned(), "lab-public").await?.status,
-        200
-    );
+    assert_eq!(revoke("unknown".to_owned(), "lab-public").await?.status, 200);
     assert_eq!(revoke(access, "nobody").await?.status, 401);
     Ok(())
 }
@@ -185,10 +148,7 @@ async fn a_wrong_verifier_does_not_use_the_code_up() -> Outcome {
         assert_eq!(answer.text("error"), error, "{change:?}");
     }
     let twice = [("code_verifier", VERIFIER), ("code_verifier", VERIFIER)];
-    assert_eq!(
-        t.redeem(&code, &twice).await?.text("error"),
-        "invalid_request"
-    );
+    assert_eq!(t.redeem(&code, &twice).await?.text("error"), "invalid_request");
     assert_eq!(t.redeem(&code, &[]).await?.status, 200);
     Ok(())
 }
@@ -203,10 +163,7 @@ async fn authorization_errors_go_where_they_belong() -> Outcome {
         &[("redirect_uri", "")],
         &[("redirect_uri", "https://evil.example/")],
         &[("redirect_uri", CALLBACK), ("redirect_uri", CALLBACK)],
-        &[
-            ("scope", "admin"),
-            ("redirect_uri", "https://evil.example/"),
-        ],
+        &[("scope", "admin"), ("redirect_uri", "https://evil.example/")],
     ];
     for changes in pages {
         let answer = t.ask(changes).await?;
@@ -214,10 +171,7 @@ async fn authorization_errors_go_where_they_belong() -> Outcome {
     }
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
-        (
-            ("response_type", "code id_token"),
-            "unsupported_response_type",
-        ),
+        (("response_type", "code id_token"), "unsupported_response_type"),
         (("response_type", ""), "invalid_request"),
         (("response_mode", "fragment"), "invalid_request"),
         (("scope", "openid admin"), "invalid_scope"),
@@ -242,10 +196,7 @@ async fn authorization_errors_go_where_they_belong() -> Outcome {
     assert!(fresh.header("set-cookie").starts_with("lab_session="));
     let post = t.ask(&[("response_mode", "form_post")]).await?;
     assert_eq!((post.status, &*post.field("state")), (200, "a b+c%2Bd"));
-    assert!(
-        post.header("content-security-policy")
-            .contains("script-src 'sha256-")
-    );
+    assert!(post.header("content-security-policy").contains("script-src 'sha256-"));
     t.set_cookie(None);
     let none = t.ask(&[("prompt", "none")]).await?;
     assert_eq!(none.param("error").as_deref(), Some("login_required"));
@@ -266,12 +217,7 @@ async fn a_user_may_refuse_and_passwords_may_not_be_guessed() -> Outcome {
     let page = t.browse(start.location(), None).await?;
     let (tx, csrf) = (page.field("tx"), page.field("csrf"));
     let user = &t.lab.directory().users[0];
-    let mut form = vec![
-        ("tx", tx.as_str()),
-        ("csrf", csrf.as_str()),
-        ("username", &user.name),
-        ("password", "x"),
-    ];
+    let mut form = vec![("tx", tx.as_str()), ("csrf", csrf.as_str()), ("username", &user.name), ("password", "x")];
     for status in [200, 200, 200, 200, 400] {
         assert_eq!(t.browse("/login", Some(&form)).await?.status, status);
     }

@@ -25,10 +25,7 @@ pub(super) async fn empty_secret(t: &Tester) -> Outcome<bool> {
 
 pub(super) async fn secret_in_body(t: &Tester) -> Outcome<bool> {
     let secret = t.client("confidential")?.secret.clone().unwrap_or_default();
-    let body = [
-        ("client_id", "lab-confidential"),
-        ("client_secret", &secret),
-    ];
+    let body = [("client_id", "lab-confidential"), ("client_secret", &secret)];
     Ok(client_credentials(t, &body, "").await?.status == 200)
 }
 
@@ -48,10 +45,7 @@ async fn asserted(t: &Tester, with: With, changes: serde_json::Value) -> Outcome
 pub(super) async fn present(t: &Tester, assertion: &str) -> Outcome<Answer> {
     let form = [
         ("grant_type", "client_credentials"),
-        (
-            "client_assertion_type",
-            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        ),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
         ("client_assertion", assertion),
     ];
     t.send("/token", Some(&form), &[]).await
@@ -96,9 +90,7 @@ pub(super) async fn refresh_by_other_client(t: &Tester) -> Outcome<bool> {
 pub(super) async fn wider_scope(t: &Tester) -> Outcome<bool> {
     let code = t.code(&[("scope", "api:read")]).await?;
     let token = t.redeem(&code, &[]).await?.text("refresh_token");
-    let wider = t
-        .refresh(&token, &[("scope", "api:read api:write")])
-        .await?;
+    let wider = t.refresh(&token, &[("scope", "api:read api:write")]).await?;
     Ok(wider.text("scope") == "api:read api:write")
 }
 
