@@ -161,6 +161,17 @@ struct Runner<'r> {
     record: Recording,
 }
 
+/// Whether a control failed before anything reached the back channel.
+fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
+    control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest)
+}
+
+/// Whether an attack got no further than an authorization request.
+fn stopped_in_front_channel(open: &Open<'_>) -> bool {
+    let last = open.attempts.last();
+    last.is_some_and(|t| t.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted()))
+}
+
 /// A case with what was seen of it so far.
 struct Open<'a> {
     case: Case<'a>,
@@ -240,7 +251,7 @@ impl<'r> Runner<'r> {
         let front_channel =
             |failed: &judge::Failed| control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest);
         match &first.1 {
-            Err(failed) if reused && front_channel(failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
+            Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
                 self.control_once(control, &format!("{when}, with a new login")).await
             }
             _ => first,
@@ -312,7 +323,7 @@ impl<'r> Runner<'r> {
         }
         for ((group, before), cases) in groups.iter_mut().zip(open) {
             if !cases.is_empty() {
-                *before = self.close(group.control, cases).await.or(*before);
+                *before = self.close(group.control, cases, false).await.or(*before);
             }
         }
     }
@@ -345,7 +356,7 @@ impl<'r> Runner<'r> {
                     cases.push(Open { case, attempts, before: *before, after: None });
                 }
                 if !cases.is_empty() {
-                    *before = self.close(group.control, cases).await.or(*before);
+                    *before = self.close(group.control, cases, false).await.or(*before);
                 }
             }
         }
@@ -389,53 +400,74 @@ impl<'r> Runner<'r> {
 
     fn applies(&self, case: &Case<'_>, control: &Trial) -> bool {
         let all = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
-        all.into_iter().all(|c| judge::applies(c, control, &self.record.negative_controls) == judge::Applies::Yes)
+        all.into_iter().all(|c| judge::applies(c, &case.scenario.control, control, &self.record.negative_controls) == judge::Applies::Yes)
     }
 
-    /// The control after a batch. Where it fails, the batch is split until the culprit is found. Returns the number of
-    /// the last control that was granted.
-    async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>) -> Option<usize> {
-        let (number, result) = self.control(control, "after").await;
-        let refused = |this: &Self, open: &Open| {
-            let before = open.before.and_then(|n| this.record.controls.get(n));
-            let last = open.attempts.last().zip(before);
-            last.is_some_and(|(trial, before)| {
-                matches!(judge::sight(open.case.attack, trial, before, &this.record.negative_controls), Sight::Refusal(_))
-            })
+    /// The control after a batch. Where it fails, the batch is split until the culprit is found; `again` says that the
+    /// batch is such a part. Returns the number of the last control that was granted.
+    async fn close(&mut self, control: &Control, mut cases: Vec<Open<'_>>, again: bool) -> Option<usize> {
+        let (number, result) = self.control_once(control, "after").await;
+        let at_stake = cases.iter().any(|open| self.refused(open));
+        let Err(failed) = result else {
+            self.keep_all(cases, number);
+            return Some(number);
         };
-        // A batch under a control that never worked has nothing to be split for.
-        let ever_granted = cases.iter().any(|c| !c.attempts.is_empty());
-        let at_stake = cases.iter().filter(|c| refused(self, c)).count();
-        if result.is_ok() || at_stake == 0 || !ever_granted || self.stop.is_stopped() || cases.len() == 1 {
-            for open in cases {
-                self.keep(Open { after: Some(number), ..open });
-            }
-            return result.is_ok().then_some(number);
+        if !at_stake || self.stop.is_stopped() {
+            self.keep_all(cases, number);
+            return None;
         }
-        let mut halves = cases;
-        let second = halves.split_off(halves.len() / 2);
         let mut last = None;
-        for half in [halves, second] {
-            let (before, granted) = self.control(control, "before, batch split").await;
-            let mut again = Vec::new();
-            for open in half {
-                // Where the control does not come back, the evidence is kept and cannot become `holds`.
-                if granted.is_err() || !refused(self, &open) {
-                    again.push(Open { after: Some(before), ..open });
-                    continue;
+        if in_front_channel(control, &failed) && self.engine.forget_sessions() {
+            // The session may have died, which is lawful after a replayed code. Attacks that passed the front channel
+            // were not refused for that; those that were refused there may have been, and are tried again.
+            let (second, result) = self.control_once(control, "after, with a new login").await;
+            if result.is_ok() {
+                let (suspect, fine): (Vec<_>, Vec<_>) = cases.into_iter().partition(|o| self.refused(o) && stopped_in_front_channel(o));
+                self.keep_all(fine, second);
+                if suspect.is_empty() {
+                    return Some(second);
                 }
-                let attempts = self.attempts(&open.case, Some(before)).await;
-                again.push(Open { attempts, before: Some(before), after: None, ..open });
+                cases = suspect;
+                last = Some(second);
             }
-            let (rerun, settled): (Vec<_>, Vec<_>) = again.into_iter().partition(|o| o.after.is_none());
-            for open in settled {
-                self.keep(open);
+        }
+        if cases.len() == 1 && again {
+            self.keep_all(cases, number);
+            return last;
+        }
+        let second_half = cases.split_off(cases.len().div_ceil(2));
+        for half in [cases, second_half] {
+            if half.is_empty() {
+                continue;
             }
-            if !rerun.is_empty() {
-                last = Box::pin(self.close(control, rerun)).await.or(last);
+            let (before, granted) = self.control(control, "before, batch split").await;
+            // Where the control does not come back, the evidence is kept and cannot become `holds`.
+            let (rerun, settled): (Vec<_>, Vec<_>) = half.into_iter().partition(|open| granted.is_ok() && self.refused(open));
+            self.keep_all(settled, before);
+            let mut open = Vec::new();
+            for old in rerun {
+                let attempts = self.attempts(&old.case, Some(before)).await;
+                open.push(Open { attempts, before: Some(before), after: None, ..old });
+            }
+            if !open.is_empty() {
+                last = Box::pin(self.close(control, open, true)).await.or(last);
             }
         }
         last
+    }
+
+    /// Whether the last trial of a case shows the refusal, so that the control after it decides.
+    fn refused(&self, open: &Open<'_>) -> bool {
+        let before = open.before.and_then(|n| self.record.controls.get(n));
+        open.attempts.last().zip(before).is_some_and(|(trial, before)| {
+            matches!(judge::sight(open.case.attack, trial, before, &self.record.negative_controls), Sight::Refusal(_))
+        })
+    }
+
+    fn keep_all(&mut self, cases: Vec<Open<'_>>, after: usize) {
+        for open in cases {
+            self.keep(Open { after: Some(after), ..open });
+        }
     }
 
     fn keep(&mut self, open: Open<'_>) {

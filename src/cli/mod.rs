@@ -3,7 +3,7 @@
 mod args;
 mod colour;
 mod explain;
-mod inputs;
+pub mod inputs;
 mod lab;
 mod lint;
 mod list;
@@ -11,6 +11,8 @@ mod progress;
 mod run;
 mod schema;
 mod selftest;
+
+pub use selftest::start_subject;
 
 use clap::Parser as _;
 

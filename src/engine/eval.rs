@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::model::value::{Expression, Forgery, Function, Part, Reference, Template, Value};
 use crate::wire;
 
-use super::forge::{self, Bend};
+use super::forge::{self, Bend, Key};
 use super::keys;
 
 /// A value that never came, named.
@@ -116,7 +116,10 @@ impl Known {
                 Ok(path.split(['?', '#']).next().unwrap_or_default().to_owned())
             }
             Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
-            Function::PublicKey => Err(Missing("public_key outside of a forgery's key".into())),
+            Function::AttackerJwk => {
+                keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing)
+            }
+            Function::PublicKey | Function::AttackerKey => Err(Missing(format!("{} outside of a forgery's key", function.name()))),
         }
     }
 
@@ -128,12 +131,19 @@ impl Known {
             list.iter().map(|(n, t)| Ok((n.clone(), self.template(t, actor)?))).collect()
         };
         let (header, claims) = (members(&forgery.header)?, members(&forgery.claims)?);
-        let bend = Bend { alg: alg.as_deref(), key: key.as_deref(), header: &header, claims: &claims, signature: forgery.signature };
+        let bend = Bend { alg: alg.as_deref(), key: key.as_ref(), header: &header, claims: &claims, signature: forgery.signature };
         forge::forge(&token, &bend).map_err(Missing)
     }
 
-    /// The bytes of a forgery's key: a published key in an encoding, or any text.
-    fn key(&self, expression: &Expression, actor: &Actor) -> Result<Vec<u8>, Missing> {
+    /// A forgery's key: the attacker's own, a published key in an encoding, or any text.
+    fn key(&self, expression: &Expression, actor: &Actor) -> Result<Key, Missing> {
+        if matches!(expression, Expression::Call(Function::AttackerKey, _)) {
+            return Ok(Key::Attacker);
+        }
+        self.hmac_key(expression, actor).map(Key::Hmac)
+    }
+
+    fn hmac_key(&self, expression: &Expression, actor: &Actor) -> Result<Vec<u8>, Missing> {
         let Expression::Call(Function::PublicKey, arguments) = expression else {
             return Ok(self.expression(expression, actor)?.into_bytes());
         };

@@ -33,11 +33,20 @@ pub fn object(part: &str) -> Option<Map<String, Value>> {
     }
 }
 
+/// What a forged signature is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// The bytes of an HMAC secret.
+    Hmac(Vec<u8>),
+    /// A key pair that the attacker made himself.
+    Attacker,
+}
+
 /// What a forgery changes; what is not named stays byte for byte.
 #[derive(Debug, Clone, Default)]
 pub struct Bend<'a> {
     pub alg: Option<&'a str>,
-    pub key: Option<&'a [u8]>,
+    pub key: Option<&'a Key>,
     pub header: &'a [(String, String)],
     pub claims: &'a [(String, String)],
     pub signature: Signature,
@@ -64,7 +73,10 @@ pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
         Signature::Fresh => {
             let alg = bend.alg.ok_or("a fresh signature needs an alg")?;
             let key = bend.key.ok_or("a fresh signature needs a key")?;
-            URL_SAFE_NO_PAD.encode(hmac(alg, key, input.as_bytes())?)
+            URL_SAFE_NO_PAD.encode(match key {
+                Key::Hmac(secret) => hmac(alg, secret, input.as_bytes())?,
+                Key::Attacker => super::keys::attacker(alg)?.sign(input.as_bytes())?,
+            })
         }
     };
     Ok(format!("{input}.{signature}"))
@@ -170,6 +182,19 @@ mod tests {
             (payload["sub"].as_str(), payload["exp"].as_u64(), payload["iss"].as_str()),
             (Some("mallory"), Some(2_000_000_000), Some("joe"))
         );
+    }
+
+    #[test]
+    fn an_embedded_key_verifies_what_it_signed() {
+        for alg in ["ES256", "RS256"] {
+            let jwk = super::super::keys::attacker(alg).and_then(|key| key.public_jwk()).expect("a key");
+            let header = [("jwk".to_owned(), jwk.to_string())];
+            let bend = Bend { alg: Some(alg), key: Some(&Key::Attacker), header: &header, ..Bend::default() };
+            let forged = forge(RFC7515_A1, &bend).expect("a token");
+            assert_eq!(object(split(&forged).expect("parts").header).expect("an object")["jwk"], jwk);
+            assert!(super::super::keys::verifies(&forged, alg, &jwk), "{alg}");
+            assert!(!super::super::keys::verifies(RFC7515_A1, alg, &jwk), "{alg}");
+        }
     }
 
     #[test]

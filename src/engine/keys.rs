@@ -96,6 +96,43 @@ impl SigningKey {
     }
 }
 
+impl SigningKey {
+    /// The public half as a JWK (RFC 7517).
+    ///
+    /// # Errors
+    /// The key has no such form.
+    pub fn public_jwk(&self) -> Result<Value, String> {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            SigningKey::Es256(key) => {
+                let point = key.verifying_key().to_encoded_point(false);
+                let (Some(x), Some(y)) = (point.x(), point.y()) else { return Err("the key is no point of P-256".into()) };
+                Ok(serde_json::json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) }))
+            }
+            SigningKey::Rs256(key) => {
+                Ok(serde_json::json!({ "kty": "RSA", "n": encode(&key.n().to_bytes_be()), "e": encode(&key.e().to_bytes_be()) }))
+            }
+        }
+    }
+}
+
+/// The attacker's own key pair for an algorithm, made once for the life of the process.
+///
+/// # Errors
+/// Another algorithm than ES256 and RS256.
+pub fn attacker(alg: &str) -> Result<&'static SigningKey, String> {
+    static EC: std::sync::LazyLock<SigningKey> =
+        std::sync::LazyLock::new(|| SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng))));
+    static RSA: std::sync::LazyLock<Result<SigningKey, String>> = std::sync::LazyLock::new(|| {
+        rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).map(|key| SigningKey::Rs256(Box::new(key))).map_err(|e| e.to_string())
+    });
+    match alg {
+        "ES256" => Ok(&EC),
+        "RS256" => RSA.as_ref().map_err(Clone::clone),
+        other => Err(format!("the attacker has keys for ES256 and RS256, not for {other}")),
+    }
+}
+
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SigningKey({})", self.alg())

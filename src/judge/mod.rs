@@ -55,7 +55,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     };
     let granted = granted(control, before);
     for condition in conditions.iter().flat_map(|list| list.iter()) {
-        match applies(condition, before, evidence.negatives) {
+        match applies(condition, control, before, evidence.negatives) {
             Applies::Yes => {}
             Applies::No => {
                 return Judgement::new(Verdict::NotApplicable, condition.otherwise.clone());
@@ -261,8 +261,8 @@ pub enum Applies {
 }
 
 /// Decides a condition on the control. "Not applicable" needs a proof: a step that crashed proves nothing.
-pub fn applies(condition: &Applicability, control: &Trial, negatives: &[NegativeControl]) -> Applies {
-    let view = View { trial: control, control: Some(control), negatives };
+pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, negatives: &[NegativeControl]) -> Applies {
+    let view = View { trial, control: Some(trial), negatives };
     if view.holds(&condition.predicate).is_some() {
         return Applies::Yes;
     }
@@ -272,10 +272,15 @@ pub fn applies(condition: &Applicability, control: &Trial, negatives: &[Negative
         Predicate::Field { .. } => None,
     };
     let Some(step) = step else { return Applies::No };
-    match control.step(step) {
+    // What the control was granted before this step: only then is a step that could not be sent a fact of the target
+    // (there is no such endpoint, or nobody who may ask it).
+    let reached = || {
+        let earlier = control.steps.iter().take_while(|s| s.name != step).filter(|s| !s.probe);
+        earlier.into_iter().all(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
+    };
+    match trial.step(step) {
         Some(seen) if seen.outcome.answered() => Applies::No,
-        // There is no such endpoint, or nobody who may ask it: a fact of the target.
-        Some(seen) if seen.outcome == Outcome::NotSent => Applies::No,
+        Some(seen) if seen.outcome == Outcome::NotSent && reached() => Applies::No,
         Some(seen) => Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), fault(seen)),
         None => Applies::Unknown(format!("whether the attack applies is not known: {step} was not reached"), Party::Configuration),
     }

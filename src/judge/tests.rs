@@ -1,1 +1,289 @@
+//! The table of the verdict calculus, row by row, and its properties for arbitrary observations.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::scenario::Scenario;
+use crate::scenario::resolve::{self, Library};
+
+/// A scenario as an author would write it: redemption with a wrong verifier, with a condition on the control.
+const TEXT: &str = "
+id: pkce/wrong
+title: t
+defense: d
+severity: high
+basis: [X]
+level: {baseline: must}
+harm: h
+fix: f
+applies_when:
+  - control.redeem.refresh_token: present
+    else: no refresh token
+control:
+  flow: authorization_code
+  steps: [authorize, redeem]
+attacks:
+  - id: a
+    change:
+      redeem:
+        replace:
+          code_verifier: x
+    holds_if_any:
+      - redeem: refused
+        as: invalid_grant
+    broken_if_any:
+      - redeem: issued
+    proved_by: flaw
+";
+
+fn scenario_of(text: &str) -> Scenario {
+    let flow = include_str!("../../flows/authorization_code.yaml");
+    let flow = crate::yaml::read("flow", flow).unwrap_or_else(|d| panic!("{d:?}"));
+    let library = Library {
+        flows: [("authorization_code".to_owned(), flow)].into(),
+        requirements: ["X".to_owned()].into(),
+        flaws: ["flaw".to_owned()].into(),
+    };
+    resolve::scenario("test.yaml", text, None, &library).unwrap_or_else(|d| panic!("{}", d[0]))
+}
+
+fn step(name: &str, kind: StepKind, outcome: Outcome, fields: &[(&str, &str)]) -> StepObservation {
+    StepObservation {
+        step: name.into(),
+        kind,
+        outcome,
+        fields: fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        sent: BTreeMap::new(),
+        note: String::new(),
+        shape: format!("shape of {}", outcome.words()),
+        undelivered: None,
+        exchanges: Vec::new(),
+    }
+}
+
+/// A trial of both steps; the redemption is answered with 400 invalid_grant when it is refused.
+fn trial(authorize: Outcome, redeem: Outcome) -> Trial {
+    let fields: &[(&str, &str)] = match redeem {
+        Outcome::Issued => &[("refresh_token", "r"), ("access_token", "a"), ("status", "200")],
+        Outcome::Refused => &[("error", "invalid_grant"), ("status", "400")],
+        _ => &[],
+    };
+    Trial {
+        steps: vec![
+            step("authorize", StepKind::AuthorizationRequest, authorize, &[]),
+            step("redeem", StepKind::TokenRequest, redeem, fields),
+        ],
+        ..Trial::default()
+    }
+}
+
+static SCENARIO: std::sync::LazyLock<Scenario> = std::sync::LazyLock::new(|| scenario_of(TEXT));
+
+fn judged(before: Option<&Trial>, attempts: &[Trial], after: Option<&Trial>) -> Judgement {
+    let scenario = &*SCENARIO;
+    let attack = &scenario.attacks[0];
+    case(&scenario.control, &[&scenario.applies_when], attack, Evidence { before, attempts, after, negatives: &[] })
+}
+
+#[test]
+fn the_table() {
+    use Outcome::*;
+    let granted = trial(Issued, Issued);
+    let refused = trial(Issued, Refused);
+    let one = |t: &Trial| vec![t.clone()];
+    let two = |t: &Trial| vec![t.clone(), t.clone()];
+    let no_refresh = Trial {
+        steps: vec![
+            step("authorize", StepKind::AuthorizationRequest, Issued, &[]),
+            step("redeem", StepKind::TokenRequest, Issued, &[("access_token", "a")]),
+        ],
+        ..Trial::default()
+    };
+    type Row<'a> = (&'a str, Option<&'a Trial>, Vec<Trial>, Option<&'a Trial>, Verdict, &'a str);
+    let stuck = trial(Stuck, NotSent);
+    let crashed = trial(Issued, Crashed);
+    let throttled = trial(Issued, Throttled);
+    let rows: Vec<Row> = vec![
+        ("no control", None, one(&refused), Some(&granted), Verdict::Inconclusive, "the control was not run"),
+        ("control before fails", Some(&stuck), one(&refused), Some(&granted), Verdict::Inconclusive, "authorize was stuck"),
+        ("does not apply", Some(&no_refresh), vec![], None, Verdict::NotApplicable, "no refresh token"),
+        ("harm, repeated", Some(&granted), two(&granted), Some(&granted), Verdict::Broken, "redeem was issued"),
+        ("harm, control after fails", Some(&granted), two(&granted), Some(&crashed), Verdict::Broken, "redeem was issued"),
+        ("harm, once", Some(&granted), one(&granted), Some(&granted), Verdict::Inconclusive, "the repetition is missing"),
+        ("harm, then refusal", Some(&granted), vec![granted.clone(), refused.clone()], Some(&granted), Verdict::Inconclusive, "unstable"),
+        ("refusal", Some(&granted), one(&refused), Some(&granted), Verdict::Holds, "redeem was refused"),
+        ("refusal, control after fails", Some(&granted), one(&refused), Some(&throttled), Verdict::Inconclusive, "refuses the control too"),
+        ("refusal, no control after", Some(&granted), one(&refused), None, Verdict::Inconclusive, "not run again"),
+        ("crash", Some(&granted), one(&crashed), Some(&granted), Verdict::Inconclusive, "redeem has crashed"),
+        ("throttled", Some(&granted), one(&throttled), Some(&granted), Verdict::Inconclusive, "throttled"),
+        ("nothing was run", Some(&granted), vec![], Some(&granted), Verdict::Inconclusive, "the attack was not run"),
+    ];
+    for (name, before, attempts, after, verdict, reason) in rows {
+        let judgement = judged(before, &attempts, after);
+        assert_eq!(judgement.verdict, verdict, "{name}: {judgement:?}");
+        assert!(judgement.reason.contains(reason), "{name}: {}", judgement.reason);
+    }
+}
+
+#[test]
+fn the_party_at_fault_is_named() {
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let table = [
+        (Outcome::Crashed, Party::AuthorizationServer),
+        (Outcome::Throttled, Party::Edge),
+        (Outcome::Unreachable, Party::Edge),
+        (Outcome::TimedOut, Party::Edge),
+    ];
+    for (outcome, party) in table {
+        let attack = trial(Outcome::Issued, outcome);
+        assert_eq!(judged(Some(&granted), &[attack], Some(&granted)).at_fault, Some(party), "{outcome:?}");
+    }
+    let stuck = trial(Outcome::Stuck, Outcome::NotSent);
+    assert_eq!(judged(Some(&stuck), &[], None).at_fault, Some(Party::LoginPage));
+}
+
+#[test]
+fn a_refusal_with_another_wording_holds_with_a_deviation() {
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let mut odd = trial(Outcome::Issued, Outcome::Refused);
+    odd.steps[1].fields = [("error".to_owned(), "invalid_code".to_owned()), ("status".to_owned(), "403".to_owned())].into();
+    let judgement = judged(Some(&granted), &[odd], Some(&granted));
+    assert_eq!(judgement.verdict, Verdict::Holds);
+    assert_eq!(judgement.deviations.len(), 2, "{:?}", judgement.deviations);
+}
+
+#[test]
+fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
+    let scenario = scenario_of(TEXT);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let crashed = trial(Outcome::Issued, Outcome::Crashed);
+    let negative = |shape: &str| NegativeControl {
+        kind: StepKind::TokenRequest,
+        what: "a code that never existed".into(),
+        answer: StepObservation { shape: shape.into(), ..step("n", StepKind::TokenRequest, Outcome::Crashed, &[]) },
+    };
+    let with = |negatives: &[NegativeControl]| {
+        let evidence = Evidence { before: Some(&granted), attempts: std::slice::from_ref(&crashed), after: Some(&granted), negatives };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+    };
+    let same = with(&[negative(&crashed.steps[1].shape)]);
+    assert_eq!((same.verdict, same.deviations.len()), (Verdict::Holds, 1));
+    assert_eq!(with(&[negative("500 text/html other")]).verdict, Verdict::Inconclusive);
+    assert_eq!(with(&[]).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_was_not_delivered_proves_nothing() {
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    for outcome in [Outcome::Refused, Outcome::Issued] {
+        let mut attack = trial(Outcome::Issued, outcome);
+        attack.steps[1].undelivered = Some("the change is missing".into());
+        let judgement = judged(Some(&granted), &[attack.clone(), attack], Some(&granted));
+        assert_eq!((judgement.verdict, judgement.at_fault), (Verdict::Inconclusive, Some(Party::Grantproof)));
+    }
+}
+
+/// A forged token at the resource: the same text, and what the resource does to a made-up one.
+#[test]
+fn an_endpoint_that_takes_anything_shows_nothing() {
+    let text = TEXT
+        .replace("steps: [authorize, redeem]", "steps: [authorize, redeem, use]")
+        .replace("      redeem:\n        replace:\n          code_verifier: x", "      use:\n        replace:\n          access_token: x")
+        .replace("- redeem: refused\n        as: invalid_grant", "- use: refused")
+        .replace("- redeem: issued", "- use: accepted");
+    let scenario = scenario_of(&text);
+    let mut attack = trial(Outcome::Issued, Outcome::Issued);
+    attack.steps.push(step("use", StepKind::ResourceRequest, Outcome::Accepted, &[]));
+    let negative = |outcome| NegativeControl {
+        kind: StepKind::ResourceRequest,
+        what: "a made-up token".into(),
+        answer: step("n", StepKind::ResourceRequest, outcome, &[]),
+    };
+    let with = |negatives: &[NegativeControl]| {
+        let attempts = [attack.clone(), attack.clone()];
+        let evidence = Evidence { before: Some(&attack), attempts: &attempts, after: Some(&attack), negatives };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+    };
+    let refuses = with(&[negative(Outcome::Refused)]);
+    assert_eq!((refuses.verdict, refuses.confirmed), (Verdict::Broken, true));
+    let takes = with(&[negative(Outcome::Accepted)]);
+    assert_eq!((takes.verdict, takes.at_fault), (Verdict::Inconclusive, Some(Party::Resource)));
+    assert_eq!(with(&[]).verdict, Verdict::Inconclusive, "never asked is not refused");
+}
+
+#[test]
+fn a_grace_window_is_lawful_and_is_reported() {
+    let text = TEXT.replace("    proved_by: flaw", "    confirm_after: ${target.refresh_grace}\n    proved_by: flaw");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let attempts = [granted.clone(), trial(Outcome::Issued, Outcome::Refused)];
+    let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[] };
+    let judgement = case(&scenario.control, &[], &scenario.attacks[0], evidence);
+    assert_eq!(judgement.verdict, Verdict::Holds);
+    assert!(judgement.deviations.iter().any(|d| d.contains("grace window")), "{judgement:?}");
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    proptest::sample::select(Outcome::ALL)
+}
+
+fn any_trial() -> impl Strategy<Value = Trial> {
+    (any_outcome(), any_outcome(), any::<bool>(), any::<bool>()).prop_map(|(authorize, redeem, refresh, undelivered)| {
+        let mut trial = trial(authorize, redeem);
+        if !refresh {
+            trial.steps[1].fields.remove("refresh_token");
+        }
+        if undelivered && refresh {
+            trial.steps[1].undelivered = Some("lost".into());
+        }
+        trial
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_verdict_by_absence(
+        before in proptest::option::of(any_trial()),
+        attempts in proptest::collection::vec(any_trial(), 0..4),
+        after in proptest::option::of(any_trial()),
+    ) {
+        let scenario = &*SCENARIO;
+        let judgement = judged(before.as_ref(), &attempts, after.as_ref());
+        let is_granted = |t: &Option<Trial>| t.as_ref().is_some_and(|t| granted(&scenario.control, t).is_ok());
+        let outcome = |t: &Trial| t.steps[1].outcome;
+        match judgement.verdict {
+            Verdict::Holds => {
+                prop_assert!(is_granted(&before) && is_granted(&after), "both controls");
+                prop_assert!(!attempts.is_empty() && attempts.iter().all(|t| outcome(t) == Outcome::Refused), "the refusal was seen");
+            }
+            Verdict::Broken => {
+                prop_assert!(is_granted(&before), "the control before");
+                prop_assert!(attempts.len() >= 2 && attempts.iter().all(|t| outcome(t) == Outcome::Issued), "the harm was seen twice");
+            }
+            Verdict::NotApplicable => {
+                let control = before.as_ref().map(|t| &t.steps[1]);
+                prop_assert!(control.is_some_and(|s| !s.fields.contains_key("refresh_token")), "with a proof");
+            }
+            Verdict::Inconclusive | Verdict::Skipped => {}
+        }
+        // Monotone in the controls: a worse control never makes a verdict more certain.
+        let certain = |v: Verdict| matches!(v, Verdict::Holds | Verdict::Broken);
+        let failed = trial(Outcome::Crashed, Outcome::NotSent);
+        prop_assert!(!certain(judged(Some(&failed), &attempts, after.as_ref()).verdict));
+        let worse_after = judged(before.as_ref(), &attempts, Some(&failed)).verdict;
+        prop_assert!(worse_after != Verdict::Holds);
+        prop_assert_eq!(worse_after == Verdict::Broken, judgement.verdict == Verdict::Broken);
+    }
+
+    #[test]
+    fn the_worst_of_several_is_one_of_them(codes in proptest::collection::vec(0usize..5, 1..6)) {
+        let judgements: Vec<Judgement> = codes.iter().map(|c| Judgement::new(Verdict::ALL[*c], "r")).collect();
+        let worst = worst(&judgements).verdict;
+        prop_assert!(judgements.iter().all(|j| j.verdict.weight() <= worst.weight()));
+        prop_assert!(judgements.iter().any(|j| j.verdict == worst));
+    }
+}

@@ -82,6 +82,8 @@ pub enum Function {
     Port,
     Path,
     FirstWord,
+    AttackerJwk,
+    AttackerKey,
     PublicKey,
 }
 
@@ -101,6 +103,20 @@ impl Function {
         (Function::Port, "port", 1, 1, "the port of a URL with its colon (`:8443`), or nothing where it has none"),
         (Function::Path, "path", 1, 1, "the path of a URL, without query and fragment"),
         (Function::FirstWord, "first_word", 1, 1, "the first word of a list separated by spaces"),
+        (
+            Function::AttackerJwk,
+            "attacker_jwk",
+            1,
+            1,
+            "`attacker_jwk(\"ES256\")`: the public JWK of a key that the attacker made, as JSON; ES256 or RS256",
+        ),
+        (
+            Function::AttackerKey,
+            "attacker_key",
+            0,
+            0,
+            "the attacker's own private key; for `key:` of a forgery with alg ES256 or RS256 only",
+        ),
         (
             Function::PublicKey,
             "public_key",
