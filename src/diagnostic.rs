@@ -89,7 +89,10 @@ pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> 
         .map(|name| (strsim::damerau_levenshtein(wrong, name), *name))
         .filter(|(distance, name)| *distance <= 1 + name.len().max(wrong.len()) / 4)
         .min();
-    match near {
+    // A name that was begun or cut short is near as well, however long the rest of it.
+    let begun =
+        || known.iter().filter(|name| wrong.len() >= 3 && name.contains(wrong)).min_by_key(|name| name.len()).map(|name| (0, *name));
+    match near.or_else(begun) {
         Some((_, name)) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
         None => Some(format!("known are: {}", known.join(", "))),

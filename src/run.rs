@@ -1,7 +1,7 @@
 //! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::StreamExt as _;
 
@@ -35,16 +35,20 @@ pub enum Event {
     },
 }
 
-/// Asks a run to end early: what was measured is kept.
+/// Asks a run to end early: what was measured is kept. The first reason stays.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<OnceLock<String>>);
 
 impl Stop {
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+    pub fn stop(&self, why: impl Into<String>) {
+        // A second reason changes nothing.
+        let _ = self.0.set(why.into());
     }
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.get().is_some()
+    }
+    pub fn reason(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
     }
 }
 
@@ -111,7 +115,7 @@ pub async fn run(
         Ok(facts) => {
             record.warnings.clone_from(&facts.warnings);
             let engine = Engine::new(target.clone(), http.clone(), facts);
-            let mut runner = Runner { engine: &engine, options, stop, tell, record };
+            let mut runner = Runner { engine: &engine, options, stop, tell, record, silent: AtomicU32::new(0) };
             runner.all(selected).await;
             record = runner.record;
         }
@@ -121,9 +125,7 @@ pub async fn run(
     record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);
     record.run.finished = now();
     record.run.complete = record.fatal.is_none() && !stop.is_stopped();
-    if stop.is_stopped() {
-        record.run.interrupted = Some("stopped by the user".into());
-    }
+    record.run.interrupted = stop.reason().map(str::to_owned);
     record
 }
 
@@ -159,7 +161,12 @@ struct Runner<'r> {
     stop: &'r Stop,
     tell: &'r (dyn Fn(Event) + Sync),
     record: Recording,
+    /// Trials in a row in which the server gave no answer at all.
+    silent: AtomicU32,
 }
+
+/// After so many trials without an answer the server is dead for everybody, and the run ends.
+const MOST_SILENT_TRIALS: u32 = 5;
 
 /// Whether a control failed before anything reached the back channel.
 fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
@@ -248,8 +255,6 @@ impl<'r> Runner<'r> {
     async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let reused = !self.record.controls.is_empty();
         let first = self.control_once(control, when).await;
-        let front_channel =
-            |failed: &judge::Failed| control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest);
         match &first.1 {
             Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
                 self.control_once(control, &format!("{when}, with a new login")).await
@@ -395,7 +400,20 @@ impl<'r> Runner<'r> {
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
             running.prove(step, field).await;
         }
-        (running.finish(), sight)
+        let trial = running.finish();
+        self.listen(&trial);
+        (trial, sight)
+    }
+
+    /// Ends the run when the server is dead: what comes after says nothing about anything.
+    fn listen(&self, trial: &Trial) {
+        let dead = |s: &crate::model::observation::StepObservation| matches!(s.outcome, Outcome::Unreachable | Outcome::TimedOut);
+        if !trial.steps.iter().any(dead) {
+            return self.silent.store(0, Ordering::SeqCst);
+        }
+        if self.silent.fetch_add(1, Ordering::SeqCst) + 1 == MOST_SILENT_TRIALS {
+            self.stop.stop(format!("the server stopped answering (last seen in {})", trial.name));
+        }
     }
 
     fn applies(&self, case: &Case<'_>, control: &Trial) -> bool {

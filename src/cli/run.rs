@@ -189,7 +189,7 @@ fn watch_signals(stop: &Stop) -> Signal {
                 std::process::exit(i32::from(code));
             }
             own.0.store(code, std::sync::atomic::Ordering::SeqCst);
-            stop.stop();
+            stop.stop("stopped by the user");
             eprintln!("\nstopping: the report of what was measured follows; once more to end at once");
         }
     });

@@ -268,6 +268,14 @@ impl<'e> RunningTrial<'e> {
                 self.redactor.learn("token", value);
             }
         }
+        for (request, answer) in &raw.exchanges {
+            self.redactor.learn_from(&request.url);
+            self.redactor.learn_from(&String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()));
+            if let Ok(response) = answer {
+                self.redactor.learn_from(&response.text());
+                self.redactor.learn_from(response.header("location").unwrap_or_default());
+            }
+        }
         for browser in self.browsers.values() {
             for cookie in browser.secrets() {
                 self.redactor.learn("cookie", cookie);

@@ -43,7 +43,8 @@ fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
             let judgement = case_judgement(scenario, attack, case, recording);
             if attack.lesser {
                 if judgement.verdict == Verdict::Broken {
-                    lesser.push(format!("{}: {}", attack.title, judgement.reason));
+                    let word = case.word.as_ref().map(|w| format!(" ({w})")).unwrap_or_default();
+                    lesser.push(format!("{}{word}", attack.title));
                 }
             } else {
                 judged.push(judgement.clone());

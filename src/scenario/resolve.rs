@@ -220,6 +220,10 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
     }
     let mut bent = Vec::new();
     for (step, operations) in &file.control.change.0 {
+        if !known_step(step, &scope, found) {
+            sound = false;
+            continue;
+        }
         for (place, target, operation) in read_operations(step, operations, &scope, found) {
             if let Err((message, help)) = change::apply(&mut steps, &target, &operation) {
                 found.add(place.0, place.1, message, help);
@@ -254,6 +258,16 @@ fn variables(flow: &FlowFile, steps: &[PlannedStep], scope: &Scope, found: &mut 
         }
     }
     all
+}
+
+/// A change names a step of the control, or one that the change itself repeats.
+fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
+    let known = scope.steps.iter().any(|(name, _)| *name == step.value);
+    if !known {
+        let help = suggestion(&step.value, scope.steps.iter().map(|(name, _)| name.as_str()));
+        found.at(step, format!("the control has no step `{}`", step.value), help);
+    }
+    known
 }
 
 type Placed = ((usize, usize), String, Operation);
@@ -545,6 +559,10 @@ fn attack(
     let mut sound = true;
     let mut changes: Vec<(String, Vec<Operation>)> = Vec::new();
     for (step, operations) in &attack.change.0 {
+        if !known_step(step, &scope, found) {
+            sound = false;
+            continue;
+        }
         for (place, target, operation) in read_operations(step, operations, &scope, found) {
             match change::apply(&mut steps, &target, &operation) {
                 Ok(()) => match changes.last_mut() {

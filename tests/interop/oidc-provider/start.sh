@@ -22,7 +22,7 @@ until cmp -s package.json node_modules/.installed; do
   if mkdir .installing 2>/dev/null; then
     trap 'rmdir .installing' EXIT
     trap 'exit 130' INT TERM
-    npm install --no-audit --no-fund --no-package-lock --loglevel=error >&2
+    cmp -s package.json node_modules/.installed || npm install --no-audit --no-fund --no-package-lock --loglevel=error >&2
     cp package.json node_modules/.installed
     rmdir .installing
     trap - EXIT INT TERM

@@ -1,0 +1,106 @@
+//! A bad day: whatever a server does, from the start or in mid-run, there is no panic, no hang, no `broken` and no `holds`
+//! that was not earned, and what was measured is kept.
+
+mod common;
+
+use common::{Mischief, assert_nothing_judged, behind, count, lab, run_on, run_with};
+use grantproof::model::verdict::Verdict;
+use grantproof::report::gate::Gate;
+use grantproof::run::{Options, Stop};
+
+const ALL: &[Mischief] = &[
+    Mischief::Cut,
+    Mischief::Hang,
+    Mischief::Garbage,
+    Mischief::Endless,
+    Mischief::EndlessHead,
+    Mischief::Loop,
+    Mischief::Status(429),
+    Mischief::Status(500),
+    Mischief::Status(503),
+    Mischief::Gibberish,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_first_request_on() {
+    for path in ["/authorize", "/token"] {
+        for mischief in ALL {
+            let (_lab, target) = lab(&[]).await;
+            let (target, _proxy) = behind(&target, 0, path, *mischief).await;
+            let report = run_on(&target, &["pkce/", "code/"]).await;
+            assert_nothing_judged(&report, &format!("{path} {mischief:?}"), &["the control flow does not work"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_middle_of_a_run() {
+    // The controls before need fewer requests than this, the attacks more.
+    let cases: [(&str, usize, &[&str]); 2] = [("/authorize", 12, &["pkce/", "redirect-uri/"]), ("/token", 5, &["pkce/"])];
+    for (path, from, scenarios) in cases {
+        for mischief in ALL {
+            let (_lab, target) = lab(&[]).await;
+            let (target, proxy) = behind(&target, from, path, *mischief).await;
+            let report = run_on(&target, scenarios).await;
+            let what = format!("{path} {mischief:?}");
+            assert!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst) > from, "{what}: the mischief began");
+            assert!(report.fatal.is_none(), "{what}: {:?}", report.fatal);
+            for verdict in &report.verdicts {
+                assert!(
+                    !matches!(verdict.verdict, Verdict::Holds | Verdict::Broken),
+                    "{what}: {} is {}: {}",
+                    verdict.id,
+                    verdict.verdict.name(),
+                    verdict.reason
+                );
+            }
+            assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(|v| !v.attempts.is_empty()), "{what}: the evidence is kept");
+            assert_eq!(Gate::default().code(&report), 4, "{what}");
+        }
+    }
+}
+
+/// The culprit of a batch is found, and what it did not spoil is judged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_is_no_defense() {
+    let config = grantproof::lab::LabConfig { rate_limit: Some(6), ..Default::default() };
+    let lab = grantproof::lab::start(config).await.expect("a lab");
+    let target = grantproof::cli::inputs::lab_target(&lab, &std::collections::BTreeSet::new());
+    let report = run_on(&target, &["pkce/wrong-verifier", "pkce/missing-verifier", "pkce/challenge-as-verifier", "code/replay"]).await;
+    assert_eq!(count(&report, Verdict::Broken), 0);
+    let undecided: Vec<_> = report.verdicts.iter().filter(|v| v.verdict == Verdict::Inconclusive).collect();
+    assert!(!undecided.is_empty());
+    assert!(undecided.iter().all(|v| v.reason.contains("throttled")), "{:?}", undecided.iter().map(|v| &v.reason).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_keeps_what_was_measured() {
+    let (_lab, target) = lab(&[]).await;
+    let stop = Stop::default();
+    let catalogue = common::catalogue();
+    let selected: Vec<_> = catalogue.scenarios.values().collect();
+    let tell = |event: grantproof::run::Event| {
+        if matches!(event, grantproof::run::Event::Finished { .. }) {
+            stop.stop("stopped by the user");
+        }
+    };
+    let recording = grantproof::run::run(&catalogue, &selected, &target, &Options::default(), &stop, &tell).await;
+    assert!(!recording.run.complete);
+    assert_eq!(recording.run.interrupted.as_deref(), Some("stopped by the user"));
+    assert!(recording.cases.iter().any(|c| !c.attempts.is_empty()));
+    let report = grantproof::report::build::report(&catalogue, recording);
+    assert_eq!(count(&report, Verdict::Broken), 0);
+    assert!(grantproof::report::terminal::plain(&report).contains("the run is incomplete: stopped by the user"));
+}
+
+/// Hosts that the target file does not declare are never contacted.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_the_declared_hosts() {
+    let (_lab, target) = lab(&[]).await;
+    let (other, proxy) = behind(&target, 0, "/", Mischief::Status(200)).await;
+    let mut target = target;
+    target.endpoints.userinfo = other.endpoints.userinfo;
+    let report = run_with(&target, &["bearer/", "pkce/wrong"], &Options::default(), &Stop::default()).await;
+    assert_eq!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert!(report.warnings.iter().any(|w| w.contains("outside the target's hosts")), "{:?}", report.warnings);
+}

@@ -1,0 +1,73 @@
+//! Who may import whom: the dependency rule of ARCHITECTURE.md, read off the `use` lines.
+
+use std::path::{Path, PathBuf};
+
+/// Module → what it may name of ours, and which outside crates only it may name.
+const MAY_USE: &[(&str, &[&str])] = &[
+    // The core types know nothing; the report quotes the permission of the target file.
+    ("model", &["model", "target"]),
+    ("judge", &["judge", "model"]),
+    // Written from the RFCs, independent of what attacks it.
+    ("lab", &["lab"]),
+    ("engine", &["engine", "model", "redact", "target", "wire"]),
+    ("scenario", &["scenario", "model", "diagnostic", "place", "yaml"]),
+    ("target", &["target", "model", "diagnostic", "place", "yaml"]),
+    ("report", &["report", "judge", "model", "scenario"]),
+];
+
+/// Outside crate → the only file or folder that may name it.
+const ONLY_IN: &[(&str, &str)] = &[
+    ("reqwest", "engine/http.rs"),
+    ("colored", "report/terminal.rs"),
+    ("clap", "cli"),
+    ("indicatif", "cli/progress.rs"),
+    ("axum", "lab"),
+    ("lol_html", "engine/html.rs"),
+    ("httparse", "engine/raw.rs"),
+    ("cookie_store", "engine/browser.rs"),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn modules_keep_to_their_layer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut wrong = Vec::new();
+    for path in files {
+        let inside = path.strip_prefix(&root).expect("inside").to_string_lossy().replace('\\', "/");
+        let module = inside.split(['/', '.']).next().unwrap_or_default();
+        // Tests may use what they need.
+        if inside.contains("tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
+            if let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) {
+                for part in line.split("crate::").skip(1) {
+                    let used: String = part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                    if !used.is_empty() && !allowed.contains(&used.as_str()) {
+                        wrong.push(format!("src/{inside}:{}: `{module}` may not use `{used}`", number + 1));
+                    }
+                }
+            }
+            for (name, home) in ONLY_IN {
+                if line.contains(&format!("{name}::")) && !inside.starts_with(home) {
+                    wrong.push(format!("src/{inside}:{}: only src/{home} may name `{name}`", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

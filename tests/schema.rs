@@ -1,0 +1,100 @@
+//! The committed JSON Schemas are those of the types, every data file fits them, and schema and loader refuse the same
+//! shapes.
+
+use std::path::{Path, PathBuf};
+
+use grantproof::schema;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn validator(name: &str) -> jsonschema::Validator {
+    let schema: Value = serde_json::from_str(&schema::text(name).expect("a schema")).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a valid schema")
+}
+
+/// YAML as an editor sees it.
+fn value(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "yaml") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    assert!(!found.is_empty(), "no files in {folder}");
+    found
+}
+
+#[test]
+fn the_committed_schemas_are_those_of_the_types() {
+    for name in schema::NAMES {
+        let path = root().join(format!("schema/{name}.schema.json"));
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(Some(committed) == schema::text(name), "{} is stale: write `grantproof schema {name}` into it", path.display());
+    }
+}
+
+#[test]
+fn every_data_file_fits_its_schema_and_names_it() {
+    for (folder, name) in [("scenarios", "scenario"), ("flows", "flow"), ("standards", "standard")] {
+        let validator = validator(name);
+        for path in files(folder) {
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let depth = path.strip_prefix(root()).expect("inside").components().count() - 1;
+            let modeline = format!("# yaml-language-server: $schema={}schema/{name}.schema.json", "../".repeat(depth));
+            assert_eq!(text.lines().next(), Some(modeline.as_str()), "{}", path.display());
+            if let Err(error) = validator.validate(&value(&text)) {
+                panic!("{}: {} at {}", path.display(), error, error.instance_path());
+            }
+        }
+    }
+}
+
+/// What an editor marks red, the loader refuses, and the other way round, for mistakes of shape.
+#[test]
+fn schema_and_loader_refuse_the_same_shapes() {
+    let good = std::fs::read_to_string(root().join("scenarios/pkce/wrong-verifier.yaml")).expect("a scenario");
+    let validator = validator("scenario");
+    let catalogue = grantproof::cli::inputs::catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
+    let library = catalogue.library(&grantproof::cli::inputs::flaw_names());
+    let both =
+        |text: &str| (validator.is_valid(&value(text)), grantproof::scenario::resolve::scenario("x.yaml", text, None, &library).is_ok());
+    assert_eq!(both(&good), (true, true));
+    let shapes = [
+        ("severity: high", "severity: hihg"),
+        ("title: A code", "titel: A code"),
+        ("card: true", "card: perhaps"),
+        ("  steps: [authorize, redeem, use]", "  steps: authorize"),
+        ("        replace:\n", "        replaces:\n"),
+        ("      has: [authorize.code, authorize.sent]", "      hass: [authorize.code]"),
+        ("baseline: must", "baseline: always"),
+        ("        skip: true", "        skip: {}"),
+    ];
+    for (from, to) in shapes {
+        assert!(good.contains(from), "the sample has no `{from}`");
+        assert_eq!(both(&good.replace(from, to)), (false, false), "{to}");
+    }
+}
+
+/// The report that a run writes fits the published schema.
+#[test]
+fn the_sample_report_fits_its_schema() {
+    let text = std::fs::read_to_string(root().join("reports/sample.json")).expect("the sample report");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    if let Err(error) = validator("report").validate(&report) {
+        panic!("{} at {}", error, error.instance_path());
+    }
+    assert!(grantproof::report::json::read(&text).is_ok(), "the program reads its own report");
+}
