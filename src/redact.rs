@@ -24,6 +24,11 @@ const SECRET_NAMES: &[(&str, &str)] = &[
     ("client_secret", "client_secret"),
     ("client_assertion", "client_assertion"),
     ("password", "password"),
+    ("session_code", "session_code"),
+    ("session_state", "session_state"),
+    ("otp", "otp"),
+    ("totp", "otp"),
+    ("totpSecret", "otp_secret"),
 ];
 
 /// The kind of a parameter that is secret by its name.

@@ -168,6 +168,23 @@ struct Runner<'r> {
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
 
+/// Where in the target file to look.
+fn advice(failed: &judge::Failed) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|w| failed.what.contains(w));
+    match failed.outcome {
+        Outcome::Stuck => "\n    look at `users` and `login`",
+        Outcome::Refused if says(&["invalid_scope"]) => "\n    look at `scope`",
+        Outcome::Refused if says(&["invalid_client", "unauthorized_client", "401"]) => {
+            "\n    look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
+        }
+        Outcome::Refused if says(&["error page"]) => "\n    look at the client's `id` and `redirect_uri`, and at its registration",
+        Outcome::Refused => "\n    look at the client's registration and at `endpoints`",
+        Outcome::Strayed => "\n    look at `hosts` and at the client's `redirect_uri`",
+        Outcome::NotSent => "\n    look at what the client is given in the target file",
+        _ => "",
+    }
+}
+
 /// Whether a control failed before anything reached the back channel.
 fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
     control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest)
@@ -230,7 +247,7 @@ impl<'r> Runner<'r> {
                     if promised {
                         let client =
                             group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
-                        let problem = format!("client `{}`: {}", client.map_or("?", |c| c.id.as_str()), failed.what);
+                        let problem = format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, advice(&failed));
                         if !problems.contains(&problem) {
                             problems.push(problem);
                         }
@@ -239,10 +256,15 @@ impl<'r> Runner<'r> {
             }
             groups.push((group, Some(number)));
         }
-        let broken_setup = !problems.is_empty() && !(self.options.keep_going && any_granted);
+        let tolerated = self.options.keep_going && any_granted;
+        let broken_setup = !problems.is_empty() && !tolerated;
         if broken_setup || !any_granted && !groups.is_empty() && !self.stop.is_stopped() {
             let problems = if problems.is_empty() { "no control flow was granted".to_owned() } else { problems.join("\n  ") };
-            let hint = if any_granted { "\n  correct the target file; `--keep-going` judges what works" } else { "" };
+            let hint = if any_granted {
+                "\n  correct the target file; `--keep-going` judges what works"
+            } else {
+                "\n  correct the target file and run again"
+            };
             self.record.fatal = Some(format!("the control flow does not work, so no refusal would mean anything\n  {problems}{hint}"));
         } else {
             self.record.warnings.extend(problems);
@@ -266,7 +288,8 @@ impl<'r> Runner<'r> {
     async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
-        let (trial, negatives) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        let (trial, negatives, warning) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        self.record.warnings.extend(warning);
         self.record.negative_controls.extend(negatives);
         let result = judge::granted(control, &trial);
         (self.tell)(Event::Control { name, granted: result.is_ok() });

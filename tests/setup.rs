@@ -50,7 +50,7 @@ const MISTAKES: &[Mistake] = &[
     ("a refused scope", |t| t.scope = "openid no-such-scope".into(), &["authorize was refused", "invalid_scope"]),
     ("an unknown client", |t| t.clients.values_mut().for_each(|c| c.id = "nobody".into()), &["`nobody`", "authorize was refused"]),
     ("a dead token endpoint", |t| t.endpoints.token = Some(format!("{}/no-such-path", t.issuer)), &["redeem was refused", "404"]),
-    ("a dead issuer", |t| t.issuer = "http://127.0.0.1:9".into(), &["no authorization endpoint is known", "no connection"]),
+    ("a dead issuer", |t| t.issuer = "http://127.0.0.1:9".into(), &["http://127.0.0.1:9 cannot be reached", "no connection"]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,10 @@ pub fn token(response: &Response) -> (Outcome, String) {
     let error = members.as_ref().and_then(|m| text(m, "error"));
     match (response.status, error) {
         (408, _) => (Outcome::TimedOut, "the server answers 408".into()),
-        (400..=499, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
+        (400..=499, Some(error)) => {
+            let why = members.as_ref().and_then(|m| text(m, "error_description")).map(|d| format!(" ({d})")).unwrap_or_default();
+            (Outcome::Refused, format!("{} {error}{why}", response.status))
+        }
         (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         (status, _) => (Outcome::Unclear, format!("the token endpoint answers {status} without a token and without an error")),
@@ -135,6 +138,8 @@ pub fn revocation(response: &Response) -> (Outcome, String) {
     let error = object(response).and_then(|m| text(&m, "error"));
     match (response.status, error) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
+        // "Invalid tokens do not cause an error response" (RFC 7009 §2.2): some servers say 200 and name one all the same.
+        (200..=299, Some(error)) if error == "invalid_token" => (Outcome::Accepted, format!("{}, with the error {error}", response.status)),
         (200..=499, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
         (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (status, _) => (Outcome::Unclear, format!("the revocation endpoint answers {status}")),

@@ -60,6 +60,7 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         None => well_known(&target.issuer),
     };
     let mut tried = Vec::new();
+    let mut unreachable = 0;
     for place in &places {
         match get(http, place).await {
             Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
@@ -69,11 +70,28 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
                 }
                 None => tried.push(format!("{place}: {} {}", response.status, response.media())),
             },
-            Err(why) => tried.push(format!("{place}: {why}")),
+            Err(why) => {
+                unreachable += usize::from(why.starts_with("no connection") || why.starts_with("no answer"));
+                tried.push(format!("{place}: {why}"));
+            }
         }
+    }
+    if !places.is_empty() && unreachable == places.len() {
+        return Err(format!(
+            "{} cannot be reached\n  tried {}\n  is the server up, and `issuer` right?",
+            target.issuer,
+            tried.join("\n  tried ")
+        ));
     }
     if let Some(metadata) = &facts.metadata {
         facts.warnings = check(metadata, target);
+        // RFC 8414 §3.3: they must be identical. Verdicts on `iss` and the audience of client assertions rest on it.
+        if let (None, Some(named)) = (&target.metadata, answer::text(metadata, "issuer").filter(|i| *i != target.issuer)) {
+            return Err(format!(
+                "the target file says `issuer: {}`, and its metadata says that its issuer is `{named}`\n  write `issuer: {named}`; if the server really publishes another issuer than its own, name the document with `metadata: URL`",
+                target.issuer
+            ));
+        }
     }
     let named = |given: &Option<String>, name: &str| {
         given.clone().or_else(|| facts.metadata.as_ref().and_then(|m| answer::text(m, name)).filter(|url| origin(url).is_some()))

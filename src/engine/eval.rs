@@ -18,6 +18,9 @@ use super::keys;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing(pub String);
 
+/// The beginning of a [`Missing`] that no other run would bring either.
+pub const NO_SUCH_FORM: &str = "there is no such form: ";
+
 /// What a trial knows while it runs, with the secrets in it.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -152,7 +155,10 @@ impl Known {
         };
         let (token, encoding) = (self.expression(token, actor)?, self.expression(encoding, actor)?);
         let jwk = self.jwk_of(&token).ok_or_else(|| Missing("the published key that signed the token".into()))?;
-        keys::encode_public(jwk, &encoding).ok_or_else(|| Missing(format!("the published key as {encoding}")))
+        keys::encode_public(jwk, &encoding).ok_or_else(|| {
+            let kind = jwk.get("kty").and_then(Json::as_str).unwrap_or("unknown");
+            Missing(format!("{NO_SUCH_FORM}the published key is of type {kind} and cannot be written as {encoding}"))
+        })
     }
 
     /// The published key with the token's kid; the only one where the token names none.

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub title: String,
+    /// What the page says is wrong: the text of elements that are marked as an error or alert, else its heading. For
+    /// people only: words on a page prove nothing.
+    pub message: String,
     pub forms: Vec<Form>,
     /// The URL of a meta refresh.
     pub refresh: Option<String>,
@@ -59,6 +62,7 @@ struct Collected {
     open: Option<usize>,
     tags: String,
     in_button: bool,
+    heading: String,
     /// Controls that name their form by id, with the index of the control's form when it is found.
     owned: Vec<(String, Control)>,
 }
@@ -68,6 +72,19 @@ enum Control {
     Button(Button),
 }
 
+/// Collects the text of a page, up to a sentence or two.
+fn add_text(to: &mut String, piece: &str) {
+    if to.len() < 300 {
+        to.push_str(&unescape(piece));
+        to.push(' ');
+    }
+}
+
+/// One line.
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;
 
@@ -75,7 +92,9 @@ const OUTLINE_TAGS: usize = 400;
 pub fn read(body: &[u8]) -> Page {
     let collected = Rc::new(RefCell::new(Collected::default()));
     {
-        let (c1, c2, c3, c4, c5, c6, c7) = (
+        let (c1, c2, c3, c4, c5, c6, c7, c8, c9) = (
+            collected.clone(),
+            collected.clone(),
             collected.clone(),
             collected.clone(),
             collected.clone(),
@@ -138,6 +157,14 @@ pub fn read(body: &[u8]) -> Page {
                 }
                 Ok(())
             }),
+            text!("[id*=error], [class*=error], [role=alert]", move |t| {
+                add_text(&mut c8.borrow_mut().page.message, t.as_str());
+                Ok(())
+            }),
+            text!("h1, h2, h3", move |t| {
+                add_text(&mut c9.borrow_mut().heading, t.as_str());
+                Ok(())
+            }),
             text!("title", move |t| {
                 let mut c = c5.borrow_mut();
                 if c.page.title.len() < 200 {
@@ -187,7 +214,11 @@ pub fn read(body: &[u8]) -> Page {
     }
     let digest = Sha256::digest(collected.tags.as_bytes());
     collected.page.outline = format!("{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
-    collected.page.title = collected.page.title.split_whitespace().collect::<Vec<_>>().join(" ");
+    collected.page.title = joined(&collected.page.title);
+    collected.page.message = joined(&collected.page.message);
+    if collected.page.message.is_empty() {
+        collected.page.message = joined(&collected.heading);
+    }
     collected.page
 }
 

@@ -178,6 +178,20 @@ pub fn encode_public(jwk: &Value, encoding: &str) -> Option<Vec<u8>> {
                 _ => None,
             }
         }
+        // RFC 8410 §4: the algorithm identifier of Ed25519 is the same for every key.
+        "OKP" if jwk.get("crv").and_then(Value::as_str) == Some("Ed25519") => {
+            let der: Vec<u8> =
+                [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00].into_iter().chain(number("x")?).collect();
+            match encoding {
+                "spki-pem" | "spki-pem-trimmed" => {
+                    let body = base64::engine::general_purpose::STANDARD.encode(&der);
+                    Some(pem(format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")).into_bytes())
+                }
+                "spki-der" => Some(der),
+                "modulus" => number("x"),
+                _ => None,
+            }
+        }
         "EC" if jwk.get("crv").and_then(Value::as_str) == Some("P-256") => {
             let mut point = vec![4];
             point.extend(number("x")?);

@@ -53,18 +53,24 @@ const AGREES: &[&str] = &[
 ];
 const USER_NAMES: &[&str] = &["username", "user", "login", "email", "identifier", "userid", "loginid", "account", "name"];
 
-/// Chooses what to do with a page.
-pub fn act(page: &Page, user: &User, hints: &Login) -> Action {
-    let candidates = page.forms.iter().enumerate();
-    if let Some((index, form)) = candidates.clone().find(|(_, f)| f.fields.iter().any(|field| is_password(field, hints))) {
+/// Chooses what to do with a page. Once a password was sent, a page that asks for something else is not ours to fill in:
+/// it may change the account (a profile, a new password) or spend a one-time code.
+pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool) -> Action {
+    let forms = || page.forms.iter().enumerate();
+    let passwords = |form: &Form| form.fields.iter().filter(|f| is_password(f, hints)).count();
+    if let Some((index, form)) = forms().find(|(_, f)| passwords(f) == 1) {
         return fill(index, form, user, hints, What::Password);
     }
-    if let Some((index, form)) = candidates.clone().find(|(_, f)| f.fields.iter().any(|field| is_user_name(field, hints))) {
+    if page.forms.iter().any(|f| passwords(f) > 1) {
+        return Action::Beyond(beyond(page, "a new password"));
+    }
+    let name_only = |form: &Form| visible(form).count() == 1 && form.fields.iter().any(|field| is_user_name(field, hints));
+    if let Some((index, form)) = forms().find(|(_, f)| !password_sent && name_only(f)) {
         return fill(index, form, user, hints, What::Name);
     }
     // Forms of which one denies: the best button of all of them decides.
-    let best = candidates
-        .clone()
+    let best = forms()
+        .filter(|(_, form)| visible(form).next().is_none())
         .flat_map(|(index, form)| form.buttons.iter().map(move |button| (index, form, button)))
         .map(|(index, form, button)| (score(form, button, hints), index, form, button))
         .filter(|(score, ..)| *score >= 0)
@@ -72,19 +78,26 @@ pub fn act(page: &Page, user: &User, hints: &Login) -> Action {
     if let Some((_, index, form, button)) = best {
         return submit(index, form, Some(button), values(form, true), What::Consent);
     }
-    if let Some((index, form)) =
-        candidates.clone().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden"))
-    {
+    if let Some((index, form)) = forms().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
         return submit(index, form, None, values(form, true), What::Automatic);
     }
     if let Some(url) = &page.refresh {
         return Action::Refresh(url.clone());
     }
-    if page.forms.is_empty() {
-        Action::Nothing
-    } else {
-        Action::Beyond(format!("the page `{}` has a form that asks for something else than name, password or consent", page.title))
+    match page.forms.iter().find_map(|f| visible(f).next()) {
+        Some(field) => Action::Beyond(beyond(page, &format!("`{}`", field.name))),
+        None => Action::Nothing,
     }
+}
+
+/// Fields that a person would type into.
+fn visible(form: &Form) -> impl Iterator<Item = &Field> {
+    form.fields.iter().filter(|f| matches!(f.kind.as_str(), "text" | "email" | "tel" | "number" | "url" | "date" | "search" | "textarea"))
+}
+
+fn beyond(page: &Page, what: &str) -> String {
+    let heading = if page.message.is_empty() { &page.title } else { &page.message };
+    format!("the page “{heading}” asks for {what}, which a test must not fill in: finish it by hand once, or use another user")
 }
 
 fn is_password(field: &Field, hints: &Login) -> bool {
@@ -160,7 +173,7 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Ac
     for (at, field) in form.fields.iter().enumerate().filter(|(_, f)| !f.name.is_empty()) {
         let value = if is_password(field, hints) {
             user.password.reveal().to_owned()
-        } else if Some(at) == user_at && (field.value.is_empty() || what == What::Name) {
+        } else if Some(at) == user_at && field.value.is_empty() {
             user.name.clone()
         } else {
             match field.kind.as_str() {
@@ -198,7 +211,7 @@ mod tests {
     }
 
     fn pairs(html_text: &str) -> (Vec<(String, String)>, What) {
-        match act(&html::read(html_text.as_bytes()), &alice(), &Login::default()) {
+        match act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), false) {
             Action::Submit { pairs, what, .. } => (pairs, what),
             other => panic!("nothing to submit: {other:?}"),
         }
@@ -244,6 +257,25 @@ mod tests {
     #[test]
     fn forms_that_a_script_would_submit() {
         assert_eq!(pairs("<form method=post action=https://rp/cb><input type=hidden name=code value=1></form>").1, What::Automatic);
-        assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default()), Action::Nothing);
+        assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default(), false), Action::Nothing);
+    }
+
+    /// What real servers put between the password and the callback; filled in, it changed accounts and spent codes.
+    #[test]
+    fn pages_that_a_test_must_not_fill_in() {
+        let after_password = |html_text: &str| act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), true);
+        let profile =
+            "<h1>Update account</h1><form><input name=email value=old@home.example><input name=firstName><button>Submit</button></form>";
+        let code = "<form><input name=otp autocomplete=one-time-code><button>Sign in</button></form>";
+        let password =
+            "<h1>Update password</h1><form><input type=password name=new><input type=password name=confirm><button>Submit</button></form>";
+        for (page, words) in [(profile, "Update account"), (code, "`otp`"), (password, "a new password")] {
+            match after_password(page) {
+                Action::Beyond(why) => assert!(why.contains(words), "{why}"),
+                other => panic!("{page}: {other:?}"),
+            }
+        }
+        let email_only = "<form><input name=email value=old@home.example><button>Submit</button></form>";
+        assert!(matches!(after_password(email_only), Action::Beyond(_)));
     }
 }

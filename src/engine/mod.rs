@@ -113,11 +113,17 @@ impl Engine {
     }
 
     /// Runs a control: it stops at the first step that is not granted (probes apart). The first access token that a
-    /// control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls.
-    pub async fn run_control(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> (Trial, Vec<NegativeControl>) {
+    /// control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and a
+    /// warning where there is no such endpoint.
+    pub async fn run_control(
+        &self,
+        name: &str,
+        variables: &[(String, Template)],
+        steps: &[PlannedStep],
+    ) -> (Trial, Vec<NegativeControl>, Option<String>) {
         let mut trial = RunningTrial::new(self, name);
         trial.draw(variables);
-        let mut negatives = Vec::new();
+        let (mut negatives, mut warning) = (Vec::new(), None);
         for planned in steps {
             let outcome = trial.step(planned).await;
             if !planned.probe && !outcome.granted() {
@@ -128,10 +134,16 @@ impl Engine {
             {
                 let chosen = proof::choose(&mut trial, &token).await;
                 negatives.clone_from(&chosen.negatives);
+                if chosen.proof.is_none() {
+                    let seen = if chosen.refused.is_empty() { "none is known".to_owned() } else { chosen.refused.join("; ") };
+                    warning = Some(format!(
+                        "no place takes the genuine access token, so what rests on showing one is not judged ({seen}): add `openid` to `scope`, or name an API as `resource`"
+                    ));
+                }
                 *self.places.write().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
             }
         }
-        (trial.finish(), negatives)
+        (trial.finish(), negatives, warning)
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Chosen {
     pub api: Option<ProofEndpoint>,
     /// What the proof endpoint answered to a made-up token and to none.
     pub negatives: Vec<NegativeControl>,
+    /// What the places that did not take the genuine token answered.
+    pub refused: Vec<String>,
 }
 
 /// Looks for the places that take the genuine token of a trial, and shows each a made-up one and none.
@@ -119,6 +121,7 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
     for mut candidate in candidates(trial.engine) {
         let genuine = show(trial.engine, &candidate, token).await;
         if !genuine.outcome.is_some_and(|o| o.granted()) {
+            chosen.refused.push(format!("{} answers {}", candidate.name, genuine.note));
             continue;
         }
         let made_up = eval::random(43);

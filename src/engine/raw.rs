@@ -166,9 +166,9 @@ async fn read(stream: &mut Box<dyn Stream>, limits: &Limits) -> Result<Response,
     let no_body = matches!(response.status, 204 | 304);
     // Chunk sizes come on top of the data; twice the limit is more than they can add.
     let most = if chunked { limits.max_body * 2 } else { limits.max_body };
-    while !no_body {
+    loop {
         let done = if chunked { body.ends_with(b"0\r\n\r\n") } else { length.is_some_and(|l| body.len() >= l) };
-        if done {
+        if done || no_body {
             break;
         }
         if body.len() > most {

@@ -71,6 +71,9 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if let Err(failed) = granted {
         return failed.judgement("before");
     }
+    if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
+        return Judgement::new(Verdict::NotApplicable, step.note.clone());
+    }
     let mut sights: Vec<Sight> = evidence.attempts.iter().map(|trial| sight(attack, trial, before, evidence.negatives)).collect();
     if sights.is_empty() {
         return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
@@ -137,6 +140,10 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         return Sight::Neither { what: format!("{step}: {what}"), fault: Party::Grantproof, filed_under: None };
     }
     let view = View { trial, control: Some(control), negatives };
+    if let Some(step) = spoilt(attack, trial, control) {
+        let what = format!("{}, although the attack does not change it and the control was granted it", described(step));
+        return Sight::Neither { what, fault: fault(step), filed_under: None };
+    }
     if let Some(truth) = condition(&view, &attack.broken) {
         if at_the_resource(attack) && !attack.negative_control && !resource_refuses(negatives) {
             return Sight::Neither {
@@ -155,6 +162,14 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     }
     let (what, fault) = neither(trial);
     Sight::Neither { what, fault, filed_under: None }
+}
+
+/// A step before the first change that was not granted although the control was granted the same: what comes after is
+/// not the change's doing (rule 3).
+fn spoilt<'t>(attack: &Attack, trial: &'t Trial, control: &Trial) -> Option<&'t StepObservation> {
+    let changed = |name: &str| attack.change.iter().any(|(step, _)| step == name) || control.step(name).is_none();
+    let before = trial.steps.iter().take_while(|s| !changed(&s.step));
+    before.into_iter().find(|s| !s.outcome.granted() && control.step(&s.step).is_some_and(|c| c.outcome.granted()))
 }
 
 /// Where the harm is a token that was accepted.

@@ -31,8 +31,10 @@ pub enum Outcome {
     Strayed,
     /// An answer that is none of the others.
     Unclear,
-    /// A value that it needs never came, or the connection could not be made.
+    /// A value that it needs never came.
     NotSent,
+    /// There is no such value at this target: a published key of another type has no such encoding.
+    Impossible,
     /// No connection: refused, unknown host, TLS.
     Unreachable,
 }
@@ -49,6 +51,7 @@ impl Outcome {
         Outcome::Strayed,
         Outcome::Unclear,
         Outcome::NotSent,
+        Outcome::Impossible,
         Outcome::Unreachable,
     ];
 
@@ -65,6 +68,7 @@ impl Outcome {
             Outcome::Strayed => "strayed to another place",
             Outcome::Unclear => "answered unclearly",
             Outcome::NotSent => "not sent",
+            Outcome::Impossible => "not possible here",
             Outcome::Unreachable => "unreachable",
         }
     }

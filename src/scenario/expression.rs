@@ -32,6 +32,9 @@ pub const USER_FACTS: &[&str] = &["name", "password"];
 /// A mistake in an expression: what is wrong, and what to write.
 pub type Mistake = (String, Option<String>);
 
+/// A step and its kind, or a session (no kind).
+type Owner = (String, Option<StepKind>);
+
 /// The names that an expression may use.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
@@ -140,7 +143,7 @@ impl Scope {
     }
 
     /// Splits `[session.]step` off the front of a path.
-    fn split_step<'p>(&self, parts: &'p [&'p str]) -> Result<((String, Option<StepKind>), &'p [&'p str]), Mistake> {
+    fn split_step<'p>(&self, parts: &'p [&'p str]) -> Result<(Owner, &'p [&'p str]), Mistake> {
         let first = parts[0];
         if self.own_session.is_empty() && self.sessions.contains(first) && parts.len() > 1 {
             let name = format!("{first}.{}", parts[1]);

@@ -48,6 +48,9 @@ struct Journey<'t, 'e> {
     names_sent: u32,
     form_pages: u32,
     unframed: Vec<String>,
+    /// Pages seen so far, by path, outline and status; and how many came again.
+    pages: std::collections::BTreeSet<(String, String, u16)>,
+    repeats: u32,
 }
 
 /// Where a URL leads.
@@ -90,6 +93,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             names_sent: 0,
             form_pages: 0,
             unframed: Vec::new(),
+            pages: std::collections::BTreeSet::new(),
+            repeats: 0,
         }
     }
 
@@ -181,7 +186,14 @@ impl<'t, 'e> Journey<'t, 'e> {
                 self.unframed.push(Url::parse(here).map_or_else(|_| here.to_owned(), |u| u.path().to_owned()));
             }
         }
-        let action = login::act(&page, user, &self.trial.engine.target.login);
+        if !self.pages.insert((here.split('?').next().unwrap_or(here).to_owned(), page.outline.clone(), response.status)) {
+            self.repeats += 1;
+        }
+        if self.repeats > 2 {
+            self.end(Outcome::Stuck, format!("the page{} keeps coming back", titled(&page)));
+            return None;
+        }
+        let action = login::act(&page, user, &self.trial.engine.target.login, self.passwords_sent > 0);
         match action {
             Action::Submit { form, pairs, action, what } => self.submit(&base, &page.forms[form], pairs, action, what, response, user),
             Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
@@ -242,7 +254,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 self.end(
                     Outcome::Stuck,
                     format!(
-                        "the login of `{}` was refused {refused_so_far} times; it is not tried again, so that the account does not lock",
+                        "the name or the password of `{}` is refused (tried {refused_so_far} times, and not again, so that the account does not lock)",
                         user.name
                     ),
                 );
@@ -304,7 +316,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     }
 
     fn last_page(&mut self, response: &Response, page: &Page) {
-        let title = if page.title.is_empty() { String::new() } else { format!(" “{}”", page.title) };
+        let title = titled(page);
         if (400..500).contains(&response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
         } else {
@@ -339,7 +351,10 @@ impl<'t, 'e> Journey<'t, 'e> {
         let (outcome, note) = match (given, error, where_to) {
             (true, _, "elsewhere") => (Outcome::Strayed, format!("redirected to {url}, which nobody asked for")),
             (true, _, _) => (Outcome::Issued, String::new()),
-            (false, Some(error), "registered") => (Outcome::Refused, format!("{error} at the registered redirect_uri")),
+            (false, Some(error), "registered") => {
+                let why = self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
+                (Outcome::Refused, format!("{error}{why} at the registered redirect_uri"))
+            }
             (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
             (false, None, "elsewhere") => {
                 let origin = crate::target::origin(url.as_str());
@@ -377,6 +392,12 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
     }
+}
+
+/// What a page is called, and what it says, for people.
+fn titled(page: &Page) -> String {
+    let words: Vec<&str> = [page.title.as_str(), page.message.as_str()].into_iter().filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { String::new() } else { format!(" “{}”", words.join(": ")) }
 }
 
 fn without_query(url: &Url) -> String {

@@ -7,8 +7,9 @@ mod token_use;
 use crate::model::step::{PlannedStep, StepKind};
 use crate::target::Client;
 
-use super::eval::Actor;
+use super::eval::{self, Actor};
 use super::{RawStep, RunningTrial};
+use crate::model::observation::Outcome;
 
 /// Drives one step of a trial.
 pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawStep {
@@ -18,7 +19,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
     let actor = trial.actor(Some(client), planned.user);
     let parameters = match evaluate(trial, planned, &actor) {
         Ok(parameters) => parameters,
-        Err(why) => return RawStep::not_sent(why),
+        Err(why) => return why,
     };
     let step = Ready { planned, client, actor, parameters };
     match planned.kind {
@@ -38,14 +39,15 @@ pub struct Ready<'a> {
     pub parameters: Vec<super::delivery::Sent>,
 }
 
-fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<super::delivery::Sent>, String> {
+fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<super::delivery::Sent>, RawStep> {
     planned
         .parameters
         .iter()
         .map(|parameter| {
-            let value = trial
-                .evaluate(&parameter.value, actor)
-                .map_err(|missing| format!("`{}` has no value: {} never came", parameter.name, missing.0))?;
+            let value = trial.evaluate(&parameter.value, actor).map_err(|missing| match missing.0.strip_prefix(eval::NO_SUCH_FORM) {
+                Some(why) => RawStep { outcome: Some(Outcome::Impossible), note: why.to_owned(), ..RawStep::default() },
+                None => RawStep::not_sent(format!("`{}` has no value: {} never came", parameter.name, missing.0)),
+            })?;
             Ok(super::delivery::Sent {
                 name: parameter.name.clone(),
                 value,
