@@ -137,9 +137,13 @@ pub struct Output {
     /// Format on standard output: terminal or json
     #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
     pub format: String,
-    /// Write a report file as well, repeatable: json=FILE, terminal=FILE
-    #[arg(long, value_name = "FORMAT=FILE")]
+    /// Write a report file as well, repeatable: json=FILE, terminal=FILE; without FILE it is named after the target in
+    /// ./reports. Where ./reports exists, `run` writes the JSON report there by itself
+    #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<String>,
+    /// Write no report file by itself
+    #[arg(long)]
+    pub no_report: bool,
     /// Show holding defenses one by one, and what does not apply
     #[arg(short, long)]
     pub verbose: bool,

@@ -15,6 +15,9 @@ use super::colour::Colour;
 use super::progress::Watch;
 use super::{Failure, inputs, print};
 
+/// Where reports go that were given no name.
+const FOLDER: &str = "reports";
+
 /// The file in a recording's directory.
 const RECORDING: &str = "recording.json";
 
@@ -28,7 +31,8 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         Some(path) => Some(crate::target::load::from_file(path).map_err(|list| inputs::diagnostics(&list))?),
         None => None,
     };
-    let outputs = Outputs::open(&arguments.output, arguments.record.as_deref())?;
+    let name = target.as_ref().map_or_else(|| lab_name(&arguments.flaw), |t| t.name.clone());
+    let outputs = Outputs::open(&arguments.output, Some(&name), arguments.record.as_deref())?;
     let options = Options {
         profile: arguments.choose.profile,
         allow: allowed(&arguments.allow, target.as_ref()),
@@ -75,9 +79,21 @@ pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     if recording.run.catalogue_digest != catalogue.digest {
         eprintln!("warning: the recording was made with another catalogue; what was not recorded is inconclusive");
     }
-    let outputs = Outputs::open(&arguments.output, None)?;
+    let outputs = Outputs::open(&arguments.output, None, None)?;
     let report = report::build::report(&catalogue, recording);
     outputs.write(&report, gate_of(&arguments.gate), colour)
+}
+
+/// The lab's name with its flaws, for a file.
+fn lab_name(flaws: &[String]) -> String {
+    std::iter::once("lab").chain(flaws.iter().map(String::as_str)).collect::<Vec<_>>().join("-")
+}
+
+/// A name as a file name: small letters, digits and hyphens.
+fn slug(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let words: Vec<&str> = plain.split('-').filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { "report".into() } else { words.join("-").chars().take(80).collect() }
 }
 
 /// Loopback targets are the user's own: what is noisy there harms nobody.
@@ -112,20 +128,31 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(arguments: &Output, record: Option<&Path>) -> Result<Outputs, Failure> {
+    /// `target` names the files that no name was given for; None: none is written by itself.
+    fn open(arguments: &Output, target: Option<&str>, record: Option<&Path>) -> Result<Outputs, Failure> {
         let known = || report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
         let by_name = |name: &str| {
             Format::by_name(name).ok_or_else(|| Failure::input(format!("error: no format `{name}`\n  = help: known are: {}", known())))
         };
         let format = by_name(&arguments.format)?;
         let mut files = Vec::new();
+        let beside = |format: &Format| Path::new(FOLDER).join(format!("{}.{}", slug(target.unwrap_or("report")), format.extension));
         for entry in &arguments.report {
-            let Some((name, path)) = entry.split_once('=').filter(|(_, path)| !path.is_empty()) else {
-                return Err(Failure::input(format!(
-                    "error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json"
-                )));
+            let (format, path) = match entry.split_once('=') {
+                Some((name, path)) if !path.is_empty() => (by_name(name)?, PathBuf::from(path)),
+                Some(_) => {
+                    return Err(Failure::input(format!("error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json")));
+                }
+                None => (by_name(entry)?, beside(by_name(entry)?)),
             };
-            files.push((by_name(name)?, PathBuf::from(path)));
+            files.push((format, path));
+        }
+        let by_itself = arguments.report.is_empty() && !arguments.no_report && target.is_some() && Path::new(FOLDER).is_dir();
+        if by_itself {
+            files.push((by_name("json")?, beside(by_name("json")?)));
+        } else if arguments.report.iter().any(|entry| !entry.contains('=')) {
+            // Whether it can be made is found out with the files below.
+            let _ = std::fs::create_dir(FOLDER);
         }
         let unwritable = |path: &Path, error: std::io::Error| Failure {
             code: gate::NOT_WRITTEN,
@@ -151,6 +178,11 @@ impl Outputs {
             _ => (self.format.write)(report),
         };
         print(&text)?;
+        if self.format.name == "terminal" {
+            for (_, path) in &self.files {
+                print(&format!("report: {}\n", path.display()))?;
+            }
+        }
         Ok(gate.code(report))
     }
 }
@@ -163,8 +195,9 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         // A pipe or a device cannot be replaced.
         return std::fs::write(path, text).map_err(failed);
     }
+    // Two runs may write the same report: each has a part of its own, and the last one stays.
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
+    beside.push(format!(".{}.part", std::process::id()));
     std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
 }
 
