@@ -124,7 +124,8 @@ fn reports_are_written_beside_the_terminal_and_a_recording_is_judged_the_same() 
 fn runs_write_to_the_reports_folder() {
     let folder = folder();
     let run = |arguments: &[&str]| {
-        let output = program().current_dir(folder.path()).args(["run", "-s", "token/no-store"]).args(arguments).output().expect("the program runs");
+        let output =
+            program().current_dir(folder.path()).args(["run", "-s", "token/no-store"]).args(arguments).output().expect("the program runs");
         assert_eq!(output.status.code(), Some(0));
         let mut files: Vec<String> = std::fs::read_dir(folder.path().join("reports"))
             .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())

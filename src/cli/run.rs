@@ -141,7 +141,9 @@ impl Outputs {
             let (format, path) = match entry.split_once('=') {
                 Some((name, path)) if !path.is_empty() => (by_name(name)?, PathBuf::from(path)),
                 Some(_) => {
-                    return Err(Failure::input(format!("error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json")));
+                    return Err(Failure::input(format!(
+                        "error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json"
+                    )));
                 }
                 None => (by_name(entry)?, beside(by_name(entry)?)),
             };

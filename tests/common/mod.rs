@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grantproof::cli::inputs;
@@ -79,28 +79,56 @@ pub enum Mischief {
     Gibberish,
 }
 
+/// When the proxy misbehaves.
+pub enum When {
+    /// From this request on.
+    From(usize),
+    /// Once, at the next request after one that holds this text.
+    After(&'static str, std::sync::atomic::AtomicBool),
+}
+
+impl When {
+    fn misbehaves(&self, number: usize, wanted: bool, request: &str) -> bool {
+        match self {
+            When::From(first) => number >= *first,
+            When::After(text, armed) => {
+                let was = wanted && armed.swap(false, Ordering::SeqCst);
+                if request.contains(text) {
+                    armed.store(true, Ordering::SeqCst);
+                }
+                was
+            }
+        }
+    }
+}
+
 /// A proxy in front of a server on loopback that misbehaves from the given request on.
 pub struct Proxy {
     pub base: String,
     pub requests: Arc<AtomicUsize>,
+    /// Every request as it arrived.
+    pub seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
-    pub async fn start(upstream: &str, from: usize, path: &'static str, mischief: Mischief) -> Proxy {
+    pub async fn start(upstream: &str, when: When, path: &'static str, mischief: Mischief) -> Proxy {
         let upstream = upstream.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let requests = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&requests);
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&seen);
         tokio::spawn(async move {
+            let when = Arc::new(when);
             while let Ok((stream, _)) = listener.accept().await {
-                let (upstream, counted) = (upstream.clone(), Arc::clone(&counted));
+                let (upstream, counted, log, when) = (upstream.clone(), Arc::clone(&counted), Arc::clone(&log), Arc::clone(&when));
                 tokio::spawn(async move {
-                    let _ = serve(stream, &upstream, &counted, from, path, mischief).await;
+                    let _ = serve(stream, &upstream, &counted, &log, &when, path, mischief).await;
                 });
             }
         });
-        Proxy { base, requests }
+        Proxy { base, requests, seen }
     }
 }
 
@@ -108,7 +136,8 @@ async fn serve(
     mut client: TcpStream,
     upstream: &str,
     counted: &AtomicUsize,
-    from: usize,
+    log: &Mutex<Vec<String>>,
+    when: &When,
     path: &str,
     mischief: Mischief,
 ) -> std::io::Result<()> {
@@ -131,9 +160,11 @@ async fn serve(
             return Ok(());
         }
     }
+    log.lock().expect("the log").push(String::from_utf8_lossy(&request).into_owned());
     let wanted = head.split(' ').nth(1).is_some_and(|target| target.starts_with(path));
     let number = if wanted { counted.fetch_add(1, Ordering::SeqCst) } else { 0 };
-    if wanted && number >= from {
+    let armed = when.misbehaves(number, wanted, &String::from_utf8_lossy(&request));
+    if wanted && armed {
         return misbehave(client, mischief).await;
     }
     let mut server = TcpStream::connect(upstream).await?;
@@ -186,7 +217,11 @@ async fn misbehave(mut client: TcpStream, mischief: Mischief) -> std::io::Result
 
 /// The lab behind a proxy: its authorization, token and userinfo endpoints go through it.
 pub async fn behind(target: &Target, from: usize, path: &'static str, mischief: Mischief) -> (Target, Proxy) {
-    let proxy = Proxy::start(&target.issuer, from, path, mischief).await;
+    behind_when(target, When::From(from), path, mischief).await
+}
+
+pub async fn behind_when(target: &Target, when: When, path: &'static str, mischief: Mischief) -> (Target, Proxy) {
+    let proxy = Proxy::start(&target.issuer, when, path, mischief).await;
     let mut target = target.clone();
     target.endpoints.authorization = Some(format!("{}/authorize", proxy.base));
     target.endpoints.token = Some(format!("{}/token", proxy.base));

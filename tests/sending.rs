@@ -1,0 +1,96 @@
+//! What a correct client library refuses to send goes out as the scenario says, byte for byte, and arrives so.
+
+mod common;
+
+use common::{Mischief, behind, lab};
+use grantproof::model::report::Report;
+use grantproof::run::{Options, Stop, run};
+
+/// Runs one attack, written as its `change`, and gives what arrived at the server.
+async fn arrived(change: &str) -> (Vec<String>, Report) {
+    let text = format!(
+        "id: test/sending\ntitle: t\ndefense: d\nseverity: low\nbasis: [RFC6749#3.2]\nlevel: {{baseline: may}}\nharm: h\nfix: f\n\
+         control:\n  flow: authorization_code\n  steps: [authorize, redeem]\nattacks:\n  - id: a\n    change:\n{change}\
+         \x20   holds_if_any:\n      - redeem: refused\n    broken_if_any:\n      - redeem: issued\n    unproved: only what is sent matters\n"
+    );
+    let mut catalogue = common::catalogue();
+    let library = catalogue.library(&grantproof::cli::inputs::flaw_names());
+    let scenario =
+        grantproof::scenario::resolve::scenario("test.yaml", &text, None, &library).unwrap_or_else(|d| panic!("{}\n{text}", d[0]));
+    catalogue.scenarios.insert(scenario.id.clone(), scenario);
+    let (_lab, target) = lab(&[]).await;
+    let (target, proxy) = behind(&target, usize::MAX, "/", Mischief::Cut).await;
+    let selected: Vec<_> = catalogue.scenarios.values().filter(|s| s.id == "test/sending").collect();
+    let recording = run(&catalogue, &selected, &target, &Options::default(), &Stop::default(), &|_| {}).await;
+    let report = grantproof::report::build::report(&catalogue, recording);
+    assert!(report.fatal.is_none(), "{:?}", report.fatal);
+    let seen = proxy.seen.lock().expect("the log").clone();
+    (seen, report)
+}
+
+fn has(seen: &[String], words: &[&str]) -> bool {
+    seen.iter().any(|request| words.iter().all(|word| request.contains(word)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicated_parameters_in_both_orders() {
+    let (seen, _) = arrived(
+        "      redeem:\n        duplicate:\n          grant_type: second\n        duplicate_before:\n          redirect_uri: first\n",
+    )
+    .await;
+    assert!(
+        has(&seen, &["POST /token", "grant_type=authorization_code&grant_type=second", "redirect_uri=first&redirect_uri=https%3A"]),
+        "{seen:#?}"
+    );
+    let (seen, _) = arrived("      authorize:\n        duplicate:\n          scope: openid second\n").await;
+    assert!(has(&seen, &["GET /authorize?", "scope=openid%20profile&scope=openid%20second"]), "{seen:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_encodings_and_raw_bytes() {
+    let (seen, _) =
+        arrived("      redeem:\n        replace:\n          code_verifier: \"a%zz%&b c\\\"<\"\n        unencoded: [code_verifier]\n").await;
+    assert!(has(&seen, &["POST /token", "code_verifier=a%zz%&b c\"<"]), "{seen:#?}");
+    // A space, quotes and dots in a request target are what URL libraries rewrite.
+    let (seen, _) = arrived("      authorize:\n        replace:\n          state: \"x y'z\\\"\"\n        unencoded: [state]\n").await;
+    assert!(has(&seen, &["GET /authorize?", "state=x y'z\""]), "{seen:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_paths() {
+    let (seen, _) = arrived("      redeem:\n        path_suffix: \"/../..;/%2e%2e/x\"\n").await;
+    assert!(seen.iter().any(|r| r.starts_with("POST /token/../..;/%2e%2e/x HTTP/1.1\r\n")), "{seen:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_content_types_and_places() {
+    let (seen, _) = arrived("      redeem:\n        method: GET\n").await;
+    assert!(seen.iter().any(|r| r.starts_with("GET /token?grant_type=authorization_code&code=")), "{seen:#?}");
+    let (seen, _) = arrived("      redeem:\n        content_type: application/json\n").await;
+    assert!(has(&seen, &["POST /token", "content-type: application/json", "{\"grant_type\":\"authorization_code\""]), "{seen:#?}");
+    let (seen, _) = arrived("      redeem:\n        move:\n          code: query\n").await;
+    assert!(seen.iter().any(|r| r.starts_with("POST /token?code=") && !r.contains("&code=")), "{seen:#?}");
+    let (seen, _) = arrived("      redeem:\n        content_type: text/plain\n        method: PUT\n").await;
+    assert!(has(&seen, &["PUT /token", "content-type: text/plain"]), "{seen:#?}");
+}
+
+/// The repetition is the very same request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_is_the_same_bytes() {
+    let (seen, _) = arrived("      redeem:\n        repeat: again\n").await;
+    let bodies: Vec<&str> = seen.iter().filter(|r| r.starts_with("POST /token")).filter_map(|r| r.split("\r\n\r\n").nth(1)).collect();
+    assert!(bodies.windows(2).any(|pair| pair[0] == pair[1]), "{bodies:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_arrives_together() {
+    let (seen, report) = arrived("      redeem:\n        burst: 8\n").await;
+    let bodies: Vec<&str> = seen.iter().filter(|r| r.starts_with("POST /token")).filter_map(|r| r.split("\r\n\r\n").nth(1)).collect();
+    assert!(bodies.iter().any(|body| bodies.iter().filter(|b| b == &body).count() == 8), "{bodies:#?}");
+    let winners = report
+        .verdicts
+        .iter()
+        .find(|v| v.id == "test/sending")
+        .and_then(|v| v.variants[0].attempts[0].step("redeem")?.fields.get("winners"));
+    assert_eq!(winners.map(String::as_str), Some("1"), "the lab consumes a code once");
+}
