@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Mischief, assert_nothing_judged, behind, count, lab, run_on, run_with};
+use common::{Mischief, When, assert_nothing_judged, behind, behind_when, count, lab, run_on, run_with};
 use grantproof::model::verdict::Verdict;
 use grantproof::report::gate::Gate;
 use grantproof::run::{Options, Stop};
@@ -21,15 +21,31 @@ const ALL: &[Mischief] = &[
     Mischief::Gibberish,
 ];
 
+/// Each kind of mischief at once: most of the time is spent waiting for what never comes.
+async fn each<F, Fut>(test: F)
+where
+    F: Fn(Mischief) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for mischief in ALL {
+        tasks.spawn(test(*mischief));
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_the_first_request_on() {
     for path in ["/authorize", "/token"] {
-        for mischief in ALL {
+        each(move |mischief| async move {
             let (_lab, target) = lab(&[]).await;
-            let (target, _proxy) = behind(&target, 0, path, *mischief).await;
+            let (target, _proxy) = behind(&target, 0, path, mischief).await;
             let report = run_on(&target, &["pkce/", "code/"]).await;
             assert_nothing_judged(&report, &format!("{path} {mischief:?}"), &["the control flow does not work"]);
-        }
+        })
+        .await;
     }
 }
 
@@ -38,25 +54,36 @@ async fn in_the_middle_of_a_run() {
     // The controls before need fewer requests than this, the attacks more.
     let cases: [(&str, usize, &[&str]); 2] = [("/authorize", 12, &["pkce/", "redirect-uri/"]), ("/token", 5, &["pkce/"])];
     for (path, from, scenarios) in cases {
-        for mischief in ALL {
+        each(move |mischief| async move {
             let (_lab, target) = lab(&[]).await;
-            let (target, proxy) = behind(&target, from, path, *mischief).await;
+            let (target, proxy) = behind(&target, from, path, mischief).await;
             let report = run_on(&target, scenarios).await;
             let what = format!("{path} {mischief:?}");
             assert!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst) > from, "{what}: the mischief began");
             assert!(report.fatal.is_none(), "{what}: {:?}", report.fatal);
             for verdict in &report.verdicts {
-                assert!(
-                    !matches!(verdict.verdict, Verdict::Holds | Verdict::Broken),
-                    "{what}: {} is {}: {}",
-                    verdict.id,
-                    verdict.verdict.name(),
-                    verdict.reason
-                );
+                let certain = matches!(verdict.verdict, Verdict::Holds | Verdict::Broken);
+                assert!(!certain, "{what}: {} is {}: {}", verdict.id, verdict.verdict.name(), verdict.reason);
             }
             assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(|v| !v.attempts.is_empty()), "{what}: the evidence is kept");
             assert_eq!(Gate::default().code(&report), 4, "{what}");
-        }
+        })
+        .await;
+    }
+}
+
+/// A session that dies in mid-run is renewed, and nothing is taken for a defense that was only a login page.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_sessions_are_renewed() {
+    for when in [When::From(0), When::After("code_verifier=", std::sync::atomic::AtomicBool::new(false))] {
+        let (_lab, target) = lab(&[]).await;
+        let (target, proxy) = behind_when(&target, when, "/authorize", Mischief::Forget).await;
+        let report = run_on(&target, &["pkce/", "state/", "code/", "redirect-uri/"]).await;
+        let wrong: Vec<_> =
+            report.verdicts.iter().filter(|v| v.selected && v.verdict != Verdict::Holds).map(|v| (&v.id, &v.reason)).collect();
+        assert!(wrong.is_empty() && report.fatal.is_none(), "{wrong:?}");
+        let logins = proxy.seen.lock().expect("the log").iter().filter(|r| r.starts_with("POST /login")).count();
+        assert!(logins > 5, "{logins} logins");
     }
 }
 

@@ -50,6 +50,14 @@ const MISTAKES: &[Mistake] = &[
     ("a refused scope", |t| t.scope = "openid no-such-scope".into(), &["authorize was refused", "invalid_scope"]),
     ("an unknown client", |t| t.clients.values_mut().for_each(|c| c.id = "nobody".into()), &["`nobody`", "authorize was refused"]),
     ("a dead token endpoint", |t| t.endpoints.token = Some(format!("{}/no-such-path", t.issuer)), &["redeem was refused", "404"]),
+    (
+        "TLS where none is spoken",
+        |t| {
+            t.issuer = t.issuer.replace("http:", "https:");
+            t.origins = grantproof::target::origin(&t.issuer).into_iter().collect();
+        },
+        &["cannot be reached", "no connection"],
+    ),
     ("a dead issuer", |t| t.issuer = "http://127.0.0.1:9".into(), &["http://127.0.0.1:9 cannot be reached", "no connection"]),
 ];
 

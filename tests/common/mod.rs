@@ -77,6 +77,8 @@ pub enum Mischief {
     Status(u16),
     /// 200 with a body that is neither JSON nor a form.
     Gibberish,
+    /// Forwarded without its cookies, as if the session had ended.
+    Forget,
 }
 
 /// When the proxy misbehaves.
@@ -164,11 +166,14 @@ async fn serve(
     let wanted = head.split(' ').nth(1).is_some_and(|target| target.starts_with(path));
     let number = if wanted { counted.fetch_add(1, Ordering::SeqCst) } else { 0 };
     let armed = when.misbehaves(number, wanted, &String::from_utf8_lossy(&request));
-    if wanted && armed {
+    let forget = wanted && armed && mischief == Mischief::Forget;
+    if wanted && armed && !forget {
         return misbehave(client, mischief).await;
     }
     let mut server = TcpStream::connect(upstream).await?;
     let (first, rest) = head.split_once("\r\n").unwrap_or((&head, ""));
+    let kept = rest.split_inclusive("\r\n").filter(|l| !forget || !l.to_ascii_lowercase().starts_with("cookie:"));
+    let rest: String = kept.collect();
     let mut forwarded = format!("{first}\r\nconnection: close\r\n{rest}").into_bytes();
     forwarded.extend_from_slice(&request[head_end..]);
     server.write_all(&forwarded).await?;
@@ -180,7 +185,7 @@ async fn serve(
 
 async fn misbehave(mut client: TcpStream, mischief: Mischief) -> std::io::Result<()> {
     match mischief {
-        Mischief::Cut => {}
+        Mischief::Cut | Mischief::Forget => {}
         Mischief::Hang => std::future::pending::<()>().await,
         Mischief::Garbage => client.write_all(b"\x00\x01 this is no HTTP\r\n\r\n").await?,
         Mischief::Endless => {
