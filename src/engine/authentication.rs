@@ -50,7 +50,7 @@ pub fn credentials(client: &Client, bent: Option<&Authentication>, known: &Known
             Ok(Credentials { parameters: vec![id, ("client_secret".into(), secret)], ..Credentials::default() })
         }
         (ClientAuthentication::PrivateKeyJwt { key, kid }, _) => {
-            let key = SigningKey::read(key.reveal()).map_err(Missing)?;
+            let key = SigningKey::read(key.reveal()).map_err(Missing::Never)?;
             let forgery = match bent {
                 Some(Authentication::Assertion(forgery)) => Some(forgery),
                 _ => None,
@@ -92,5 +92,5 @@ fn assertion(
             forge::assertion(&header, &claims, None)
         }
     }
-    .map_err(Missing)
+    .map_err(Missing::Never)
 }

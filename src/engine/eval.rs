@@ -14,12 +14,14 @@ use crate::wire;
 use super::forge::{self, Bend, Key};
 use super::keys;
 
-/// A value that never came, named.
+/// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing(pub String);
-
-/// The beginning of a [`Missing`] that no other run would bring either.
-pub const NO_SUCH_FORM: &str = "there is no such form: ";
+pub enum Missing {
+    /// It never came, or cannot be made of what came: why, as a sentence.
+    Never(String),
+    /// There is no such thing at this target, and no other run would bring it.
+    NoSuchForm(String),
+}
 
 /// What a trial knows while it runs, with the secrets in it.
 #[derive(Debug, Default)]
@@ -83,13 +85,13 @@ impl Known {
             Reference::Sent { step, parameter } => self.sent.get(step).and_then(|s| s.get(parameter)),
             Reference::ControlField { .. } => None,
         };
-        found.cloned().ok_or_else(|| Missing(reference.to_string()))
+        found.cloned().ok_or_else(|| Missing::Never(format!("{reference} never came")))
     }
 
     fn call(&self, function: Function, arguments: &[Expression], actor: &Actor) -> Result<String, Missing> {
         let argument = |index: usize| match arguments.get(index) {
             Some(expression) => self.expression(expression, actor),
-            None => Err(Missing(format!("argument {} of {}", index + 1, function.name()))),
+            None => Err(Missing::Never(format!("{} lacks its argument {}", function.name(), index + 1))),
         };
         match function {
             Function::Random => Ok(random(argument(0)?.parse().unwrap_or(22))),
@@ -100,12 +102,16 @@ impl Known {
             Function::Query => {
                 let (url, name) = (argument(0)?, argument(1)?);
                 let pairs = wire::parse_form(wire::query_of(&url));
-                pairs.into_iter().find(|(n, _)| *n == name).map(|(_, v)| v).ok_or_else(|| Missing(format!("`{name}` in the URL")))
+                pairs
+                    .into_iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, v)| v)
+                    .ok_or_else(|| Missing::Never(format!("there is no `{name}` in the URL")))
             }
             Function::First => arguments
                 .iter()
                 .find_map(|a| self.expression(a, actor).ok())
-                .ok_or_else(|| Missing(Expression::Call(function, arguments.to_vec()).to_string())),
+                .ok_or_else(|| Missing::Never(format!("none of {} ever came", Expression::Call(function, arguments.to_vec())))),
             Function::FlipFirst => Ok(forge::flip_first(&argument(0)?)),
             Function::FlipLast => Ok(forge::flip_last(&argument(0)?)),
             Function::Scheme => Ok(argument(0)?.split(':').next().unwrap_or_default().to_owned()),
@@ -120,9 +126,11 @@ impl Known {
             }
             Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
             Function::AttackerJwk => {
-                keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing)
+                keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
-            Function::PublicKey | Function::AttackerKey => Err(Missing(format!("{} outside of a forgery's key", function.name()))),
+            Function::PublicKey | Function::AttackerKey => {
+                Err(Missing::Never(format!("{} stands outside of a forgery's key", function.name())))
+            }
         }
     }
 
@@ -135,7 +143,7 @@ impl Known {
         };
         let (header, claims) = (members(&forgery.header)?, members(&forgery.claims)?);
         let bend = Bend { alg: alg.as_deref(), key: key.as_ref(), header: &header, claims: &claims, signature: forgery.signature };
-        forge::forge(&token, &bend).map_err(Missing)
+        forge::forge(&token, &bend).map_err(Missing::Never)
     }
 
     /// A forgery's key: the attacker's own, a published key in an encoding, or any text.
@@ -151,13 +159,14 @@ impl Known {
             return Ok(self.expression(expression, actor)?.into_bytes());
         };
         let [token, encoding] = arguments.as_slice() else {
-            return Err(Missing("a token and an encoding".into()));
+            return Err(Missing::Never("public_key takes a token and an encoding".into()));
         };
         let (token, encoding) = (self.expression(token, actor)?, self.expression(encoding, actor)?);
-        let jwk = self.jwk_of(&token).ok_or_else(|| Missing("the published key that signed the token".into()))?;
+        let jwk =
+            self.jwk_of(&token).ok_or_else(|| Missing::Never("the key that signed the token is not among the published ones".into()))?;
         keys::encode_public(jwk, &encoding).ok_or_else(|| {
             let kind = jwk.get("kty").and_then(Json::as_str).unwrap_or("unknown");
-            Missing(format!("{NO_SUCH_FORM}the published key is of type {kind} and cannot be written as {encoding}"))
+            Missing::NoSuchForm(format!("the published key is of type {kind} and cannot be written as {encoding}"))
         })
     }
 

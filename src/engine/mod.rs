@@ -176,6 +176,14 @@ impl RawStep {
         RawStep { outcome: Some(Outcome::NotSent), note: why.into(), ..RawStep::default() }
     }
 
+    /// A step whose values cannot be had.
+    pub fn missing(missing: &eval::Missing) -> RawStep {
+        match missing {
+            eval::Missing::Never(why) => RawStep::not_sent(why.clone()),
+            eval::Missing::NoSuchForm(why) => RawStep { outcome: Some(Outcome::Impossible), note: why.clone(), ..RawStep::default() },
+        }
+    }
+
     /// Sets a field where there is a value.
     pub fn field(&mut self, name: &str, value: Option<impl Into<String>>) {
         if let Some(value) = value {

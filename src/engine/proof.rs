@@ -38,7 +38,7 @@ pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&
         let known = Known { target: engine.facts().for_scenarios(&engine.target), ..Known::default() };
         added = match credentials(client, None, &known, &Actor::default()) {
             Ok(credentials) => credentials,
-            Err(missing) => return RawStep::not_sent(missing.0),
+            Err(missing) => return RawStep::missing(&missing),
         };
     }
     let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];

@@ -2,7 +2,9 @@
 
 pub mod catalogue;
 pub mod change;
+mod conditions;
 pub mod expression;
 pub mod file;
 mod lint;
+mod operations;
 pub mod resolve;

@@ -4,12 +4,12 @@ mod authorization_request;
 mod token_request;
 mod token_use;
 
-use crate::model::step::{PlannedStep, StepKind};
+use crate::model::step::{Origin, PlannedStep, StepKind};
 use crate::target::Client;
 
-use super::eval::{self, Actor};
+use super::delivery::Sent;
+use super::eval::{Actor, Missing};
 use super::{RawStep, RunningTrial};
-use crate::model::observation::Outcome;
 
 /// Drives one step of a trial.
 pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawStep {
@@ -19,7 +19,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
     let actor = trial.actor(Some(client), planned.user);
     let parameters = match evaluate(trial, planned, &actor) {
         Ok(parameters) => parameters,
-        Err(why) => return why,
+        Err(missing) => return RawStep::missing(&missing),
     };
     let step = Ready { planned, client, actor, parameters };
     match planned.kind {
@@ -36,24 +36,21 @@ pub struct Ready<'a> {
     pub planned: &'a PlannedStep,
     pub client: &'a Client,
     pub actor: Actor,
-    pub parameters: Vec<super::delivery::Sent>,
+    pub parameters: Vec<Sent>,
 }
 
-fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<super::delivery::Sent>, RawStep> {
+fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<Sent>, Missing> {
     planned
         .parameters
         .iter()
         .map(|parameter| {
-            let value = trial.evaluate(&parameter.value, actor).map_err(|missing| match missing.0.strip_prefix(eval::NO_SUCH_FORM) {
-                Some(why) => RawStep { outcome: Some(Outcome::Impossible), note: why.to_owned(), ..RawStep::default() },
-                None => RawStep::not_sent(format!("`{}` has no value: {} never came", parameter.name, missing.0)),
-            })?;
-            Ok(super::delivery::Sent {
+            let value = trial.evaluate(&parameter.value, actor)?;
+            Ok(Sent {
                 name: parameter.name.clone(),
                 value,
                 place: parameter.place,
                 raw: planned.transport.unencoded.contains(&parameter.name),
-                changed: parameter.origin != crate::model::step::Origin::Kept,
+                changed: parameter.origin != Origin::Kept,
             })
         })
         .collect()

@@ -16,7 +16,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     };
     let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
         Ok(credentials) => credentials,
-        Err(missing) => return RawStep::not_sent(missing.0),
+        Err(missing) => return RawStep::missing(&missing),
     };
     let mut raw = RawStep::default();
     for (name, value) in &added.parameters {

@@ -58,7 +58,7 @@ async fn post(
     };
     let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
         Ok(credentials) => credentials,
-        Err(missing) => return RawStep::not_sent(missing.0),
+        Err(missing) => return RawStep::missing(&missing),
     };
     let mut raw = RawStep::default();
     for (name, value) in &added.parameters {

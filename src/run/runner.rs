@@ -1,150 +1,19 @@
-//! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
+//! The order of a run: controls before, attacks beside each other, controls after, and what must be alone at the end.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt as _;
 
-use crate::engine::http::Http;
-use crate::engine::{Engine, discover};
+use crate::engine::Engine;
 use crate::judge::{self, Sight};
 use crate::model::observation::{NegativeControl, Outcome, Trial};
-use crate::model::profile::Profile;
-use crate::model::report::{CaseRecord, Recording, Run, SCHEMA_VERSION, TargetSummary};
+use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
 use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
-use crate::scenario::catalogue::Catalogue;
-use crate::target::Target;
 
-/// What is going on, for whoever watches.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    Discovering,
-    /// How many cases there are.
-    Planned {
-        cases: usize,
-        controls: usize,
-    },
-    Control {
-        name: String,
-        granted: bool,
-    },
-    Finished {
-        case: String,
-    },
-}
-
-/// Asks a run to end early: what was measured is kept. The first reason stays.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<OnceLock<String>>);
-
-impl Stop {
-    pub fn stop(&self, why: impl Into<String>) {
-        // A second reason changes nothing.
-        let _ = self.0.set(why.into());
-    }
-    pub fn is_stopped(&self) -> bool {
-        self.0.get().is_some()
-    }
-    pub fn reason(&self) -> Option<&str> {
-        self.0.get().map(String::as_str)
-    }
-}
-
-/// How to run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub profile: Profile,
-    /// The greatest risk that is allowed.
-    pub allow: Risk,
-    /// Go on when a client or user of the target file does not work.
-    pub keep_going: bool,
-    /// Trials of each attack that was refused; they must agree.
-    pub repeat: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1 }
-    }
-}
-
-/// Runs the selected scenarios against a target.
-pub async fn run(
-    catalogue: &Catalogue,
-    selected: &[&Scenario],
-    target: &Target,
-    options: &Options,
-    stop: &Stop,
-    tell: &(dyn Fn(Event) + Sync),
-) -> Recording {
-    let started = now();
-    let mut record = Recording {
-        schema_version: SCHEMA_VERSION.into(),
-        run: Run {
-            tool: "grantproof".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            catalogue_digest: catalogue.digest.clone(),
-            profile: options.profile,
-            started: started.clone(),
-            finished: started,
-            complete: false,
-            interrupted: None,
-            requests: 0,
-            server_millis: 0,
-        },
-        target: summary(target),
-        selected: selected.iter().map(|s| s.id.clone()).collect(),
-        controls: Vec::new(),
-        negative_controls: Vec::new(),
-        cases: Vec::new(),
-        fatal: None,
-        warnings: Vec::new(),
-    };
-    let http = match Http::new(target) {
-        Ok(http) => http,
-        Err(why) => {
-            record.fatal = Some(why);
-            return record;
-        }
-    };
-    tell(Event::Discovering);
-    match discover::discover(&http, target).await {
-        Err(why) => record.fatal = Some(why),
-        Ok(facts) => {
-            record.warnings.clone_from(&facts.warnings);
-            let engine = Engine::new(target.clone(), http.clone(), facts);
-            let mut runner = Runner { engine: &engine, options, stop, tell, record, silent: AtomicU32::new(0) };
-            runner.all(selected).await;
-            record = runner.record;
-        }
-    }
-    let spent = http.spent();
-    record.run.requests = spent.requests;
-    record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);
-    record.run.finished = now();
-    record.run.complete = record.fatal.is_none() && !stop.is_stopped();
-    record.run.interrupted = stop.reason().map(str::to_owned);
-    record
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-fn summary(target: &Target) -> TargetSummary {
-    TargetSummary {
-        name: target.name.clone(),
-        issuer: target.issuer.clone(),
-        source: target.source.clone(),
-        digest: target.digest.clone(),
-        loopback: target.is_loopback(),
-        clients: target.clients.iter().map(|(role, client)| (role.name().to_owned(), client.id.clone())).collect(),
-        users: std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.clone()).collect(),
-        permission: target.permission.clone(),
-    }
-}
+use super::{Event, Options, Stop};
 
 /// The steps of the repetition: `confirm_after` stands before the first step that the attack added.
 fn confirming(case: &Case<'_>) -> Vec<PlannedStep> {
@@ -155,35 +24,18 @@ fn confirming(case: &Case<'_>) -> Vec<PlannedStep> {
     steps
 }
 
-struct Runner<'r> {
+pub struct Runner<'r> {
     engine: &'r Engine,
     options: &'r Options,
     stop: &'r Stop,
     tell: &'r (dyn Fn(Event) + Sync),
-    record: Recording,
+    pub record: Recording,
     /// Trials in a row in which the server gave no answer at all.
     silent: AtomicU32,
 }
 
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
-
-/// Where in the target file to look.
-fn advice(failed: &judge::Failed) -> &'static str {
-    let says = |words: &[&str]| words.iter().any(|w| failed.what.contains(w));
-    match failed.outcome {
-        Outcome::Stuck => "\n    look at `users` and `login`",
-        Outcome::Refused if says(&["invalid_scope"]) => "\n    look at `scope`",
-        Outcome::Refused if says(&["invalid_client", "unauthorized_client", "401"]) => {
-            "\n    look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
-        }
-        Outcome::Refused if says(&["error page"]) => "\n    look at the client's `id` and `redirect_uri`, and at its registration",
-        Outcome::Refused => "\n    look at the client's registration and at `endpoints`",
-        Outcome::Strayed => "\n    look at `hosts` and at the client's `redirect_uri`",
-        Outcome::NotSent => "\n    look at what the client is given in the target file",
-        _ => "",
-    }
-}
 
 /// Whether a control failed before anything reached the back channel.
 fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
@@ -205,7 +57,12 @@ struct Open<'a> {
 }
 
 impl<'r> Runner<'r> {
-    async fn all(&mut self, selected: &[&Scenario]) {
+    pub fn new(engine: &'r Engine, options: &'r Options, stop: &'r Stop, tell: &'r (dyn Fn(Event) + Sync), record: Recording) -> Self {
+        Runner { engine, options, stop, tell, record, silent: AtomicU32::new(0) }
+    }
+
+    /// Runs everything that was selected.
+    pub async fn all(&mut self, selected: &[&Scenario]) {
         let plan = plan::draw(selected, &self.engine.target, self.options.allow);
         for left in &plan.left {
             self.record.cases.push(CaseRecord {
@@ -247,7 +104,8 @@ impl<'r> Runner<'r> {
                     if promised {
                         let client =
                             group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
-                        let problem = format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, advice(&failed));
+                        let problem =
+                            format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, super::setup::advice(&failed));
                         if !problems.contains(&problem) {
                             problems.push(problem);
                         }

@@ -1,0 +1,145 @@
+//! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
+
+mod runner;
+mod setup;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::engine::http::Http;
+use crate::engine::{Engine, discover};
+use crate::model::profile::Profile;
+use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
+use crate::model::scenario::{Risk, Scenario};
+use crate::scenario::catalogue::Catalogue;
+use crate::target::Target;
+
+use runner::Runner;
+
+/// What is going on, for whoever watches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Discovering,
+    /// How many cases there are.
+    Planned {
+        cases: usize,
+        controls: usize,
+    },
+    Control {
+        name: String,
+        granted: bool,
+    },
+    Finished {
+        case: String,
+    },
+}
+
+/// Asks a run to end early: what was measured is kept. The first reason stays.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<OnceLock<String>>);
+
+impl Stop {
+    pub fn stop(&self, why: impl Into<String>) {
+        // A second reason changes nothing.
+        let _ = self.0.set(why.into());
+    }
+    pub fn is_stopped(&self) -> bool {
+        self.0.get().is_some()
+    }
+    pub fn reason(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+}
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub profile: Profile,
+    /// The greatest risk that is allowed.
+    pub allow: Risk,
+    /// Go on when a client or user of the target file does not work.
+    pub keep_going: bool,
+    /// Trials of each attack that was refused; they must agree.
+    pub repeat: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1 }
+    }
+}
+
+/// Runs the selected scenarios against a target.
+pub async fn run(
+    catalogue: &Catalogue,
+    selected: &[&Scenario],
+    target: &Target,
+    options: &Options,
+    stop: &Stop,
+    tell: &(dyn Fn(Event) + Sync),
+) -> Recording {
+    let started = now();
+    let mut record = Recording {
+        schema_version: SCHEMA_VERSION.into(),
+        run: Run {
+            tool: "grantproof".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            catalogue_digest: catalogue.digest.clone(),
+            profile: options.profile,
+            started: started.clone(),
+            finished: started,
+            complete: false,
+            interrupted: None,
+            requests: 0,
+            server_millis: 0,
+        },
+        target: summary(target),
+        selected: selected.iter().map(|s| s.id.clone()).collect(),
+        controls: Vec::new(),
+        negative_controls: Vec::new(),
+        cases: Vec::new(),
+        fatal: None,
+        warnings: Vec::new(),
+    };
+    let http = match Http::new(target) {
+        Ok(http) => http,
+        Err(why) => {
+            record.fatal = Some(why);
+            return record;
+        }
+    };
+    tell(Event::Discovering);
+    match discover::discover(&http, target).await {
+        Err(why) => record.fatal = Some(why),
+        Ok(facts) => {
+            record.warnings.clone_from(&facts.warnings);
+            let engine = Engine::new(target.clone(), http.clone(), facts);
+            let mut runner = Runner::new(&engine, options, stop, tell, record);
+            runner.all(selected).await;
+            record = runner.record;
+        }
+    }
+    let spent = http.spent();
+    record.run.requests = spent.requests;
+    record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);
+    record.run.finished = now();
+    record.run.complete = record.fatal.is_none() && !stop.is_stopped();
+    record.run.interrupted = stop.reason().map(str::to_owned);
+    record
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn summary(target: &Target) -> TargetSummary {
+    TargetSummary {
+        name: target.name.clone(),
+        issuer: target.issuer.clone(),
+        source: target.source.clone(),
+        digest: target.digest.clone(),
+        loopback: target.is_loopback(),
+        clients: target.clients.iter().map(|(role, client)| (role.name().to_owned(), client.id.clone())).collect(),
+        users: std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.clone()).collect(),
+        permission: target.permission.clone(),
+    }
+}

@@ -1,0 +1,151 @@
+//! Changes and values as written → operations and values with every name resolved.
+
+use crate::diagnostic::{Diagnostics, suggestion};
+use crate::model::scenario::Operation;
+use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
+use crate::model::value::{Forgery, Value};
+use crate::place::{At, Names};
+
+use super::expression::{Scope, single, template};
+use super::file::{AuthenticateFile, OperationsFile, ValueFile};
+
+/// A change names a step of the control, or one that the change itself repeats.
+pub fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
+    let known = scope.steps.iter().any(|(name, _)| *name == step.value);
+    if !known {
+        let help = suggestion(&step.value, scope.steps.iter().map(|(name, _)| name.as_str()));
+        found.at(step, format!("the control has no step `{}`", step.value), help);
+    }
+    known
+}
+
+/// Line and column, the step that the operation applies to, the operation.
+pub type Placed = ((usize, usize), String, Operation);
+
+/// The operations of one step, each with its place and the step that it applies to.
+pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, found: &mut Diagnostics) -> Vec<Placed> {
+    let mut operations: Vec<Placed> = Vec::new();
+    let here = (step.line, step.column);
+    let on = step.value.clone();
+    if let Some(client) = file.act_as {
+        operations.push((here, on.clone(), Operation::As(client)));
+    }
+    if let Some(user) = file.user {
+        operations.push((here, on.clone(), Operation::User(user)));
+    }
+    type Make = fn(String, Value) -> Operation;
+    let with_values: [(&Names<ValueFile>, Make); 4] = [
+        (&file.replace, Operation::Replace),
+        (&file.set, Operation::Set),
+        (&file.duplicate, Operation::Duplicate),
+        (&file.duplicate_before, Operation::DuplicateBefore),
+    ];
+    for (names, make) in with_values {
+        for (name, value) in &names.0 {
+            if let Some(value) = read_value(value, scope, found) {
+                operations.push(((name.line, name.column), on.clone(), make(name.value.clone(), value)));
+            }
+        }
+    }
+    for name in &file.remove {
+        operations.push(((name.line, name.column), on.clone(), Operation::Remove(name.value.clone())));
+    }
+    for (name, place) in &file.move_to.0 {
+        operations.push(((name.line, name.column), on.clone(), Operation::Move(name.value.clone(), *place)));
+    }
+    type MakeText = fn(String) -> Operation;
+    let with_text: [(&Option<At<String>>, MakeText); 3] =
+        [(&file.method, Operation::Method), (&file.content_type, Operation::ContentType), (&file.path_suffix, Operation::PathSuffix)];
+    for (text, make) in with_text {
+        if let Some(text) = text {
+            operations.push(((text.line, text.column), on.clone(), make(text.value.clone())));
+        }
+    }
+    for name in &file.unencoded {
+        operations.push(((name.line, name.column), on.clone(), Operation::Unencoded(name.value.clone())));
+    }
+    if let Some(authenticate) = &file.authenticate
+        && let Some(authentication) = read_authentication(authenticate, scope, found)
+    {
+        operations.push((here, on.clone(), Operation::Authenticate(authentication)));
+    }
+    if file.logged_out {
+        operations.push((here, on.clone(), Operation::LoggedOut));
+    }
+    if let Some(burst) = &file.burst {
+        if (2..=64).contains(&burst.value) {
+            operations.push((here, on.clone(), Operation::Burst(burst.value)));
+        } else {
+            found.at(burst, "a burst has 2 to 64 requests", None);
+        }
+    }
+    let mut waiting = on.clone();
+    if let Some(repeat) = &file.repeat {
+        operations.push(((repeat.line, repeat.column), on.clone(), Operation::Repeat(repeat.value.clone())));
+        let session = PlannedStep::session_of(&on);
+        waiting = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
+    }
+    if let Some(wait) = &file.wait {
+        match template(&wait.value, scope) {
+            Ok(duration) => operations.push(((wait.line, wait.column), waiting, Operation::Wait(duration))),
+            Err((message, help)) => found.at(wait, message, help),
+        }
+    }
+    if file.skip {
+        operations.push((here, on, Operation::Skip));
+    }
+    operations
+}
+
+fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
+    let mut text = |text: &At<String>| match template(&text.value, scope) {
+        Ok(template) => Some(template),
+        Err((message, help)) => {
+            found.at(text, message, help);
+            None
+        }
+    };
+    Some(match file {
+        AuthenticateFile::ClientIdOnly => Authentication::ClientIdOnly,
+        AuthenticateFile::Nothing => Authentication::Nothing,
+        AuthenticateFile::Secret(secret) => Authentication::Secret(text(secret)?),
+        AuthenticateFile::FreshKey => Authentication::Assertion(AssertionForgery::FreshKey),
+        AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: text(alg)? }),
+        AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
+    })
+}
+
+fn read_value(file: &ValueFile, scope: &Scope, found: &mut Diagnostics) -> Option<Value> {
+    match file {
+        ValueFile::Text(text) => match template(&text.value, scope) {
+            Ok(value) => Some(Value::Text(value)),
+            Err((message, help)) => {
+                found.at(text, message, help);
+                None
+            }
+        },
+        ValueFile::Forge(forge) => {
+            let mut sound = true;
+            let mut report = |place: &At<String>, mistake: (String, Option<String>)| {
+                found.at(place, mistake.0, mistake.1);
+                sound = false;
+            };
+            let from = single(&forge.from.value, scope).map_err(|m| report(&forge.from, m)).ok();
+            let key = forge.key.as_ref().and_then(|k| single(&k.value, scope).map_err(|m| report(k, m)).ok());
+            let alg = forge.alg.as_ref().and_then(|a| template(&a.value, scope).map_err(|m| report(a, m)).ok());
+            let mut members = |names: &Names<At<String>>| -> Vec<_> {
+                names
+                    .0
+                    .iter()
+                    .filter_map(|(n, t)| template(&t.value, scope).map_err(|m| report(t, m)).ok().map(|t| (n.value.clone(), t)))
+                    .collect()
+            };
+            let (header, claims) = (members(&forge.header), members(&forge.claims));
+            if sound {
+                Some(Value::Forged(Box::new(Forgery { from: from?, alg, key, header, claims, signature: forge.signature })))
+            } else {
+                None
+            }
+        }
+    }
+}
