@@ -41,6 +41,10 @@ pub enum When {
 pub enum Command {
     /// Run attack scenarios against a target, or against the embedded lab
     Run(Box<Run>),
+    /// Check that a target can be tested: drives its clients and users, and attacks nothing
+    Doctor(Doctor),
+    /// Print what a run would do: which attacks, about how many requests, what is left out and why
+    Plan(Plan),
     /// List scenarios
     List(List),
     /// Show what a scenario does, what it sends, why it matters and how to fix it
@@ -194,6 +198,27 @@ pub enum FailOn {
     High,
     Critical,
     Never,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof doctor -t staging.yaml")]
+pub struct Doctor {
+    /// Target file
+    #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
+    pub target: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  grantproof plan -t staging.yaml\n  grantproof plan -t staging.yaml -s pkce,refresh --allow noisy")]
+pub struct Plan {
+    /// Target file
+    #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
+    pub target: PathBuf,
+    #[command(flatten)]
+    pub choose: Choose,
+    /// Riskier scenarios than the load of a login: noisy, destructive
+    #[arg(long, value_name = "RISK", value_delimiter = ',')]
+    pub allow: Vec<RiskName>,
 }
 
 #[derive(Debug, Args)]

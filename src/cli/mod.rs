@@ -2,11 +2,13 @@
 
 mod args;
 mod colour;
+mod doctor;
 mod explain;
 pub mod inputs;
 mod lab;
 mod lint;
 mod list;
+mod plan;
 mod progress;
 mod run;
 mod schema;
@@ -38,6 +40,8 @@ pub fn main() -> u8 {
     let colour = colour::Colour::decide(arguments.colour);
     let result = match &arguments.command {
         Command::Run(run) => run::run(run, colour),
+        Command::Doctor(doctor) => doctor::doctor(doctor),
+        Command::Plan(plan) => plan::plan(plan),
         Command::List(list) => list::list(list),
         Command::Explain(explain) => explain::explain(explain),
         Command::Lint(lint) => lint::lint(lint),

@@ -97,7 +97,7 @@ fn slug(name: &str) -> String {
 }
 
 /// Loopback targets are the user's own: what is noisy there harms nobody.
-fn allowed(names: &[RiskName], target: Option<&Target>) -> Risk {
+pub fn allowed(names: &[RiskName], target: Option<&Target>) -> Risk {
     let least = if target.is_none_or(Target::is_loopback) { Risk::Noisy } else { Risk::Safe };
     let asked = names.iter().map(|name| match name {
         RiskName::Noisy => Risk::Noisy,

@@ -3,6 +3,8 @@
 mod runner;
 mod setup;
 
+pub use setup::advice;
+
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::http::Http;
