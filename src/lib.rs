@@ -12,6 +12,7 @@
 
 pub mod cli;
 pub mod diagnostic;
+pub mod duration;
 pub mod engine;
 pub mod judge;
 pub mod lab;

@@ -35,7 +35,7 @@ impl Case<'_> {
 #[derive(Debug)]
 pub struct Group<'a> {
     /// The longest control of the group; every other one begins it.
-    pub control: &'a Control,
+    pub control: Control,
     pub cases: Vec<Case<'a>>,
 }
 
@@ -57,7 +57,6 @@ pub struct Plan<'a> {
 pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> Plan<'a> {
     let mut plan = Plan::default();
     for scenario in scenarios {
-        let missing_control = missing(&scenario.control.steps, target);
         for attack in &scenario.attacks {
             let words: Vec<Option<&str>> = match &attack.for_each {
                 Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),
@@ -70,23 +69,25 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps })
                 })
                 .collect();
-            let why = missing_control.clone().or_else(|| cases.iter().find_map(|case| missing(&case.steps, target))).or_else(|| {
-                (scenario.risk > allowed)
-                    .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
-            });
+            let control = scenario.control.as_client(attack.client);
+            let why =
+                missing(&control.steps, target).or_else(|| cases.iter().find_map(|case| missing(&case.steps, target))).or_else(|| {
+                    (scenario.risk > allowed)
+                        .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
+                });
             match why {
                 Some(why) => plan.left.push(Left { scenario, attack, why }),
-                None => add(&mut plan.groups, scenario, cases),
+                None => add(&mut plan.groups, control, cases),
             }
         }
     }
     merge(plan)
 }
 
-fn add<'a>(groups: &mut Vec<Group<'a>>, scenario: &'a Scenario, cases: Vec<Case<'a>>) {
-    match groups.iter_mut().find(|g| *g.control == scenario.control) {
+fn add<'a>(groups: &mut Vec<Group<'a>>, control: Control, cases: Vec<Case<'a>>) {
+    match groups.iter_mut().find(|g| g.control == control) {
         Some(group) => group.cases.extend(cases),
-        None => groups.push(Group { control: &scenario.control, cases }),
+        None => groups.push(Group { control, cases }),
     }
 }
 

@@ -91,6 +91,9 @@ fn scenario_mistakes() {
     check("    broken_if_any:\n      - redeem: issued\n", "", "id: random", &["no `broken_if_any`", "positive sight"]);
     check("takes: redeem.access_token", "takes: redeem.state", "takes:", &["no field `state`"]);
     check("  - id: random\n", "  - id: random\n    for_each: {word: [a]}\n", "id: random", &["nothing uses it"]);
+    check("takes: redeem.access_token", "confirm_after: soon", "confirm_after", &["`soon` is no pause", "30s"]);
+    check("        skip: true", "        burst: 8", "use:", &["`burst` does nothing in a resource_request"]);
+    check("        skip: true", "        logged_out: true", "use:", &["`logged_out` does nothing", "authorization_request"]);
     check("takes: redeem.access_token", "implied_by: []\n    lesserr: true", "lesserr", &["unknown field `lesserr`"]);
 }
 

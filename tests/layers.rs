@@ -9,9 +9,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("judge", &["judge", "model"]),
     // Written from the RFCs, independent of what attacks it.
     ("lab", &["lab"]),
-    ("engine", &["engine", "model", "redact", "target", "wire"]),
-    ("scenario", &["scenario", "model", "diagnostic", "place", "yaml"]),
-    ("target", &["target", "model", "diagnostic", "place", "yaml"]),
+    ("engine", &["duration", "engine", "model", "redact", "target", "wire"]),
+    ("scenario", &["scenario", "model", "diagnostic", "duration", "place", "yaml"]),
+    ("target", &["target", "model", "diagnostic", "duration", "place", "yaml"]),
+    ("plan", &["engine", "model", "scenario", "target"]),
+    ("run", &["engine", "judge", "model", "plan", "run", "scenario", "target"]),
+    ("redact", &["redact", "wire"]),
+    ("wire", &["wire"]),
+    ("diagnostic", &["place"]),
+    ("place", &[]),
+    ("yaml", &["diagnostic"]),
+    ("duration", &[]),
     ("report", &["report", "judge", "model", "scenario"]),
 ];
 

@@ -96,7 +96,7 @@ pub struct Run {
     #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
     pub target: Option<PathBuf>,
     /// A flaw of the embedded lab, repeatable (see `grantproof lab --list-flaws`)
-    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "target")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
     #[command(flatten)]
     pub choose: Choose,
@@ -239,7 +239,7 @@ pub struct Explain {
     #[arg(long)]
     pub requests: bool,
     /// Scenario files of your own
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
 }
 
@@ -278,7 +278,7 @@ pub struct Selftest {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
     /// Scenario files of your own
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
 }
 
@@ -287,7 +287,7 @@ pub struct Judge {
     /// A directory that `run --record` wrote
     pub dir: PathBuf,
     /// Scenario files of your own, as they were given to `run`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
     #[command(flatten)]
     pub gate: GateArguments,

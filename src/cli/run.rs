@@ -27,6 +27,11 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
     let selected = inputs::selected(&catalogue, &arguments.choose)?;
     let flaws = inputs::flaws(&arguments.flaw)?;
+    if !flaws.is_empty() && arguments.target.is_some() {
+        return Err(Failure::input(
+            "error: --flaw switches on a flaw of the embedded lab, and there is a target\n  = help: leave out --target, and unset GRANTPROOF_TARGET",
+        ));
+    }
     let target = match &arguments.target {
         Some(path) => Some(crate::target::load::from_file(path).map_err(|list| inputs::diagnostics(&list))?),
         None => None,

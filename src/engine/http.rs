@@ -185,6 +185,10 @@ impl Http {
         if let Err(failure) = self.check(request) {
             return vec![Err(failure)];
         }
+        // A burst spends the turns of all its requests before it is released.
+        for _ in 0..count {
+            self.pace().await;
+        }
         let start = Instant::now();
         let answers = raw::burst(request, count, self.shared.tls.as_ref(), &self.shared.limits).await;
         self.count(u64::from(count), start.elapsed());

@@ -156,6 +156,8 @@ pub struct RunningTrial<'e> {
     name: String,
     steps: Vec<StepObservation>,
     proof: Option<Box<StepObservation>>,
+    /// The client of the first step: the one that predicates mean by `client.`.
+    facts_client: Option<ClientRole>,
 }
 
 /// What one step came to, before redaction.
@@ -210,7 +212,16 @@ impl<'e> RunningTrial<'e> {
         for user in std::iter::once(&engine.target.user).chain(&engine.target.other_user) {
             redactor.learn("password", user.password.reveal());
         }
-        RunningTrial { engine, known, browsers: HashMap::new(), redactor, name: name.to_owned(), steps: Vec::new(), proof: None }
+        RunningTrial {
+            engine,
+            known,
+            browsers: HashMap::new(),
+            redactor,
+            name: name.to_owned(),
+            steps: Vec::new(),
+            proof: None,
+            facts_client: None,
+        }
     }
 
     fn draw(&mut self, variables: &[(String, Template)]) {
@@ -252,17 +263,21 @@ impl<'e> RunningTrial<'e> {
 
     /// Drives one step and keeps what it came to.
     pub async fn step(&mut self, planned: &PlannedStep) -> Outcome {
+        let mut waited = std::time::Duration::ZERO;
+        self.facts_client.get_or_insert(planned.client);
         if let Some(wait) = &planned.wait {
             let text = self.known.template(wait, &Actor::default()).unwrap_or_default();
-            if let Some(pause) = crate::target::load::parse_duration(&text) {
+            if let Some(pause) = crate::duration::parse(&text) {
                 tokio::time::sleep(pause).await;
+                waited = pause;
             }
         }
         let raw = step::drive(self, planned).await;
         let outcome = raw.outcome.unwrap_or(Outcome::Unclear);
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
-        let observation = self.redacted(&planned.name, planned.kind, raw);
+        let mut observation = self.redacted(&planned.name, planned.kind, raw);
+        observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.steps.push(observation);
         outcome
     }
@@ -319,6 +334,7 @@ impl<'e> RunningTrial<'e> {
             sent: map(raw.sent),
             note: redactor.text(&raw.note),
             shape: raw.shape,
+            waited_millis: 0,
             undelivered: raw.undelivered.map(|u| redactor.text(&u)),
             exchanges: raw.exchanges.iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
         }
@@ -347,7 +363,7 @@ impl<'e> RunningTrial<'e> {
     fn public_facts(&self) -> BTreeMap<String, String> {
         let mut facts: BTreeMap<String, String> =
             self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value))).collect();
-        let default = self.actor(self.client(ClientRole::Default), UserRole::Default);
+        let default = self.actor(self.client(self.facts_client.unwrap_or_default()), UserRole::Default);
         facts.extend(default.client.iter().filter(|(n, _)| *n != "secret").map(|(n, v)| (format!("client.{n}"), v.clone())));
         facts
     }

@@ -58,7 +58,8 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
         match applies(condition, control, before, evidence.negatives) {
             Applies::Yes => {}
             Applies::No => {
-                return Judgement::new(Verdict::NotApplicable, condition.otherwise.clone());
+                let verdict = if supplied(condition) { Verdict::Skipped } else { Verdict::NotApplicable };
+                return Judgement::new(verdict, condition.otherwise.clone());
             }
             Applies::Unknown(why, fault) => {
                 return match &granted {
@@ -123,6 +124,7 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
     }
     // At once it was accepted and after the pause it is refused: a grace window, which is lawful and is reported.
     if let (Some(_), [Sight::Harm(_), Sight::Refusal(truth)], Some(after)) = (&attack.confirm_after, sights, evidence.after)
+        && evidence.attempts.last().is_some_and(|t| t.steps.iter().any(|s| s.waited_millis > 0))
         && granted(control, after).is_ok()
     {
         let mut deviations = truth.deviations.clone();
@@ -266,6 +268,11 @@ pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Whether the target file alone decides a condition: then nothing is proved, something could be added.
+fn supplied(condition: &Applicability) -> bool {
+    matches!(&condition.predicate, Predicate::Field { subject: Reference::Target(fact), .. } if matches!(fact.as_str(), "extra_scope" | "resource"))
+}
+
 /// The answer to a condition of applicability.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Applies {
@@ -294,6 +301,10 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         earlier.into_iter().all(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
     };
     match trial.step(step) {
+        // A client that may not even ask says nothing about what it would have been told.
+        Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") => {
+            Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
+        }
         Some(seen) if seen.outcome.answered() => Applies::No,
         Some(seen) if seen.outcome == Outcome::NotSent && reached() => Applies::No,
         Some(seen) => Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), fault(seen)),

@@ -58,6 +58,7 @@ fn step(name: &str, kind: StepKind, outcome: Outcome, fields: &[(&str, &str)]) -
         sent: BTreeMap::new(),
         note: String::new(),
         shape: format!("shape of {}", outcome.words()),
+        waited_millis: 0,
         undelivered: None,
         exchanges: Vec::new(),
     }
@@ -218,9 +219,15 @@ fn a_grace_window_is_lawful_and_is_reported() {
     let text = TEXT.replace("    proved_by: flaw", "    confirm_after: ${target.refresh_grace}\n    proved_by: flaw");
     let scenario = scenario_of(&text);
     let granted = trial(Outcome::Issued, Outcome::Issued);
-    let attempts = [granted.clone(), trial(Outcome::Issued, Outcome::Refused)];
-    let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[] };
-    let judgement = case(&scenario.control, &[], &scenario.attacks[0], evidence);
+    let with = |waited_millis: u64| {
+        let mut late = trial(Outcome::Issued, Outcome::Refused);
+        late.steps[1].waited_millis = waited_millis;
+        let attempts = [granted.clone(), late];
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[] };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+    };
+    assert_eq!(with(0).verdict, Verdict::Inconclusive, "without a pause it is a server that flaps");
+    let judgement = with(65_000);
     assert_eq!(judgement.verdict, Verdict::Holds);
     assert!(judgement.deviations.iter().any(|d| d.contains("grace window")), "{judgement:?}");
 }
@@ -288,4 +295,14 @@ proptest! {
         prop_assert!(judgements.iter().all(|j| j.verdict.weight() <= worst.weight()));
         prop_assert!(judgements.iter().any(|j| j.verdict == worst));
     }
+}
+
+#[test]
+fn what_the_target_file_lacks_is_skipped_and_not_proved_away() {
+    let text = TEXT.replace("control.redeem.refresh_token: present", "target.extra_scope: present");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let evidence = Evidence { before: Some(&granted), attempts: &[], after: None, negatives: &[] };
+    let judgement = case(&scenario.control, &[&scenario.applies_when], &scenario.attacks[0], evidence);
+    assert_eq!((judgement.verdict, judgement.reason.as_str()), (Verdict::Skipped, "no refresh token"));
 }

@@ -127,11 +127,19 @@ pub struct StepObservation {
     /// have the same shape.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shape: String,
+    /// The pause before the step, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_millis: u64,
     /// What was wrong with the delivery of the change, read from the recorded bytes; None: it went out as planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One run of a flow.

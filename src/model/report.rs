@@ -114,7 +114,9 @@ pub struct Summary {
     pub implied: usize,
     pub inconclusive: usize,
     pub not_applicable: usize,
+    /// Selected, and something that the target file could supply is missing.
     pub skipped: usize,
+    pub not_selected: usize,
     /// Scenarios that hold with a deviation.
     pub deviations: usize,
 }

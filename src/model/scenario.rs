@@ -87,6 +87,18 @@ pub struct Control {
     pub bent: Vec<String>,
 }
 
+impl Control {
+    /// The same control with another client in the default session; steps that have a client of their own keep it.
+    pub fn as_client(&self, client: Option<ClientRole>) -> Control {
+        let mut control = self.clone();
+        if let Some(client) = client {
+            let own = |s: &&mut PlannedStep| s.session.is_empty() && s.client != ClientRole::Introspection;
+            control.steps.iter_mut().filter(own).for_each(|s| s.client = client);
+        }
+        control
+    }
+}
+
 /// A variant of the scenario's attack.
 #[derive(Debug, Clone)]
 pub struct Attack {
@@ -96,6 +108,8 @@ pub struct Attack {
     pub applies_when: Vec<Applicability>,
     /// The variable and its words; each word is a case of its own.
     pub for_each: Option<(String, Vec<String>)>,
+    /// Control and attack run as this client in the default session.
+    pub client: Option<ClientRole>,
     /// What the attacker sends and all that he may know; None: nobody attacks, the server's own duty is looked at.
     pub attacker: Option<Attacker>,
     pub change: Vec<(String, Vec<Operation>)>,

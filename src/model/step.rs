@@ -71,7 +71,7 @@ impl StepKind {
                 ("access_token", "the access token"),
                 ("access_token_format", "`jwt` or `opaque`"),
                 ("access_token_alg", "the alg of a JWT access token"),
-                ("access_token_key", "`public` where the token is signed with an asymmetric key, else `secret` or `none`"),
+                ("access_token_key", "`public`: it verifies with a published key; else `unverified`, `unpublished`, `secret` or `none`"),
                 ("access_token_scope", "the scope claim of a JWT access token"),
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),

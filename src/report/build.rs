@@ -226,7 +226,8 @@ fn summary(verdicts: &[ScenarioVerdict]) -> Summary {
         implied: verdicts.iter().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_some()).count(),
         inconclusive: count(Verdict::Inconclusive),
         not_applicable: count(Verdict::NotApplicable),
-        skipped: count(Verdict::Skipped),
+        skipped: verdicts.iter().filter(|v| v.verdict == Verdict::Skipped && v.selected).count(),
+        not_selected: verdicts.iter().filter(|v| !v.selected).count(),
         deviations: verdicts.iter().filter(|v| v.verdict == Verdict::Holds && v.deviation.is_some()).count(),
     }
 }

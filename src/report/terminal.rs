@@ -45,7 +45,7 @@ pub fn write(report: &Report, style: Style) -> String {
             finding(&mut out, report, verdict);
         }
         for verdict in shown.iter().filter(|v| v.verdict == Verdict::Holds && (v.deviation.is_some() || style.verbose)) {
-            holding(&mut out, verdict);
+            holding(&mut out, verdict, style.verbose);
         }
         if style.verbose {
             for verdict in shown.iter().filter(|v| matches!(v.verdict, Verdict::NotApplicable | Verdict::Skipped)) {
@@ -81,6 +81,12 @@ fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
         report.run.profile.name()
     );
     let _ = writeln!(out, "  {}", safe(&verdict.title));
+    if verdict.confirmed {
+        let _ = writeln!(out, "  confirmed: what the attacker got was shown to work");
+    }
+    if verdict.variants.is_empty() {
+        line(out, "reason", &verdict.reason);
+    }
     if let Some(cause) = &verdict.implied_by {
         let _ = writeln!(out, "  follows from {cause}, and is counted there\n");
         return;
@@ -155,8 +161,11 @@ fn line(out: &mut String, name: &str, text: &str) {
     let _ = writeln!(out, "  {:<13} {}", name.dimmed(), safe(text));
 }
 
-fn holding(out: &mut String, verdict: &ScenarioVerdict) {
+fn holding(out: &mut String, verdict: &ScenarioVerdict, verbose: bool) {
     let _ = writeln!(out, "{}  {}  {}", label(verdict.verdict), verdict.id.bold(), safe(&verdict.title));
+    if verbose {
+        line(out, "seen", &verdict.reason);
+    }
     if let Some(deviation) = &verdict.deviation {
         line(out, "deviation", deviation);
     }
@@ -183,10 +192,22 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         let _ = writeln!(out, "permitted by {} until {}", safe(&permission.by), safe(&permission.until));
     }
     if !skipped.is_empty() {
-        let mut reasons: Vec<String> = skipped.iter().map(|v| v.reason.clone()).collect();
-        reasons.sort();
-        reasons.dedup();
-        let _ = writeln!(out, "not tested: {}", safe(&reasons.join("; ")));
+        let ids: Vec<&str> = skipped.iter().map(|v| v.id.as_str()).collect();
+        let _ = writeln!(out, "not tested: {}", ids.join(", "));
+    }
+    // A variant that could not run is said as well, also where the others hold.
+    let mut lacking: Vec<(String, &str)> = report
+        .verdicts
+        .iter()
+        .filter(|v| v.selected)
+        .flat_map(|v| &v.variants)
+        .filter(|v| v.verdict == Verdict::Skipped)
+        .map(|v| (v.reason.clone(), v.id.as_str()))
+        .collect();
+    lacking.sort();
+    for reasons in lacking.chunk_by(|a, b| a.0 == b.0) {
+        let ids: Vec<&str> = reasons.iter().map(|(_, id)| *id).collect();
+        let _ = writeln!(out, "left out, {}: {}", safe(&reasons[0].0), ids.join(", "));
     }
     let warned = report.verdicts.iter().filter(|v| v.verdict == Verdict::Broken && !style.gate.fails(v)).count();
     let code = style.gate.code(report);
@@ -195,7 +216,10 @@ fn summary(out: &mut String, report: &Report, style: Style) {
             format!("passed; {warned} broken below what fails the gate")
         }
         super::gate::PASSED => "passed".into(),
-        super::gate::BROKEN => format!("failed: {} broken", report.verdicts.iter().filter(|v| style.gate.fails(v)).count()),
+        super::gate::BROKEN => {
+            let causes = report.verdicts.iter().filter(|v| style.gate.fails(v) && v.implied_by.is_none()).count();
+            format!("failed: {causes} broken")
+        }
         super::gate::UNDECIDED => {
             format!("undecided: {} required and not decided", report.verdicts.iter().filter(|v| style.gate.undecided(v)).count())
         }

@@ -94,7 +94,7 @@ impl<'r> Runner<'r> {
             if self.stop.is_stopped() {
                 break;
             }
-            let (number, result) = self.control(group.control, "before").await;
+            let (number, result) = self.control(&group.control, "before").await;
             match result {
                 Ok(()) => any_granted = true,
                 Err(failed) => {
@@ -157,8 +157,10 @@ impl<'r> Runner<'r> {
 
     /// What this server's refusals look like.
     async fn learn_refusals(&mut self, groups: &[(Group<'_>, Option<usize>)]) {
-        let controls =
-            Plan { groups: groups.iter().map(|(g, _)| Group { control: g.control, cases: Vec::new() }).collect(), left: Vec::new() };
+        let controls = Plan {
+            groups: groups.iter().map(|(g, _)| Group { control: g.control.clone(), cases: Vec::new() }).collect(),
+            left: Vec::new(),
+        };
         for blatant in plan::blatant(&controls) {
             if self.stop.is_stopped() {
                 return;
@@ -209,7 +211,7 @@ impl<'r> Runner<'r> {
         }
         for ((group, before), cases) in groups.iter_mut().zip(open) {
             if !cases.is_empty() {
-                *before = self.close(group.control, cases, false).await.or(*before);
+                *before = self.close(&group.control, cases, false).await.or(*before);
             }
         }
     }
@@ -242,7 +244,7 @@ impl<'r> Runner<'r> {
                     cases.push(Open { case, attempts, before: *before, after: None });
                 }
                 if !cases.is_empty() {
-                    *before = self.close(group.control, cases, false).await.or(*before);
+                    *before = self.close(&group.control, cases, false).await.or(*before);
                 }
             }
         }

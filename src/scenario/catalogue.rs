@@ -47,7 +47,7 @@ impl Catalogue {
         let mut wrong = Vec::new();
         let mut hasher = Sha256::new();
         let mut library = Library { flaws: flaws.clone(), ..Library::default() };
-        let requirements = requirements(&mut wrong);
+        let requirements = requirements(&mut hasher, &mut wrong);
         library.requirements = requirements.keys().cloned().collect();
         for (path, text) in embedded::FLOWS {
             digest(&mut hasher, path, text);
@@ -100,9 +100,10 @@ fn digest(hasher: &mut Sha256, path: &str, text: &str) {
     hasher.update([0]);
 }
 
-fn requirements(wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
+fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
     let mut all = BTreeMap::new();
     for (path, text) in embedded::STANDARDS {
+        digest(hasher, path, text);
         match crate::yaml::read::<StandardFile>(&format!("standards/{path}"), text) {
             Ok(standard) => {
                 for requirement in standard.requirements {
@@ -191,7 +192,8 @@ impl Selection {
     pub fn check(&self, catalogue: &Catalogue) -> Result<(), String> {
         for pattern in self.include.iter().chain(&self.exclude) {
             if !catalogue.scenarios.values().any(|s| matches(pattern, s)) {
-                let ids = catalogue.scenarios.keys().map(String::as_str);
+                let groups = catalogue.scenarios.values().map(Scenario::group);
+                let ids = catalogue.scenarios.keys().map(String::as_str).chain(groups);
                 let help = suggestion(pattern, ids).filter(|s| s.starts_with("did you")).unwrap_or_else(|| "see `grantproof list`".into());
                 return Err(format!("`{pattern}` selects nothing; {help}"));
             }

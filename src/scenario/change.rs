@@ -2,7 +2,8 @@
 
 use crate::diagnostic::suggestion;
 use crate::model::scenario::{Attack, Control, Operation};
-use crate::model::step::{Origin, Parameter, PlannedStep};
+use crate::model::step::{Origin, Parameter, PlannedStep, StepKind};
+use crate::model::value::{Expression, Part, Reference, Template, Value};
 
 use super::expression::Mistake;
 
@@ -20,6 +21,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
         let known: Vec<&str> = steps[index].parameters.iter().map(|p| p.name.as_str()).collect();
         (format!("the step `{step}` sends no `{name}`"), suggestion(name, known))
     };
+    belongs(operation, &steps[index])?;
     match operation {
         Operation::Set(name, value) => {
             if sends(steps, name) {
@@ -88,13 +90,8 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             again.added = true;
             // The very same request: what the first one sent, not values drawn anew.
             for parameter in &mut again.parameters {
-                parameter.value =
-                    crate::model::value::Value::Text(crate::model::value::Template(vec![crate::model::value::Part::Expression(
-                        crate::model::value::Expression::Reference(crate::model::value::Reference::Sent {
-                            step: step.to_owned(),
-                            parameter: parameter.name.clone(),
-                        }),
-                    )]));
+                let sent = Reference::Sent { step: step.to_owned(), parameter: parameter.name.clone() };
+                parameter.value = Value::Text(Template(vec![Part::Expression(Expression::Reference(sent))]));
                 parameter.origin = Origin::Kept;
             }
             steps.insert(index + 1, again);
@@ -108,12 +105,46 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
     Ok(())
 }
 
+/// What would silently do nothing is a mistake.
+fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
+    let (what, kinds): (&str, &[StepKind]) = match operation {
+        Operation::Burst(_) => ("burst", &[StepKind::TokenRequest]),
+        Operation::Authenticate(_) => {
+            ("authenticate", &[StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest])
+        }
+        Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
+        _ => return Ok(()),
+    };
+    if kinds.contains(&step.kind) {
+        return Ok(());
+    }
+    let names: Vec<&str> = kinds.iter().map(|k| k.name()).collect();
+    Err((format!("`{what}` does nothing in a {}", step.kind.name()), Some(format!("it belongs to a {}", names.join(" or a ")))))
+}
+
+/// A pause: a duration, or a grace of the target.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn pause(template: &Template) -> Result<(), Mistake> {
+    let graces = ["refresh_grace", "code_grace"];
+    let known = match (template.as_literal(), template.0.as_slice()) {
+        (Some(text), _) => crate::duration::parse(text).is_some(),
+        (None, [Part::Expression(Expression::Reference(Reference::Target(fact)))]) => graces.contains(&fact.as_str()),
+        _ => false,
+    };
+    if known {
+        return Ok(());
+    }
+    Err((format!("`{template}` is no pause"), Some("write `30s`, `500ms`, `2m`, ${target.refresh_grace} or ${target.code_grace}".into())))
+}
+
 /// The steps of one case of an attack: the control with its change, the `for_each` word in place of its variable.
 ///
 /// # Errors
 /// The first operation that does not fit the control; a loaded scenario has none.
 pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> Result<Vec<PlannedStep>, Mistake> {
-    let mut steps = control.steps.clone();
+    let mut steps = control.as_client(attack.client).steps;
     for (step, operations) in &attack.change {
         for operation in operations {
             apply(&mut steps, step, operation)?;

@@ -100,6 +100,8 @@ pub struct AttackFile {
     /// One variable and its words; each word is a case, and the worst case is the verdict.
     #[serde(default)]
     pub for_each: Names<Vec<At<String>>>,
+    /// Control and attack of this variant run as this client in the default session.
+    pub client: Option<ClientRole>,
     /// Which steps the attacker sends, and all that he may know.
     pub attacker: Option<AttackerFile>,
     /// What differs from the control, step by step.

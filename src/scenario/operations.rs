@@ -6,6 +6,7 @@ use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
 use crate::model::value::{Forgery, Value};
 use crate::place::{At, Names};
 
+use super::change;
 use super::expression::{Scope, single, template};
 use super::file::{AuthenticateFile, OperationsFile, ValueFile};
 
@@ -86,7 +87,7 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
         waiting = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
     }
     if let Some(wait) = &file.wait {
-        match template(&wait.value, scope) {
+        match template(&wait.value, scope).and_then(|duration| change::pause(&duration).map(|()| duration)) {
             Ok(duration) => operations.push(((wait.line, wait.column), waiting, Operation::Wait(duration))),
             Err((message, help)) => found.at(wait, message, help),
         }

@@ -336,13 +336,14 @@ fn attack(
             None
         }
     });
-    let confirm_after = attack.confirm_after.as_ref().and_then(|wait| match template(&wait.value, &scope) {
-        Ok(template) => Some(template),
-        Err((message, help)) => {
-            found.at(wait, message, help);
-            None
-        }
-    });
+    let confirm_after =
+        attack.confirm_after.as_ref().and_then(|wait| match template(&wait.value, &scope).and_then(|t| change::pause(&t).map(|()| t)) {
+            Ok(template) => Some(template),
+            Err((message, help)) => {
+                found.at(wait, message, help);
+                None
+            }
+        });
     match (attack.proved_by.0.is_empty(), &attack.unproved) {
         (true, None) => found.at(
             &attack.id,
@@ -369,6 +370,7 @@ fn attack(
         title: attack.title.as_ref().map_or_else(|| file.title.value.clone(), |t| t.value.clone()),
         applies_when: applies(&attack.applies_when, control_scope, found),
         for_each,
+        client: attack.client,
         attacker: attack.attacker.as_ref().map(|a| Attacker {
             does: a.does.iter().map(|d| d.value.clone()).collect(),
             has: a.has.iter().map(|h| h.value.clone()).collect(),

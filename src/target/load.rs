@@ -229,26 +229,13 @@ fn user(file: &UserFile, folder: &Path, found: &mut Diagnostics) -> Option<User>
 
 fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {
     let place = place.as_ref()?;
-    match parse_duration(&place.value) {
+    match crate::duration::parse(&place.value) {
         Some(duration) => Some(duration),
         None => {
             found.at(place, format!("`{}` is no duration", place.value), Some("write `30s`, `500ms` or `2m`, at most 10m".into()));
             None
         }
     }
-}
-
-/// `500ms`, `30s`, `2m`; at most ten minutes.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..split].parse().ok()?;
-    let duration = match &text[split..] {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.checked_mul(60)?),
-        _ => return None,
-    };
-    (duration <= Duration::from_secs(600)).then_some(duration)
 }
 
 fn permission(file: &TargetFile, loopback: bool, found: &mut Diagnostics) {

@@ -24,7 +24,7 @@ pub struct Target {
     /// None: look at the well-known places. Some(None): there is no metadata document.
     pub metadata: Option<Option<String>>,
     pub endpoints: Endpoints,
-    /// Origins (`https://host:port`) that may be contacted; those of the endpoints are added by discovery.
+    /// Origins (`https://host:port`) that may be contacted: of the issuer, of what the target file names, and `hosts`.
     pub origins: BTreeSet<String>,
     pub scope: String,
     pub extra_scope: Option<String>,
