@@ -243,6 +243,53 @@ fn an_interrupt_leaves_a_partial_report() {
     assert_eq!((&report["run"]["complete"], &report["run"]["interrupted"]), (&Value::Bool(false), &Value::from("stopped by the user")));
 }
 
+/// The lab as a server of its own, ended with the test.
+struct ServedLab(std::process::Child, String);
+
+impl Drop for ServedLab {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve_lab() -> ServedLab {
+    let mut child = program().args(["lab"]).stdout(Stdio::piped()).spawn().expect("the lab starts");
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().expect("a pipe")), &mut line).expect("a line");
+    let issuer = line.split_whitespace().find(|w| w.starts_with("http://")).expect("an address").to_owned();
+    ServedLab(child, issuer)
+}
+
+/// From an address to a checked target file: `init`, `plan`, `doctor`, `run`.
+#[test]
+fn from_an_issuer_to_a_run() {
+    let lab = serve_lab();
+    let folder = folder();
+    let file = folder.path().join("grantproof.yaml");
+    let (code, out, err) = grantproof(&["init", &lab.1, "--output", text(&file)]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("grantproof doctor -t"), "{out}");
+    let (code, _, err) = grantproof(&["init", &lab.1, "--output", text(&file)]);
+    assert_eq!(code, 2, "a file is not overwritten");
+    assert!(err.contains("--force"), "{err}");
+    // What a person fills in.
+    let written = std::fs::read_to_string(&file).expect("a file");
+    let public = written.split("\n  second:").next().expect("the first client");
+    let filled = public.replace("grantproof-public", "lab-public") + "\nusers:\n  default: {name: alice, password: \"plain:wonderland\"}\n";
+    std::fs::write(&file, &filled).expect("a file");
+    let (code, out, _) = grantproof(&["plan", "-t", text(&file)]);
+    assert_eq!(code, 0);
+    assert!(out.contains("left out: add `clients.second`") && out.contains("about "), "{out}");
+    let (code, out, _) = grantproof(&["doctor", "-t", text(&file)]);
+    assert_eq!(code, 3, "that is not her password: {out}");
+    assert!(out.contains("the password of `alice` is refused") && out.contains("look at `users`"), "{out}");
+    let (code, _, err) = grantproof(&["init", "http://127.0.0.1:9", "--stdout"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("cannot be reached") && err.contains("nothing was written"), "{err}");
+}
+
 #[test]
 fn explain_shows_the_change_as_requests() {
     let (code, out, _) = grantproof(&["explain", "pkce/wrong-verifier", "--requests"]);

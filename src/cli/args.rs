@@ -41,6 +41,8 @@ pub enum When {
 pub enum Command {
     /// Run attack scenarios against a target, or against the embedded lab
     Run(Box<Run>),
+    /// Write a target file from a server's metadata
+    Init(Init),
     /// Check that a target can be tested: drives its clients and users, and attacks nothing
     Doctor(Doctor),
     /// Print what a run would do: which attacks, about how many requests, what is left out and why
@@ -198,6 +200,22 @@ pub enum FailOn {
     High,
     Critical,
     Never,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof init https://login.staging.example")]
+pub struct Init {
+    /// The issuer
+    pub issuer: String,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", default_value = "grantproof.yaml")]
+    pub output: PathBuf,
+    /// Print it instead
+    #[arg(long)]
+    pub stdout: bool,
+    /// Overwrite the file
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

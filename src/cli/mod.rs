@@ -4,6 +4,7 @@ mod args;
 mod colour;
 mod doctor;
 mod explain;
+mod init;
 pub mod inputs;
 mod lab;
 mod lint;
@@ -40,6 +41,7 @@ pub fn main() -> u8 {
     let colour = colour::Colour::decide(arguments.colour);
     let result = match &arguments.command {
         Command::Run(run) => run::run(run, colour),
+        Command::Init(init) => init::init(init),
         Command::Doctor(doctor) => doctor::doctor(doctor),
         Command::Plan(plan) => plan::plan(plan),
         Command::List(list) => list::list(list),

@@ -54,34 +54,13 @@ impl Facts {
 /// Why the target cannot be tested at all: no connection, or endpoints that nobody names.
 pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
     let mut facts = Facts::default();
-    let places = match &target.metadata {
-        Some(None) => Vec::new(),
-        Some(Some(url)) => vec![url.clone()],
-        None => well_known(&target.issuer),
-    };
-    let mut tried = Vec::new();
-    let mut unreachable = 0;
-    for place in &places {
-        match get(http, place).await {
-            Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
-                Some(metadata) => {
-                    facts.metadata = Some(metadata);
-                    break;
-                }
-                None => tried.push(format!("{place}: {} {}", response.status, response.media())),
-            },
-            Err(why) => {
-                unreachable += usize::from(why.starts_with("no connection") || why.starts_with("no answer"));
-                tried.push(format!("{place}: {why}"));
-            }
+    let mut tried = String::new();
+    match metadata(http, target).await {
+        Ok(metadata) => facts.metadata = Some(metadata),
+        Err(why) if why.contains(UNREACHABLE) && (target.endpoints.authorization.is_none() || target.endpoints.token.is_none()) => {
+            return Err(why);
         }
-    }
-    if !places.is_empty() && unreachable == places.len() {
-        return Err(format!(
-            "{} cannot be reached\n  tried {}\n  is the server up, and `issuer` right?",
-            target.issuer,
-            tried.join("\n  tried ")
-        ));
+        Err(why) => tried = why,
     }
     if let Some(metadata) = &facts.metadata {
         facts.warnings = check(metadata, target);
@@ -107,7 +86,7 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
     facts.endpoints = endpoints;
     for (what, endpoint) in [("authorization", &facts.endpoints.authorization), ("token", &facts.endpoints.token)] {
         if endpoint.is_none() {
-            let tried = if tried.is_empty() { String::new() } else { format!("\n  tried {}", tried.join("\n  tried ")) };
+            let tried = if tried.is_empty() { String::new() } else { format!("\n  {tried}") };
             return Err(format!(
                 "no {what} endpoint is known: the metadata does not name it{tried}\n  write `endpoints: {{{what}: https://…}}` into the target file, or correct `issuer`"
             ));
@@ -146,6 +125,40 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
             .push("there is an introspection endpoint, and no client with a secret or key to ask it: add `clients.confidential`".into());
     }
     Ok(facts)
+}
+
+/// In the message about a server that nobody answers for.
+const UNREACHABLE: &str = "cannot be reached";
+
+/// Reads the metadata document, from the place that the target file names or from the well-known ones.
+///
+/// # Errors
+/// What was tried, and what came instead.
+pub async fn metadata(http: &Http, target: &Target) -> Result<Map<String, Value>, String> {
+    let places = match &target.metadata {
+        Some(None) => return Err("the target file says that there is no metadata document".into()),
+        Some(Some(url)) => vec![url.clone()],
+        None => well_known(&target.issuer),
+    };
+    let mut tried = Vec::new();
+    let mut unreachable = 0;
+    for place in &places {
+        match get(http, place).await {
+            Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
+                Some(metadata) => return Ok(metadata),
+                None => tried.push(format!("{place}: {} {}", response.status, response.media())),
+            },
+            Err(why) => {
+                unreachable += usize::from(why.starts_with("no connection") || why.starts_with("no answer"));
+                tried.push(format!("{place}: {why}"));
+            }
+        }
+    }
+    let tried = format!("tried {}", tried.join("\n  tried "));
+    if unreachable == places.len() {
+        return Err(format!("{} {UNREACHABLE}\n  {tried}\n  is the server up, and `issuer` right?", target.issuer));
+    }
+    Err(format!("no metadata document was found\n  {tried}"))
 }
 
 /// Fetches the published keys.
