@@ -23,6 +23,8 @@ pub struct Page {
     pub outline: String,
     /// A script may write what the page shows.
     pub has_script: bool,
+    /// Where a script sends the browser at once: `location.href = "…"`, `location.replace("…")`.
+    pub script_redirect: Option<String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -63,6 +65,7 @@ struct Collected {
     tags: String,
     in_button: bool,
     heading: String,
+    script: String,
     /// Controls that name their form by id, with the index of the control's form when it is found.
     owned: Vec<(String, Control)>,
 }
@@ -85,6 +88,22 @@ fn joined(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Bytes of script that are searched for a redirect; one that redirects is short.
+const MAX_SCRIPT: usize = 16 << 10;
+
+/// The address that a script assigns to `location`, as far as it is a literal.
+fn script_redirect(script: &str) -> Option<String> {
+    script.match_indices("location").find_map(|(at, _)| {
+        let rest = &script[at + "location".len()..];
+        let rest = [".href", ".replace", ".assign"].iter().find_map(|m| rest.strip_prefix(m)).unwrap_or(rest).trim_start();
+        let rest = rest.strip_prefix('=').or_else(|| rest.strip_prefix('('))?.trim_start();
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let address = rest[1..].split(quote).next()?;
+        let plain = address.replace("\\/", "/").replace("\\u0026", "&").replace("\\x26", "&").replace("\\u003d", "=");
+        (plain.contains("://") || plain.starts_with('/')).then(|| unescape(&plain))
+    })
+}
+
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;
 
@@ -92,7 +111,8 @@ const OUTLINE_TAGS: usize = 400;
 pub fn read(body: &[u8]) -> Page {
     let collected = Rc::new(RefCell::new(Collected::default()));
     {
-        let (c1, c2, c3, c4, c5, c6, c7, c8, c9) = (
+        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10) = (
+            collected.clone(),
             collected.clone(),
             collected.clone(),
             collected.clone(),
@@ -161,6 +181,13 @@ pub fn read(body: &[u8]) -> Page {
                 add_text(&mut c8.borrow_mut().page.message, t.as_str());
                 Ok(())
             }),
+            text!("script", move |t| {
+                let mut c = c10.borrow_mut();
+                if c.script.len() < MAX_SCRIPT {
+                    c.script.push_str(t.as_str());
+                }
+                Ok(())
+            }),
             text!("h1, h2, h3", move |t| {
                 add_text(&mut c9.borrow_mut().heading, t.as_str());
                 Ok(())
@@ -215,6 +242,7 @@ pub fn read(body: &[u8]) -> Page {
     let digest = Sha256::digest(collected.tags.as_bytes());
     collected.page.outline = format!("{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
     collected.page.title = joined(&collected.page.title);
+    collected.page.script_redirect = script_redirect(&collected.script);
     collected.page.message = joined(&collected.page.message);
     if collected.page.message.is_empty() {
         collected.page.message = joined(&collected.heading);
@@ -358,6 +386,18 @@ mod tests {
         let page = read(br#"<form id=f action=/x></form><input form=f name=a value=1><button form=f name=b>Go</button>"#);
         assert_eq!(page.forms[0].fields[0].name, "a");
         assert_eq!(page.forms[0].buttons[0].name, "b");
+    }
+
+    #[test]
+    fn redirects_by_script_are_read() {
+        let to = |script: &str| read(format!("<p>One moment<script>{script}</script>").as_bytes()).script_redirect;
+        assert_eq!(
+            to(r#"window.location.href = "https:\/\/app.example\/cb?code=1\u0026state=2";"#).as_deref(),
+            Some("https://app.example/cb?code=1&state=2")
+        );
+        assert_eq!(to("location.replace('/next')").as_deref(), Some("/next"));
+        assert_eq!(to("if (location.hash == '#x') { show('/y') }"), None);
+        assert_eq!(to("location = somewhere"), None);
     }
 
     proptest! {

@@ -193,24 +193,17 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.end(Outcome::Stuck, format!("the page{} keeps coming back", titled(&page)));
             return None;
         }
+        // A page without forms whose script goes elsewhere is a redirect by other means.
+        if let (true, true, Some(url)) =
+            (page.forms.is_empty(), response.status < 400, page.script_redirect.as_deref().and_then(|to| resolve(&base, to)))
+        {
+            return self.follow(&url);
+        }
         let action = login::act(&page, user, &self.trial.engine.target.login, self.passwords_sent > 0);
         match action {
             Action::Submit { form, pairs, action, what } => self.submit(&base, &page.forms[form], pairs, action, what, response, user),
             Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
-                Some(url) => match self.leads(&url) {
-                    Leads::Inside => {
-                        self.next = Request { method: "GET".into(), url: url.to_string(), ..Request::default() };
-                        Some(What::Automatic)
-                    }
-                    Leads::Callback(where_to) => {
-                        self.callback(&url, where_to, None);
-                        None
-                    }
-                    Leads::Elsewhere => {
-                        self.callback(&url, "elsewhere", None);
-                        None
-                    }
-                },
+                Some(url) => self.follow(&url),
                 None => {
                     self.end(Outcome::Unclear, "the page refreshes to what is no URL".into());
                     None
@@ -287,6 +280,19 @@ impl<'t, 'e> Journey<'t, 'e> {
             Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() }
         };
         Some(what)
+    }
+
+    /// Goes where a page sends the browser by itself.
+    fn follow(&mut self, url: &Url) -> Option<What> {
+        match self.leads(url) {
+            Leads::Inside => {
+                self.next = Request { method: "GET".into(), url: url.to_string(), ..Request::default() };
+                return Some(What::Automatic);
+            }
+            Leads::Callback(where_to) => self.callback(url, where_to, None),
+            Leads::Elsewhere => self.callback(url, "elsewhere", None),
+        }
+        None
     }
 
     /// A form_post answer (OAuth 2.0 Form Post Response Mode): a form whose address is outside of the server and whose
