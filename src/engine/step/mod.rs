@@ -7,8 +7,10 @@ mod token_use;
 use crate::model::step::{Origin, PlannedStep, StepKind};
 use crate::target::Client;
 
-use super::delivery::Sent;
-use super::eval::{Actor, Missing};
+use super::authentication::credentials;
+use super::delivery::{self, Sent};
+use super::eval::{Actor, Known, Missing};
+use super::http::Request;
 use super::{RawStep, RunningTrial};
 
 /// Drives one step of a trial.
@@ -37,6 +39,23 @@ pub struct Ready<'a> {
     pub client: &'a Client,
     pub actor: Actor,
     pub parameters: Vec<Sent>,
+}
+
+impl Ready<'_> {
+    /// The request to a back-channel endpoint, with client authentication; and the step so far: what is sent, and whether
+    /// the change is in the bytes.
+    ///
+    /// # Errors
+    /// A credential that cannot be had.
+    pub fn post(&self, known: &Known, endpoint: &str) -> Result<(RawStep, Request), Missing> {
+        let added = credentials(self.client, self.planned.authentication.as_ref(), known, &self.actor)?;
+        let mut raw = RawStep::default();
+        raw.sent.extend(added.parameters.iter().cloned());
+        raw.sent.extend(self.parameters.iter().map(|p| (p.name.clone(), p.value.clone())));
+        let request = delivery::post(endpoint, self.planned, &self.parameters, added);
+        raw.undelivered = delivery::undelivered(self.planned, &self.parameters, &request);
+        Ok((raw, request))
+    }
 }
 
 fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<Sent>, Missing> {

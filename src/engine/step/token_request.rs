@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::authentication::credentials;
 use crate::engine::http::{Failure, Request, Response};
-use crate::engine::{RawStep, RunningTrial, answer, delivery, forge};
+use crate::engine::{RawStep, RunningTrial, answer, forge};
 use crate::model::observation::Outcome;
 
 use super::Ready;
@@ -14,26 +13,17 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = facts.endpoints.token else {
         return RawStep::not_sent("the target has no token endpoint");
     };
-    let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
-        Ok(credentials) => credentials,
+    let (mut raw, request) = match step.post(&trial.known, &endpoint) {
+        Ok(ready) => ready,
         Err(missing) => return RawStep::missing(&missing),
     };
-    let mut raw = RawStep::default();
-    for (name, value) in &added.parameters {
-        raw.sent.insert(name.clone(), value.clone());
-    }
-    for parameter in &step.parameters {
-        raw.sent.insert(parameter.name.clone(), parameter.value.clone());
-    }
-    let request = delivery::post(&endpoint, step.planned, &step.parameters, added);
-    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
     match step.planned.burst {
         None => {
             let answer = trial.engine.http.send(&request).await;
             read(trial, step, &mut raw, &answer).await;
             raw.exchanges.push((request, answer));
         }
-        Some(count) => burst(trial, step, raw.exchanges.len(), count, &request, &mut raw).await,
+        Some(count) => burst(trial, step, count, &request, &mut raw).await,
     }
     raw
 }
@@ -110,7 +100,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
 }
 
 /// Identical requests at the same moment. Several answers with the same token are idempotency, not a race.
-async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, _: usize, count: u32, request: &Request, raw: &mut RawStep) {
+async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, request: &Request, raw: &mut RawStep) {
     let answers = trial.engine.http.burst(request, count).await;
     let mut tokens = BTreeSet::new();
     let mut worst: Option<(Outcome, String)> = None;

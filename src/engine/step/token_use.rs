@@ -1,8 +1,7 @@
 //! Tokens in use: shown at the proof endpoint, introspected (RFC 7662), revoked (RFC 7009).
 
-use crate::engine::authentication::credentials;
 use crate::engine::http::{Failure, Response};
-use crate::engine::{RawStep, RunningTrial, answer, delivery, proof};
+use crate::engine::{RawStep, RunningTrial, answer, proof};
 use crate::model::observation::Outcome;
 use crate::model::step::ResourcePlace;
 
@@ -56,19 +55,10 @@ async fn post(
     let Some(endpoint) = endpoint else {
         return RawStep::not_sent(format!("the target has no {what} endpoint"));
     };
-    let added = match credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor) {
-        Ok(credentials) => credentials,
+    let (mut raw, request) = match step.post(&trial.known, &endpoint) {
+        Ok(ready) => ready,
         Err(missing) => return RawStep::missing(&missing),
     };
-    let mut raw = RawStep::default();
-    for (name, value) in &added.parameters {
-        raw.sent.insert(name.clone(), value.clone());
-    }
-    for parameter in &step.parameters {
-        raw.sent.insert(parameter.name.clone(), parameter.value.clone());
-    }
-    let request = delivery::post(&endpoint, step.planned, &step.parameters, added);
-    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
     let answer: Result<Response, Failure> = trial.engine.http.send(&request).await;
     match &answer {
         Ok(response) => {
