@@ -95,6 +95,8 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
             continue;
         };
         for attack in &scenario.attacks {
+            // A broken cause may take away the ground of another attack: without rotation there is no family to revoke.
+            let grounded = !attack.implied_by.iter().any(|cause| is_broken(row, cause));
             let name = format!("{}/{}", scenario.id, attack.id);
             let cases: Vec<_> = entry.variants.iter().filter(|v| v.id == name || v.id.starts_with(&format!("{name}["))).collect();
             let declared = !flaw.is_empty() && attack.proved_by.iter().any(|f| f == flaw);
@@ -108,7 +110,8 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
                     Verdict::Holds => true,
                     Verdict::Broken => declared || filed,
                     Verdict::Inconclusive => filed,
-                    Verdict::NotApplicable | Verdict::Skipped => false,
+                    Verdict::NotApplicable => !grounded,
+                    Verdict::Skipped => false,
                 };
                 if !fine {
                     problems.push(format!(
@@ -125,6 +128,12 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
             }
         }
     }
+}
+
+/// Whether a cause, a scenario or an attack of one, is broken in this row.
+fn is_broken(row: &BTreeMap<String, ScenarioVerdict>, cause: &str) -> bool {
+    let cases = |v: &ScenarioVerdict| v.variants.iter().any(|case| case.id == cause && case.verdict == Verdict::Broken);
+    row.get(cause).is_some_and(|v| v.verdict == Verdict::Broken) || row.values().any(cases)
 }
 
 /// Every scenario kills a flaw, and every flaw is killed.

@@ -125,6 +125,8 @@ impl Known {
                 Ok(path.split(['?', '#']).next().unwrap_or_default().to_owned())
             }
             Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
+            Function::UpperPath => upper_path(&argument(0)?),
+            Function::OtherPort => Ok(other_port(&argument(0)?)),
             Function::AttackerJwk => {
                 keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
@@ -181,6 +183,27 @@ impl Known {
     }
 }
 
+/// The URL with its path in capital letters.
+fn upper_path(url: &str) -> Result<String, Missing> {
+    let start = url.find("://").map_or(0, |at| at + 3) + authority(url).len();
+    let (before, rest) = url.split_at(start);
+    let (path, after) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let upper = path.to_ascii_uppercase();
+    if upper == path {
+        return Err(Missing::NoSuchForm(format!("the path of {url} has no small letters, so its case cannot be changed")));
+    }
+    Ok(format!("{before}{upper}{after}"))
+}
+
+/// The URL with another port.
+fn other_port(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let authority = authority(url);
+    let (host, port) = host_and_port(authority);
+    let other = if port == ":8443" { ":8444" } else { ":8443" };
+    format!("{}{host}{other}{}", &url[..start], &url[start + authority.len()..])
+}
+
 /// Host and port of a URL, as written.
 fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -218,5 +241,17 @@ mod tests {
     fn authorities_as_written() {
         assert_eq!(authority("https://app.example:8443/cb?x=1"), "app.example:8443");
         assert_eq!(authority("https://[::1]:80/cb"), "[::1]:80");
+    }
+
+    #[test]
+    fn addresses_that_are_almost_the_same() {
+        assert_eq!(upper_path("https://app.example/cb/x?a=b"), Ok("https://app.example/CB/X?a=b".to_owned()));
+        assert_eq!(upper_path("app:cb").unwrap_or_default(), "");
+        for url in ["https://app.example/", "https://app.example/1?a=b"] {
+            assert!(matches!(upper_path(url), Err(Missing::NoSuchForm(_))), "{url}");
+        }
+        assert_eq!(other_port("https://app.example/cb?x=1"), "https://app.example:8443/cb?x=1");
+        assert_eq!(other_port("https://app.example:8443/cb"), "https://app.example:8444/cb");
+        assert_eq!(other_port("https://[2001:db8::1]:80/cb"), "https://[2001:db8::1]:8443/cb");
     }
 }

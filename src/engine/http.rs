@@ -226,6 +226,10 @@ impl Http {
             builder = builder.header(name, value.as_bytes());
         }
         if let Some(body) = &request.body {
+            if body.is_empty() {
+                // A POST with an empty body says so (RFC 9110 §8.6); without the field some servers see no form at all.
+                builder = builder.header("content-length", "0");
+            }
             builder = builder.body(body.clone());
         }
         let mut answer = builder.send().await.map_err(|e| failure(&e))?;

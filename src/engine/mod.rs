@@ -239,6 +239,7 @@ impl<'e> RunningTrial<'e> {
         if let Some(client) = client {
             actor.client.insert("id".into(), client.id.clone());
             actor.client.insert("redirect_uri".into(), client.redirect_uri.clone());
+            actor.client.insert("redirect_is_loopback".into(), is_loopback(&client.redirect_uri).to_string());
             actor.client.insert("auth".into(), client.authentication.method().into());
             actor.client.insert("sender_constrained".into(), client.sender_constrained.to_string());
             if let ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) = &client.authentication {
@@ -428,4 +429,14 @@ fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Fa
 
 fn redact_header(redactor: &Redactor, name: &str, value: &str) -> String {
     if name.eq_ignore_ascii_case("location") { redactor.url(value) } else { redactor.header(name, value) }
+}
+
+/// Whether a redirect URI leads to the user's own machine, where any port is right (RFC 8252 §7.3).
+fn is_loopback(url: &str) -> bool {
+    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::Flaw;
 use super::authorization_response::{Reply, ResponseMode};
-use super::directory::Client;
+use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::redirect_uri;
@@ -36,8 +36,17 @@ const KNOWN: [&str; 18] = [
 #[derive(Clone)]
 pub(super) struct Challenge {
     pub(super) value: String,
-    /// Method plain: the challenge is the verifier itself.
-    pub(super) plain: bool,
+    pub(super) method: ChallengeMethod,
+}
+
+/// How a challenge is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChallengeMethod {
+    S256,
+    /// The challenge is the verifier itself.
+    Plain,
+    /// Some other word, which only a flawed server takes: nothing is compared.
+    Unknown,
 }
 
 /// What the client wants to get.
@@ -46,6 +55,32 @@ pub(super) enum ResponseType {
     Code,
     /// The implicit grant, which only a flawed server knows.
     Token,
+    /// An access token beside a code or an ID token (OpenID Connect Core
+    /// section 3.3), which only a flawed server knows.
+    Hybrid {
+        code: bool,
+        id_token: bool,
+    },
+}
+
+impl ResponseType {
+    /// The type with this name, as far as this server knows it.
+    fn read(server: &Server, text: &str) -> Option<Self> {
+        let hybrid = |code, id_token| server.has(Flaw::HybridTokenEnabled).then_some(ResponseType::Hybrid { code, id_token });
+        match text {
+            "code" => Some(ResponseType::Code),
+            "token" => server.has(Flaw::ImplicitEnabled).then_some(ResponseType::Token),
+            "id_token token" => hybrid(false, true),
+            "code token" => hybrid(true, false),
+            "code id_token token" => hybrid(true, true),
+            _ => None,
+        }
+    }
+
+    /// Whether a code is issued.
+    fn has_code(self) -> bool {
+        matches!(self, ResponseType::Code | ResponseType::Hybrid { code: true, .. })
+    }
 }
 
 /// A request that passed all checks.
@@ -107,8 +142,10 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Res
             return Err(Refusal::Page(fault.to_string()));
         }
     }
-    let given_uri = params.get("redirect_uri");
-    let reply = reply_to(server, params, given_uri.unwrap_or_default());
+    let (first, last) = (params.get("redirect_uri"), params.last("redirect_uri"));
+    // They are the same unless the parameter may be sent twice.
+    let (given_uri, used_uri) = if server.has(Flaw::DuplicateRedirectUriLastChecked) { (last, first) } else { (first, last) };
+    let reply = reply_to(server, params, used_uri.unwrap_or_default());
     let redirect = |error| Err(Refusal::Redirect(Box::new(reply.clone()), error));
 
     let Some(client_id) = params.get("client_id") else {
@@ -140,9 +177,9 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Res
 
 /// Where and how to answer, as far as it can be told before the checks.
 fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
-    let implicit = server.has(Flaw::ImplicitEnabled) && params.get("response_type") == Some("token");
+    let response_type = params.get("response_type").and_then(|text| ResponseType::read(server, text));
     let mode = match params.get("response_mode") {
-        _ if implicit => ResponseMode::Fragment,
+        _ if response_type.is_some_and(|it| it != ResponseType::Code) => ResponseMode::Fragment,
         Some("form_post") => ResponseMode::FormPost,
         _ => ResponseMode::Query,
     };
@@ -169,18 +206,15 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
     }
 
     let response_type = match params.get("response_type") {
-        Some("code") => ResponseType::Code,
-        Some("token") if server.has(Flaw::ImplicitEnabled) => ResponseType::Token,
-        Some(_) => {
-            let why = "the response_type must be code";
-            return Err(early("unsupported_response_type", why));
+        Some(text) => {
+            ResponseType::read(server, text).ok_or_else(|| early("unsupported_response_type", "the response_type must be code"))?
         }
         None => return Err(early("invalid_request", "response_type is missing")),
     };
     let mode_fits = match params.get("response_mode") {
         None => true,
         Some("query" | "form_post") => response_type == ResponseType::Code,
-        Some(mode) => mode == "fragment" && response_type == ResponseType::Token,
+        Some(mode) => mode == "fragment" && response_type != ResponseType::Code,
     };
     if !mode_fits {
         let why = "the response_mode is not supported";
@@ -195,8 +229,9 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
     let nonce = params.get("nonce");
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
-    let pkce_needed =
-        response_type == ResponseType::Code && !bare_is_fine && !server.has(Flaw::PkceNotRequired) && !server.has(Flaw::PkceDowngrade);
+    let is_confidential = !matches!(client.auth, AuthMethod::None);
+    let not_required = server.has(Flaw::PkceNotRequired) || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
+    let pkce_needed = response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
     if challenge.is_none() && pkce_needed {
         return Err(early("invalid_request", "code_challenge is missing"));
     }
@@ -225,7 +260,7 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         scope,
         nonce: nonce.map(ToOwned::to_owned),
         challenge,
-        verifier_optional: bare_is_fine || server.has(Flaw::PkceNotRequired),
+        verifier_optional: bare_is_fine || not_required,
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
@@ -236,25 +271,26 @@ fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>,
     let Some(value) = params.get("code_challenge") else {
         return Ok(None);
     };
-    // RFC 7636 section 4.3: a missing method means plain. It is refused
-    // even where plain is accepted, which must be stated.
-    let plain = match params.get("code_challenge_method") {
-        Some("S256") => false,
-        Some("plain") if server.has(Flaw::PkcePlainAccepted) => true,
+    // RFC 7636 section 4.3: a missing method means plain.
+    let method = match params.get("code_challenge_method") {
+        // The first was checked; of two, the last is used.
+        Some("S256") if params.last("code_challenge_method") == Some("plain") => ChallengeMethod::Plain,
+        Some("S256") => ChallengeMethod::S256,
+        None | Some("plain") if server.has(Flaw::PkcePlainAccepted) => ChallengeMethod::Plain,
+        Some(method) if method != "plain" && server.has(Flaw::PkceUnknownMethodAccepted) => ChallengeMethod::Unknown,
         _ => {
             return Err(OAuthError::invalid_request("code_challenge_method must be S256"));
         }
     };
-    let well_formed = if plain {
-        is_verifier(value)
-    } else {
+    let well_formed = match method {
         // A SHA-256 digest in base64url.
-        value.len() == 43 && value.bytes().all(is_base64url)
+        ChallengeMethod::S256 => value.len() == 43 && value.bytes().all(is_base64url),
+        ChallengeMethod::Plain | ChallengeMethod::Unknown => is_verifier(value),
     };
     if !well_formed {
         return Err(OAuthError::invalid_request("code_challenge is malformed"));
     }
-    Ok(Some(Challenge { value: value.to_owned(), plain }))
+    Ok(Some(Challenge { value: value.to_owned(), method }))
 }
 
 /// Whether this is a code_verifier: 43 to 128 unreserved characters

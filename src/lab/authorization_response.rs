@@ -49,6 +49,7 @@ impl Reply {
     fn state(&self, server: &Server) -> Option<String> {
         match &self.state {
             Some(state) if server.has(Flaw::StateMangled) => Some(params::decode(state.as_bytes()).0),
+            Some(state) if server.has(Flaw::StateTruncated) => Some(state.chars().take(64).collect()),
             Some(state) => Some(state.clone()),
             None => server.has(Flaw::StateInvented).then(|| "undefined".to_owned()),
         }

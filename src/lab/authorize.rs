@@ -8,6 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
+use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Refusal, ResponseType};
 use super::authorization_response::see_other;
 use super::oauth_error::OAuthError;
@@ -26,7 +27,7 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let params = if method != Method::POST {
+    let mut params = if method != Method::POST {
         Params::parse(query.unwrap_or_default().as_bytes())
     } else if is_form(&headers) {
         Params::parse(&body)
@@ -34,6 +35,12 @@ pub(super) async fn endpoint(
         let why = "The body must be application/x-www-form-urlencoded.";
         return pages::error(&server, StatusCode::BAD_REQUEST, why);
     };
+    if server.has(Flaw::DuplicateParameterAccepted) {
+        params.allow_repeated(|_| true);
+    }
+    if server.has(Flaw::DuplicateRedirectUriLastChecked) {
+        params.allow_repeated(|name| name == "redirect_uri");
+    }
     let session = server.session(&headers);
     match authorization_request::check(&server, &params, session.is_some()) {
         Ok(request) => proceed(&server, request, session),
@@ -85,7 +92,11 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
             let code = issue_code(server, request, grant);
             request.reply.success(server, &[("code", &code)])
         }
-        ResponseType::Token => implicit(server, request, grant),
+        ResponseType::Token => with_token(server, request, grant, None, false),
+        ResponseType::Hybrid { code, id_token } => {
+            let code = code.then(|| issue_code(server, request, grant.clone()));
+            with_token(server, request, grant, code, id_token)
+        }
     }
 }
 
@@ -105,8 +116,9 @@ fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> 
     id
 }
 
-/// The response of the implicit grant (RFC 6749 section 4.2.2).
-fn implicit(server: &Server, request: &AuthorizationRequest, grant: Grant) -> Response {
+/// The response of the implicit grant (RFC 6749 section 4.2.2), and of the
+/// hybrid flow.
+fn with_token(server: &Server, request: &AuthorizationRequest, grant: Grant, code: Option<String>, with_id_token: bool) -> Response {
     let issue = {
         let mut store = server.store();
         let family = store.new_family();
@@ -114,11 +126,19 @@ fn implicit(server: &Server, request: &AuthorizationRequest, grant: Grant) -> Re
         Issue::register(server, &mut store, family, grant, scope, false)
     };
     let lifetime = server.config.access_token_lifetime.as_secs().to_string();
-    match issue.access_token(server) {
-        Ok(token) => request.reply.success(
-            server,
-            &[("access_token", &token), ("token_type", "Bearer"), ("expires_in", &lifetime), ("scope", &issue.scope.to_string())],
-        ),
+    let tokens = issue.access_token(server).and_then(|token| {
+        let id_token = with_id_token.then(|| issue.id_token(server, &token)).transpose()?;
+        Ok((token, id_token))
+    });
+    match tokens {
+        Ok((token, id_token)) => {
+            let scope = issue.scope.to_string();
+            let mut pairs =
+                vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", lifetime.as_str()), ("scope", &scope)];
+            pairs.extend(code.as_deref().map(|code| ("code", code)));
+            pairs.extend(id_token.as_deref().map(|id_token| ("id_token", id_token)));
+            request.reply.success(server, &pairs)
+        }
         Err(error) => request.reply.error(server, &error),
     }
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Flaw;
-use super::authorization_request::is_verifier;
+use super::authorization_request::{ChallengeMethod, is_verifier};
 use super::directory::Client;
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::secrets;
 use super::server::Server;
-use super::store::{Code, Store};
+use super::store::{Code, Ends, Store};
 use super::tokens::{Issue, matches_s256};
 
 /// How long `code-race` leaves between the check and the mark.
@@ -47,21 +47,32 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         let why = "the code was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
-    if code.used {
+    let forgotten = server.has(Flaw::CodeReplayWithoutVerifier) && params.get("code_verifier").is_none();
+    if code.used && !forgotten {
         // Two redemptions: one of them was not by the client, and it cannot
         // be told which one (RFC 6749 section 4.1.2).
-        let with_access_tokens = !server.has(Flaw::CodeReplayKeepsAccessToken);
+        let ends = Ends {
+            refresh_tokens: !server.has(Flaw::CodeReplayKeepsRefreshToken),
+            access_tokens: !server.has(Flaw::CodeReplayKeepsAccessToken),
+        };
         for family in code.families.clone() {
-            store.revoke_family(family, with_access_tokens);
+            store.revoke_family(family, ends);
         }
         return Err(unknown_code());
     }
     if code.expires <= Instant::now() {
         return Err(unknown_code());
     }
-    if params.get("redirect_uri") != Some(&code.redirect_uri) {
+    let is_expected = match params.get("redirect_uri") {
+        Some(uri) => uri == code.redirect_uri || server.has(Flaw::CodeRedirectUriUnchecked),
+        None => server.has(Flaw::CodeRedirectUriOptional),
+    };
+    if !is_expected {
         let why = "redirect_uri is not that of the authorization request";
         return Err(OAuthError::invalid_grant(why));
+    }
+    if code.used {
+        return Ok(());
     }
     check_verifier(server, code, params.get("code_verifier"))
 }
@@ -81,20 +92,22 @@ fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(
             Some(_) => refuse("the authorization request had no code_challenge"),
         };
     };
+    if challenge.method == ChallengeMethod::Unknown {
+        return Ok(());
+    }
     let Some(verifier) = given.or(code.kept_verifier.as_deref()) else {
         if server.has(Flaw::PkceMissingVerifierAccepted) {
             return Ok(());
         }
         return refuse("code_verifier is missing");
     };
-    if !is_verifier(verifier) {
+    if !is_verifier(verifier) && !server.has(Flaw::PkceShortVerifierAccepted) {
         return Err(OAuthError::invalid_request("code_verifier is malformed"));
     }
     let is_raw_equal = || secrets::equal(verifier.as_bytes(), challenge.value.as_bytes());
-    let matches = if challenge.plain {
-        is_raw_equal()
-    } else {
-        matches_s256(verifier, &challenge.value) || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal())
+    let matches = match challenge.method {
+        ChallengeMethod::S256 => matches_s256(verifier, &challenge.value) || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal()),
+        ChallengeMethod::Plain | ChallengeMethod::Unknown => is_raw_equal(),
     };
     if matches { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
 }

@@ -34,15 +34,21 @@ macro_rules! flaws {
 flaws! {
     // PKCE (RFC 7636)
     PkcePlainAccepted "pkce-plain-accepted"
-        "The code_challenge_method plain is accepted when it is stated, so the challenge is the verifier."
+        "The code_challenge_method plain is accepted, stated or left out, so the challenge is the verifier."
+    PkceUnknownMethodAccepted "pkce-unknown-method-accepted"
+        "An unknown code_challenge_method is accepted, and the verifier of such a code is never checked."
     PkceNotRequired "pkce-not-required"
         "An authorization request without code_challenge is accepted and its code is redeemed without a verifier."
+    PkceNotRequiredConfidential "pkce-not-required-confidential"
+        "A confidential client may leave code_challenge out, and its code is redeemed without a verifier."
     PkceDowngrade "pkce-downgrade"
         "An authorization request without code_challenge is accepted and its code is redeemed with any verifier at all."
     PkceVerifierIgnored "pkce-verifier-ignored"
         "The token endpoint neither asks for the code_verifier nor compares it."
     PkceMissingVerifierAccepted "pkce-missing-verifier-accepted"
         "A token request without code_verifier is accepted although the code has a challenge; a wrong one is refused."
+    PkceShortVerifierAccepted "pkce-short-verifier-accepted"
+        "The syntax of a code_verifier is not checked, so three characters are as good as 43."
     PkceChallengeComparedRaw "pkce-challenge-compared-raw"
         "A code_verifier equal to the code_challenge itself is accepted beside the right one."
     TokenParametersFromQuery "token-parameters-from-query"
@@ -57,6 +63,8 @@ flaws! {
         "A request with neither state nor code_challenge nor nonce is answered with a code that needs no verifier."
     StateMangled "state-mangled"
         "The state is decoded once more before it is sent back, so the client does not get the value it sent."
+    StateTruncated "state-truncated"
+        "A state is cut at 64 characters."
     StateInvented "state-invented"
         "A state of \"undefined\" is sent back when the request had none."
     StateMissingOnError "state-missing-on-error"
@@ -65,10 +73,20 @@ flaws! {
     // authorization code
     CodeReusable "code-reusable"
         "An authorization code is never marked as used: every redemption gives new tokens."
+    CodeReplayWithoutVerifier "code-replay-without-verifier"
+        "The challenge of a code is forgotten at its first use, and a request without verifier then redeems the code again."
+    CodeReplayKeepsRefreshToken "code-replay-keeps-refresh-token"
+        "A replayed code is refused and ends its access tokens, but its refresh tokens stay valid."
     CodeReplayKeepsAccessToken "code-replay-keeps-access-token"
         "A replayed code is refused and ends its refresh tokens, but its access tokens stay valid."
     CodeNotBoundToClient "code-not-bound-to-client"
         "An authorization code is redeemed by any client, not only by the one it was issued to."
+    CodeRedirectUriUnchecked "code-redirect-uri-unchecked"
+        "The redirect_uri of the token request must be there, but it may be any."
+    CodeRedirectUriOptional "code-redirect-uri-optional"
+        "A token request may leave out the redirect_uri that was in the authorization request; another one is refused."
+    TokenEndpointNoClientId "token-endpoint-no-client-id"
+        "A token request with a code that names no client is taken for one of the public client that the code belongs to."
     CodeRace "code-race"
         "A code is checked and marked as used in two steps, so that simultaneous redemptions all succeed."
 
@@ -85,6 +103,16 @@ flaws! {
         "A redirect_uri is accepted when its host merely begins with the registered host."
     RedirectUriQueryIgnored "redirect-uri-query-ignored"
         "The query part of the redirect_uri is not compared."
+    RedirectUriCaseInsensitive "redirect-uri-case-insensitive"
+        "The path of the redirect_uri is compared without regard to capital letters."
+    RedirectUriFragmentAccepted "redirect-uri-fragment-accepted"
+        "The fragment of the redirect_uri is not compared."
+    RedirectUriPortIgnored "redirect-uri-port-ignored"
+        "The port of the redirect_uri is not compared."
+    DuplicateParameterAccepted "duplicate-parameter-accepted"
+        "An authorization request may have a parameter twice: the first is checked, and the last one of redirect_uri and code_challenge_method is used."
+    DuplicateRedirectUriLastChecked "duplicate-redirect-uri-last-checked"
+        "An authorization request may have redirect_uri twice: the last is checked, and the first is used."
     RedirectUriDangerousScheme "redirect-uri-dangerous-scheme"
         "A redirect_uri with the scheme javascript, data or vbscript is accepted."
     ErrorRedirectToUnregistered "error-redirect-to-unregistered"
@@ -95,6 +123,10 @@ flaws! {
     // authorization endpoint
     ImplicitEnabled "implicit-enabled"
         "The implicit grant is on: response_type=token puts an access token into the redirect."
+    HybridTokenEnabled "hybrid-token-enabled"
+        "The response types of OpenID Connect that put an access token beside an ID token or a code into the redirect are on."
+    Redirect307 "redirect-307"
+        "The redirect after the login form is a 307, so the browser sends the password on to the client."
     IssParameterMissing "iss-parameter-missing"
         "Authorization responses lack the iss parameter that the metadata promises."
     Clickjacking "clickjacking"
@@ -103,6 +135,8 @@ flaws! {
     // token endpoint
     PasswordGrantEnabled "password-grant-enabled"
         "The password grant is on: a client may trade a user's name and password for tokens."
+    TokenEndpointGet "token-endpoint-get"
+        "The token endpoint answers GET, with its parameters in the URL."
     TokenResponseCacheable "token-response-cacheable"
         "Responses of the token endpoint do not forbid caching."
 
@@ -119,6 +153,10 @@ flaws! {
     // refresh tokens
     RefreshReuseAccepted "refresh-reuse-accepted"
         "A refresh token that was already exchanged keeps working."
+    RefreshNotRotated "refresh-not-rotated"
+        "A refresh gives the same refresh token back, for public clients too, and it goes on working."
+    RefreshWithoutClient "refresh-without-client"
+        "A refresh request that names no client is taken for one of the public client that the token belongs to."
     RefreshFamilySurvives "refresh-family-survives"
         "Reuse of an exchanged refresh token is refused, but the tokens that came from it stay valid."
     RefreshNotBoundToClient "refresh-not-bound-to-client"
@@ -139,6 +177,8 @@ flaws! {
         "An access token whose header says alg none is accepted."
     JwtSignatureUnchecked "jwt-signature-unchecked"
         "The signature of an RS256 access token is not verified."
+    BearerInQuery "bearer-in-query"
+        "The protected resources take an access token from the URL."
     UserinfoOpen "userinfo-open"
         "The protected resources answer with a user's data to a missing or made-up token."
 }
@@ -178,7 +218,7 @@ mod tests {
         for &flaw in Flaw::ALL {
             assert_eq!(flaw.name().parse(), Ok(flaw));
             assert!(flaw.describes().ends_with('.'));
-            assert!(flaw.name().chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+            assert!(flaw.name().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
         }
         assert!("pkce".parse::<Flaw>().is_err());
     }

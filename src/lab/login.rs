@@ -7,6 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use super::Flaw;
 use super::authorization_response::see_other;
 use super::authorize::finish;
 use super::directory;
@@ -70,7 +71,11 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
     let mut response = match store.after_login(tx, &session_id, &session) {
         Some(transaction) => {
             drop(store);
-            finish(&server, &transaction.request, &session)
+            let mut response = finish(&server, &transaction.request, &session);
+            if server.has(Flaw::Redirect307) && response.status() == StatusCode::SEE_OTHER {
+                *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            }
+            response
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };

@@ -149,7 +149,7 @@ fn router(server: Server) -> Router {
         .route("/authorize", get(authorize::endpoint).post(authorize::endpoint))
         .route("/login", get(login::show_login).post(login::log_in))
         .route("/consent", get(login::show_consent).post(login::decide))
-        .route("/token", post(token::endpoint))
+        .route("/token", post(token::endpoint).get(token::by_get))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/api/me", get(resource::me))
         .route("/introspect", post(introspection::endpoint))

@@ -76,6 +76,16 @@ impl Params {
         self.iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// The value of a parameter, the last one if it is repeated.
+    pub(super) fn last(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().rev().find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    }
+
+    /// Lets parameters stand more than once, as a flawed server does.
+    pub(super) fn allow_repeated(&mut self, may_repeat: impl Fn(&str) -> bool) {
+        self.faults.retain(|fault| fault.kind != FaultKind::Repeated || !may_repeat(&fault.name));
+    }
+
     /// All parameters in the order of the request.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -155,6 +165,10 @@ mod tests {
         let odd = Params::parse(b"%0D%0A<x>=1&%0D%0A<x>=1");
         assert_eq!(odd.fault().map(ToString::to_string).as_deref(), Some("a parameter is given more than once"));
         assert!(Params::parse(b"a=&a=1").fault().is_none());
+        let mut params = Params::parse(b"a=1&b=2&a=3&b=4");
+        assert_eq!((params.get("a"), params.last("a"), params.last("c")), (Some("1"), Some("3"), None));
+        params.allow_repeated(|name| name == "a");
+        assert!(params.fault_of("a").is_none() && params.fault_of("b").is_some());
     }
 
     #[test]

@@ -20,13 +20,16 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 7] = [
+    const RULES: [(Flaw, Rule); 10] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
         (Flaw::RedirectUriAuthorityConfusion, authority_confused),
         (Flaw::RedirectUriHostPrefixMatch, host_prefix_matches),
         (Flaw::RedirectUriQueryIgnored, |uri, given| !given.contains('#') && without_query(uri) == without_query(given)),
+        (Flaw::RedirectUriCaseInsensitive, path_matches_in_any_case),
+        (Flaw::RedirectUriFragmentAccepted, |uri, given| given.split_once('#').is_some_and(|(before, _)| before == uri)),
+        (Flaw::RedirectUriPortIgnored, matches_but_for_port),
         (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
     registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
@@ -91,6 +94,24 @@ fn host_prefix_matches(registered: &str, given: &str) -> bool {
         && seen_host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
 }
 
+fn path_matches_in_any_case(registered: &str, given: &str) -> bool {
+    let (Some(known), Some(seen)) = (split(registered), split(given)) else {
+        return false;
+    };
+    known.0 == seen.0 && known.1 == seen.1 && known.2.eq_ignore_ascii_case(seen.2)
+}
+
+fn matches_but_for_port(registered: &str, given: &str) -> bool {
+    let (Some(known), Some(seen)) = (split(registered), split(given)) else {
+        return false;
+    };
+    let (seen_host, seen_port) = host_and_port(seen.1);
+    known.0 == seen.0
+        && known.2 == seen.2
+        && host_and_port(known.1).0 == seen_host
+        && seen_port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn host_and_port(authority: &str) -> (&str, Option<&str>) {
     authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
 }
@@ -145,7 +166,12 @@ mod tests {
         ("HTTPS://app.example/cb", &[]),
         ("https://APP.example/cb", &[]),
         ("http://app.example/cb", &[]),
-        ("https://app.example:443/cb", &[]),
+        ("https://app.example:443/cb", &[Flaw::RedirectUriPortIgnored]),
+        ("https://app.example:8443/cb", &[Flaw::RedirectUriPortIgnored]),
+        ("https://app.example:8443/other", &[]),
+        ("https://app.example:/cb", &[]),
+        ("https://app.example/CB", &[Flaw::RedirectUriCaseInsensitive]),
+        ("https://APP.example/CB", &[]),
         ("https://sub.app.example/cb", &[]),
         ("https://app.example/%63b", &[]),
         ("https://app.example//cb", &[]),
@@ -154,7 +180,8 @@ mod tests {
         ("https://evil.example/?https://app.example/cb", &[]),
         ("https://app.example/cb/more", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cbx", &[Flaw::RedirectUriPrefixMatch]),
-        ("https://app.example/cb#f", &[Flaw::RedirectUriPrefixMatch]),
+        ("https://app.example/cb#f", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriFragmentAccepted]),
+        ("https://app.example/other#f", &[]),
         ("https://app.example/cb/", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cb/../evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),
         ("https://app.example/cb/%2e%2E/evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriNormalisedAfterCheck]),

@@ -9,6 +9,7 @@ use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::scope::Scope;
 use super::server::Server;
+use super::store::Ends;
 use super::token::invalid_scope;
 use super::tokens::Issue;
 
@@ -35,7 +36,7 @@ fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>) ->
         // Either the client or a thief uses the old token; the family ends
         // because it cannot be told who holds the new one.
         if !server.has(Flaw::RefreshFamilySurvives) {
-            store.revoke_family(token.family, true);
+            store.revoke_family(token.family, Ends::ALL);
         }
         return Err(unknown());
     }
@@ -46,13 +47,15 @@ fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>) ->
             .ok_or_else(|| invalid_scope("the scope is more than was granted"))?,
     };
 
+    let is_rotated = !server.has(Flaw::RefreshNotRotated);
     if let Some(token) = store.refresh_tokens.get_mut(id) {
-        token.rotated = true;
+        token.rotated = is_rotated;
     }
     let mut grant = token.grant;
     grant.client_id.clone_from(&client.id);
     // The nonce belongs to the first ID token only (OpenID Connect Core
     // section 12.2).
     grant.nonce = None;
-    Ok(Issue::register(server, &mut store, token.family, grant, scope, true))
+    let issue = Issue::register(server, &mut store, token.family, grant, scope, is_rotated);
+    Ok(if is_rotated { issue } else { Issue { refresh_token: Some(id.to_owned()), ..issue } })
 }

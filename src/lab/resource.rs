@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -12,6 +12,7 @@ use super::Flaw;
 use super::directory;
 use super::jws::Compact;
 use super::oauth_error::private_json;
+use super::params::Params;
 use super::server::Server;
 use super::tokens::{self, AccessClaims};
 
@@ -28,8 +29,8 @@ enum Refused {
 }
 
 /// Handles `GET` and `POST /userinfo`.
-pub(super) async fn userinfo(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    let claims = match authorize(&server, &headers) {
+pub(super) async fn userinfo(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let claims = match authorize(&server, query.as_deref(), &headers) {
         Ok(claims) => claims,
         Err(refused) => return refused.into_response(),
     };
@@ -49,8 +50,8 @@ pub(super) async fn userinfo(State(server): State<Arc<Server>>, headers: HeaderM
 }
 
 /// Handles `GET /api/me`.
-pub(super) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    match authorize(&server, &headers) {
+pub(super) async fn me(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    match authorize(&server, query.as_deref(), &headers) {
         Ok(claims) => private_json(
             StatusCode::OK,
             &json!({
@@ -65,7 +66,7 @@ pub(super) async fn me(State(server): State<Arc<Server>>, headers: HeaderMap) ->
 
 /// The claims of the token in the `Authorization` header. A token in the
 /// query or in a form is no token (RFC 9700 section 4.3.2).
-fn authorize(server: &Server, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
+fn authorize(server: &Server, query: Option<&str>, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -76,6 +77,8 @@ fn authorize(server: &Server, headers: &HeaderMap) -> Result<AccessClaims, Refus
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
+    let query = Params::parse(query.unwrap_or_default().as_bytes());
+    let token = token.or_else(|| query.get("access_token").filter(|_| server.has(Flaw::BearerInQuery)));
     let claims = token.and_then(|token| tokens::verify(server, token));
     match (claims, token) {
         (Some(claims), _) => Ok(claims),

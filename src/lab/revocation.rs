@@ -11,6 +11,7 @@ use super::Flaw;
 use super::client_auth::{self, Identify};
 use super::oauth_error::OAuthError;
 use super::server::{Server, form};
+use super::store::Ends;
 use super::tokens;
 
 /// Handles `POST /revoke`.
@@ -42,7 +43,7 @@ fn revoke(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<(), OAuth
         return Ok(());
     }
     if let Some(family) = refresh.map(|refresh| refresh.family) {
-        store.revoke_family(family, true);
+        store.revoke_family(family, Ends::ALL);
     } else if let Some(claims) = access {
         store.revoke_access_token(&claims.jti);
     }

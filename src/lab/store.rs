@@ -80,6 +80,17 @@ pub(super) struct RefreshToken {
 /// All tokens that descend from one grant.
 pub(super) type FamilyId = u64;
 
+/// Which tokens of a family a revocation ends.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) refresh_tokens: bool,
+    pub(super) access_tokens: bool,
+}
+
+impl Ends {
+    pub(super) const ALL: Ends = Ends { refresh_tokens: true, access_tokens: true };
+}
+
 #[derive(Default)]
 struct Family {
     refresh_revoked: bool,
@@ -192,11 +203,11 @@ impl Store {
         family.expires = family.expires.max(Some(until));
     }
 
-    /// Ends the refresh tokens of a family and, if asked, its access tokens.
-    pub(super) fn revoke_family(&mut self, family: FamilyId, with_access_tokens: bool) {
+    /// Ends tokens of a family.
+    pub(super) fn revoke_family(&mut self, family: FamilyId, ends: Ends) {
         let family = self.families.entry(family).or_default();
-        family.refresh_revoked = true;
-        family.access_revoked |= with_access_tokens;
+        family.refresh_revoked |= ends.refresh_tokens;
+        family.access_revoked |= ends.access_tokens;
     }
 
     /// Ends one access token.

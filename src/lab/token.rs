@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::client_auth::{Identify, Presented};
-use super::directory::{self, Client};
+use super::directory::{self, AuthMethod, Client};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::scope::Scope;
@@ -20,7 +20,25 @@ use super::{Flaw, code_grant, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
-    let mut response = match answer(&server, query.as_deref(), &headers, &body).await {
+    let params = read(&server, query.as_deref(), &headers, &body);
+    respond(&server, params, &headers).await
+}
+
+/// Handles `GET /token`, which is no method of this endpoint.
+pub(super) async fn by_get(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    if !server.has(Flaw::TokenEndpointGet) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+    }
+    let params = Params::parse(query.unwrap_or_default().as_bytes());
+    respond(&server, Ok(params), &headers).await
+}
+
+async fn respond(server: &Server, params: Result<Params, OAuthError>, headers: &HeaderMap) -> Response {
+    let answered = match params {
+        Ok(params) => answer(server, &params, headers).await,
+        Err(error) => Err(error),
+    };
+    let mut response = match answered {
         Ok(body) => private_json(StatusCode::OK, &body),
         Err(error) => error.into_response(),
     };
@@ -31,9 +49,11 @@ pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query):
     response
 }
 
-async fn answer(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
-    let params = read(server, query, headers, body)?;
-    let presented = Presented::read(headers, &params)?;
+async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
+    if let Some(client) = unnamed(server, params, headers) {
+        return grant(server, client, params).await;
+    }
+    let presented = Presented::read(headers, params)?;
     if let Some(limit) = server.config.rate_limit {
         // Requests of unknown clients share one count, so that inventing
         // client ids neither avoids the limit nor fills the memory.
@@ -43,11 +63,35 @@ async fn answer(server: &Server, query: Option<&str>, headers: &HeaderMap, body:
         admitted.map_err(OAuthError::too_many_requests)?;
     }
     let client = presented.authenticate(server, Identify::PublicToo)?;
+    grant(server, client, params).await
+}
+
+/// The public client that a code or a refresh token belongs to, where a
+/// flaw takes a request that names no client for its.
+fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Option<&'a Client> {
+    let is_named = headers.contains_key(header::AUTHORIZATION)
+        || ["client_id", "client_secret", "client_assertion"].iter().any(|name| params.get(name).is_some());
+    if is_named {
+        return None;
+    }
+    let id = match params.get("grant_type")? {
+        "authorization_code" if server.has(Flaw::TokenEndpointNoClientId) => {
+            server.store().codes.get(params.get("code")?)?.grant.client_id.clone()
+        }
+        "refresh_token" if server.has(Flaw::RefreshWithoutClient) => {
+            server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone()
+        }
+        _ => return None,
+    };
+    server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None))
+}
+
+async fn grant(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
     match params.get("grant_type") {
-        Some("authorization_code") => code_grant::redeem(server, client, &params).await,
-        Some("refresh_token") => refresh::exchange(server, client, &params),
-        Some("client_credentials") => client_credentials(server, client, &params),
-        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, &params),
+        Some("authorization_code") => code_grant::redeem(server, client, params).await,
+        Some("refresh_token") => refresh::exchange(server, client, params),
+        Some("client_credentials") => client_credentials(server, client, params),
+        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params),
         Some(_) => Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }

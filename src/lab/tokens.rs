@@ -61,7 +61,7 @@ impl Issue {
     }
 
     /// The signed ID token that goes with `access_token`.
-    fn id_token(&self, server: &Server, access_token: &str) -> Result<String, OAuthError> {
+    pub(super) fn id_token(&self, server: &Server, access_token: &str) -> Result<String, OAuthError> {
         let now = now();
         // Core section 3.1.3.6: the left half of the hash of the token.
         let digest = Sha256::digest(access_token);

@@ -64,6 +64,10 @@ impl StepKind {
                 ("scheme", "the scheme of the callback URL"),
                 ("status", "the HTTP status of the last answer"),
                 ("post_status", "the HTTP status of the answer to a form that carried credentials"),
+                (
+                    "password_forwarded",
+                    "where a password was sent: `true` if a 307 or 308 made the browser send it on to the client, else `false`",
+                ),
                 ("form_pages", "how many HTML pages with a form were passed"),
                 ("unframed_pages", "those of them without protection against framing, by path"),
             ],

@@ -82,6 +82,8 @@ pub enum Function {
     Port,
     Path,
     FirstWord,
+    UpperPath,
+    OtherPort,
     AttackerJwk,
     AttackerKey,
     PublicKey,
@@ -103,6 +105,14 @@ impl Function {
         (Function::Port, "port", 1, 1, "the port of a URL with its colon (`:8443`), or nothing where it has none"),
         (Function::Path, "path", 1, 1, "the path of a URL, without query and fragment"),
         (Function::FirstWord, "first_word", 1, 1, "the first word of a list separated by spaces"),
+        (
+            Function::UpperPath,
+            "upper_path",
+            1,
+            1,
+            "the URL with its path in capital letters; a path without small letters makes the attack `not_applicable`",
+        ),
+        (Function::OtherPort, "other_port", 1, 1, "the URL with another port"),
         (
             Function::AttackerJwk,
             "attacker_jwk",

@@ -7,7 +7,7 @@ use crate::model::step::StepKind;
 use crate::model::value::{Expression, Function, Part, Reference, Template};
 
 /// Facts of the client that a step runs as.
-pub const CLIENT_FACTS: &[&str] = &["id", "secret", "redirect_uri", "auth", "sender_constrained"];
+pub const CLIENT_FACTS: &[&str] = &["id", "secret", "redirect_uri", "auth", "sender_constrained", "redirect_is_loopback"];
 
 /// Facts of the target.
 pub const TARGET_FACTS: &[&str] = &[

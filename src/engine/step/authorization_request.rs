@@ -45,6 +45,10 @@ struct Journey<'t, 'e> {
     /// The changed redirect_uri, where the attack changes it.
     asked: Option<String>,
     passwords_sent: u32,
+    /// The request that is answered has the password in its body.
+    carries_password: bool,
+    /// A redirect made the browser send the password on to the client.
+    forwarded: bool,
     names_sent: u32,
     form_pages: u32,
     unframed: Vec<String>,
@@ -90,6 +94,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             registered: step.client.redirect_uri.clone(),
             asked,
             passwords_sent: 0,
+            carries_password: false,
+            forwarded: false,
             names_sent: 0,
             form_pages: 0,
             unframed: Vec::new(),
@@ -101,7 +107,6 @@ impl<'t, 'e> Journey<'t, 'e> {
     /// Navigates until the browser leaves the server or a page is the end.
     async fn go(&mut self, browser: &mut Browser, user: &crate::target::User) {
         let hops = self.trial.engine.http.limits().max_hops;
-        let mut carried_password = false;
         for _ in 0..hops {
             let request = std::mem::take(&mut self.next);
             let here = request.url.clone();
@@ -122,7 +127,8 @@ impl<'t, 'e> Journey<'t, 'e> {
                 }
             };
             self.raw.field("status", Some(response.status.to_string()));
-            if std::mem::take(&mut carried_password) {
+            let carried = std::mem::take(&mut self.carries_password);
+            if carried {
                 self.raw.field("post_status", Some(response.status.to_string()));
             }
             // A 400 with a Location header is no redirect.
@@ -134,11 +140,14 @@ impl<'t, 'e> Journey<'t, 'e> {
                     self.raw.field("delivered_to", Some("elsewhere"));
                     return self.end(Outcome::Strayed, "the Location header is no URL".into());
                 };
+                let keeps_method = matches!(response.status, 307 | 308);
+                self.forwarded = carried && keeps_method;
                 match self.leads(&url) {
                     Leads::Callback(where_to) => return self.callback(&url, where_to, None),
                     Leads::Elsewhere => return self.callback(&url, "elsewhere", None),
                     Leads::Inside => {
-                        let keeps_method = matches!(response.status, 307 | 308);
+                        // Within the server it is no leak, but the password is still on its way.
+                        self.carries_password = std::mem::take(&mut self.forwarded);
                         let previous = self.raw.exchanges.last().map(|(r, _)| (r.method.clone(), r.body.clone()));
                         self.next = match previous {
                             Some((method, Some(body))) if keeps_method && method == "POST" => {
@@ -155,7 +164,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 return self.end(outcome, note);
             }
             match self.page(&here, &response, user) {
-                Some(what) => carried_password = what == What::Password,
+                Some(what) => self.carries_password = what == What::Password,
                 None => return,
             }
         }
@@ -335,7 +344,10 @@ impl<'t, 'e> Journey<'t, 'e> {
         let mut values: BTreeMap<String, String> = BTreeMap::new();
         let pairs = posted.unwrap_or_else(|| {
             let mut pairs = wire::parse_form(url.query().unwrap_or_default());
-            pairs.extend(wire::parse_form(url.fragment().unwrap_or_default()));
+            let fragment = url.fragment().unwrap_or_default();
+            pairs.extend(wire::parse_form(fragment));
+            // A careless server appends its answer behind the fragment that was asked for: `#x?code=…`.
+            pairs.extend(wire::parse_form(fragment.split_once('?').map_or("", |(_, after)| after)));
             pairs
         });
         // A parameter that the asked-for redirect_uri carried itself is not the server's; of two, the server's is last.
@@ -375,6 +387,9 @@ impl<'t, 'e> Journey<'t, 'e> {
     fn end(&mut self, outcome: Outcome, note: String) {
         self.raw.outcome = Some(outcome);
         self.raw.note = note;
+        if self.passwords_sent > 0 {
+            self.raw.field("password_forwarded", Some(self.forwarded.to_string()));
+        }
         self.raw.field("form_pages", Some(self.form_pages.to_string()));
         if !self.unframed.is_empty() {
             self.unframed.dedup();

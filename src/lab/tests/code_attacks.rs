@@ -167,3 +167,90 @@ pub(super) async fn cacheable(t: &Tester) -> Outcome<bool> {
     let answer = t.tokens().await?;
     Ok(answer.header("cache-control") != "no-store" || answer.header("pragma") != "no-cache")
 }
+
+pub(super) async fn unknown_method(t: &Tester) -> Outcome<bool> {
+    trade(t, &[("code_challenge_method", "S999")], &[("code_verifier", "")]).await
+}
+
+/// Whether the confidential client gets tokens without PKCE.
+pub(super) async fn confidential_without_challenge(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[("client_id", "lab-confidential"), NO_PKCE[0], NO_PKCE[1]]).await?;
+    let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK)];
+    let answer = t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?;
+    Ok(!code.is_empty() && answer.status == 200)
+}
+
+pub(super) async fn short_verifier(t: &Tester) -> Outcome<bool> {
+    let challenge = crate::lab::secrets::s256("abc");
+    trade(t, &[("code_challenge", &challenge)], &[("code_verifier", "abc")]).await
+}
+
+pub(super) async fn state_cut(t: &Tester) -> Outcome<bool> {
+    let state = "s".repeat(65);
+    Ok(t.ask(&[("state", &state)]).await?.param("state") != Some(state))
+}
+
+pub(super) async fn replay_without_verifier(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let first = t.redeem(&code, &[]).await?;
+    let again = t.redeem(&code, &[("code_verifier", "")]).await?;
+    Ok(first.status == 200 && again.status == 200)
+}
+
+pub(super) async fn other_redirect_uri(t: &Tester) -> Outcome<bool> {
+    trade(t, &[], &[("redirect_uri", "https://app.example/cb/other")]).await
+}
+
+pub(super) async fn no_redirect_uri(t: &Tester) -> Outcome<bool> {
+    trade(t, &[], &[("redirect_uri", "")]).await
+}
+
+pub(super) async fn code_without_client(t: &Tester) -> Outcome<bool> {
+    trade(t, &[], &[("client_id", "")]).await
+}
+
+/// Whether a code goes to the second of two redirect URIs.
+pub(super) async fn doubled_redirect_uri(t: &Tester) -> Outcome<bool> {
+    let twice = [("redirect_uri", CALLBACK), ("redirect_uri", "https://evil.example/cb")];
+    let answer = t.ask(&twice).await?;
+    Ok(answer.location().starts_with("https://evil.example/") && answer.param("code").is_some())
+}
+
+/// Whether a code goes to the first of two redirect URIs.
+pub(super) async fn doubled_redirect_uri_before(t: &Tester) -> Outcome<bool> {
+    let twice = [("redirect_uri", "https://evil.example/cb"), ("redirect_uri", CALLBACK)];
+    let answer = t.ask(&twice).await?;
+    Ok(answer.location().starts_with("https://evil.example/") && answer.param("code").is_some())
+}
+
+pub(super) async fn doubled_method(t: &Tester) -> Outcome<bool> {
+    let twice = [("code_challenge", VERIFIER), ("code_challenge_method", "S256"), ("code_challenge_method", "plain")];
+    trade(t, &twice, &[]).await
+}
+
+pub(super) async fn hybrid(t: &Tester) -> Outcome<bool> {
+    let mut worked = true;
+    for (response_type, code, id_token) in
+        [("id_token token", false, true), ("code token", true, false), ("code id_token token", true, true)]
+    {
+        let answer = t.ask(&[("response_type", response_type)]).await?;
+        let token = answer.param("access_token").unwrap_or_default();
+        worked &= t.opens("/api/me", &token).await?
+            && answer.location().contains('#')
+            && answer.param("code").is_some() == code
+            && answer.param("id_token").is_some() == id_token;
+    }
+    Ok(worked)
+}
+
+pub(super) async fn token_by_get(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let query = encode(&[
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+        ("client_id", "lab-public"),
+    ]);
+    Ok(t.send(&format!("/token?{query}"), None, &[]).await?.status == 200)
+}

@@ -23,7 +23,10 @@ macro_rules! attacks {
 attacks! {
     on_codes {
         plain: [PkcePlainAccepted];
-        plain_unstated: [];
+        plain_unstated: [PkcePlainAccepted];
+        unknown_method: [PkceUnknownMethodAccepted];
+        confidential_without_challenge: [PkceNotRequired, PkceNotRequiredConfidential];
+        short_verifier: [PkceVerifierIgnored, PkceShortVerifierAccepted];
         no_challenge_no_verifier: [PkceNotRequired];
         no_challenge_any_verifier: [PkceDowngrade];
         wrong_verifier: [PkceVerifierIgnored];
@@ -35,11 +38,21 @@ attacks! {
         echo: [UnknownParametersEchoed];
         bare_request: [StateNotRequired];
         state_changed: [StateMangled];
+        state_cut: [StateTruncated];
         state_from_nowhere: [StateInvented];
         state_lost_on_error: [StateMissingOnError];
         replay: [CodeReusable];
         replay_keeps_tokens: [CodeReusable, CodeReplayKeepsAccessToken];
-        replay_keeps_refresh_token: [CodeReusable];
+        replay_keeps_refresh_token: [CodeReusable, CodeReplayKeepsRefreshToken];
+        replay_without_verifier: [CodeReplayWithoutVerifier];
+        other_redirect_uri: [CodeRedirectUriUnchecked];
+        no_redirect_uri: [CodeRedirectUriOptional];
+        code_without_client: [TokenEndpointNoClientId];
+        doubled_redirect_uri: [DuplicateParameterAccepted];
+        doubled_redirect_uri_before: [DuplicateRedirectUriLastChecked];
+        doubled_method: [DuplicateParameterAccepted];
+        hybrid: [HybridTokenEnabled];
+        token_by_get: [TokenEndpointGet];
         race: [CodeReusable, CodeRace];
         code_of_other_client: [CodeNotBoundToClient];
         evil_redirect: [RedirectUriUnchecked];
@@ -59,8 +72,11 @@ attacks! {
         assertion_of_other_key: [AssertionSignatureUnchecked];
         unsigned_assertion: [AssertionAlgNone];
         assertion_for_other_server: [];
-        reuse_refresh_token: [RefreshReuseAccepted];
-        reuse_leaves_family: [RefreshReuseAccepted, RefreshFamilySurvives];
+        reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated];
+        refresh_token_stays: [RefreshNotRotated];
+        refresh_without_client: [RefreshWithoutClient];
+        token_in_query: [BearerInQuery, UserinfoOpen];
+        reuse_leaves_family: [RefreshReuseAccepted, RefreshNotRotated, RefreshFamilySurvives];
         refresh_by_other_client: [RefreshNotBoundToClient];
         wider_scope: [RefreshScopeEscalation];
         anonymous_introspection: [IntrospectionOpen];

@@ -188,3 +188,20 @@ pub(super) async fn honest_flow(t: &Tester) -> Outcome<bool> {
         && client_credentials(t, &[], &basic).await?.status == 200
         && asserted(t, With::OwnKey, json!({})).await?)
 }
+
+pub(super) async fn refresh_token_stays(t: &Tester) -> Outcome<bool> {
+    let old = t.tokens().await?.text("refresh_token");
+    let answer = t.refresh(&old, &[]).await?;
+    Ok(answer.text("refresh_token") == old)
+}
+
+pub(super) async fn refresh_without_client(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("refresh_token");
+    Ok(t.refresh(&token, &[("client_id", "")]).await?.status == 200)
+}
+
+pub(super) async fn token_in_query(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    let answer = t.send(&format!("/userinfo?access_token={token}"), None, &[]).await?;
+    Ok(answer.status == 200)
+}
