@@ -110,7 +110,8 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
                     Verdict::Holds => true,
                     Verdict::Broken => declared || filed,
                     Verdict::Inconclusive => filed,
-                    Verdict::NotApplicable => !grounded,
+                    // What the lab cannot show says so in `unproved`.
+                    Verdict::NotApplicable => !grounded || attack.unproved.is_some(),
                     Verdict::Skipped => false,
                 };
                 if !fine {

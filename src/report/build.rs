@@ -41,13 +41,14 @@ fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
         let cases: Vec<&CaseRecord> = recording.cases.iter().filter(|c| c.scenario == scenario.id && c.attack == attack.id).collect();
         for case in &cases {
             let judgement = case_judgement(scenario, attack, case, recording);
-            if attack.lesser {
-                if judgement.verdict == Verdict::Broken {
+            // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
+            match (attack.lesser, judgement.verdict) {
+                (true, Verdict::Broken) => {
                     let word = case.word.as_ref().map(|w| format!(" ({w})")).unwrap_or_default();
                     lesser.push(format!("{}{word}", attack.title));
                 }
-            } else {
-                judged.push(judgement.clone());
+                (false, _) | (true, Verdict::Holds) => judged.push(judgement.clone()),
+                (true, _) => {}
             }
             variants.push(variant(scenario, attack, case, judgement));
         }
