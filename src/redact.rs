@@ -136,6 +136,26 @@ impl Redactor {
                 }
                 None => mark("credential", value),
             },
+            // What no server puts a secret into; most headers are of these, and each text costs a search for every secret.
+            "accept"
+            | "cache-control"
+            | "connection"
+            | "content-length"
+            | "content-security-policy"
+            | "content-type"
+            | "date"
+            | "etag"
+            | "keep-alive"
+            | "pragma"
+            | "referrer-policy"
+            | "server"
+            | "strict-transport-security"
+            | "transfer-encoding"
+            | "user-agent"
+            | "vary"
+            | "x-content-type-options"
+            | "x-frame-options"
+            | "x-xss-protection" => value.to_owned(),
             _ => self.text(value),
         }
     }

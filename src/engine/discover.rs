@@ -1,6 +1,7 @@
 //! Metadata and published keys → the facts of a target (RFC 8414, OpenID Connect Discovery 1.0).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ pub struct Facts {
     pub endpoints: Endpoints,
     /// The metadata document, as served.
     pub metadata: Option<Map<String, Value>>,
-    pub jwks: Option<Value>,
+    pub jwks: Option<Arc<Value>>,
     /// What looked wrong, for the reader.
     pub warnings: Vec<String>,
 }
@@ -117,7 +118,7 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         }
     }
     // Some servers make their signing key at first use: an unknown kid asks again later.
-    facts.jwks = keys(http, &facts.endpoints).await;
+    facts.jwks = keys(http, &facts.endpoints).await.map(Arc::new);
     let introspects = target.client(ClientRole::Introspection).is_some();
     if facts.endpoints.introspection.is_some() && !introspects {
         facts

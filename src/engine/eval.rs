@@ -34,7 +34,7 @@ pub struct Known {
     /// Parameters as sent, by step.
     pub sent: BTreeMap<String, BTreeMap<String, String>>,
     /// The published keys.
-    pub jwks: Option<Json>,
+    pub jwks: Option<std::sync::Arc<Json>>,
 }
 
 /// Facts of the client and the user that a step acts as.

@@ -15,8 +15,8 @@ pub mod proof;
 pub mod raw;
 pub mod step;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
@@ -41,7 +41,9 @@ const KEPT_BODY: usize = 4096;
 pub struct Engine {
     pub target: Target,
     pub http: Http,
-    pub facts: RwLock<Facts>,
+    facts: RwLock<Arc<Facts>>,
+    /// Keys that a genuine token has been verified with: `kid` and `alg`.
+    verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
     sessions: Mutex<HashMap<String, Browser>>,
     /// How often the login of each user was refused.
@@ -58,15 +60,16 @@ impl Engine {
         Engine {
             target,
             http,
-            facts: RwLock::new(facts),
+            facts: RwLock::new(Arc::new(facts)),
+            verified_keys: Mutex::default(),
             sessions: Mutex::default(),
             refused_logins: Mutex::default(),
             places: RwLock::new(None),
         }
     }
 
-    pub fn facts(&self) -> Facts {
-        self.facts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn proof(&self) -> Option<ProofEndpoint> {
@@ -75,6 +78,19 @@ impl Engine {
 
     pub fn api(&self) -> Option<ProofEndpoint> {
         self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.api.clone()
+    }
+
+    /// Whether a genuine token was signed with this published key. One token of a key is verified; the others only bear
+    /// its name, which is all that forging needs to know.
+    pub fn verified(&self, token: &str, kid: &str, alg: &str, jwk: &serde_json::Value) -> bool {
+        let name = (kid.to_owned(), alg.to_owned());
+        let mut verified = self.verified_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = verified.contains(&name);
+        if !known && keys::verifies(token, alg, jwk) {
+            verified.insert(name);
+            return true;
+        }
+        known
     }
 
     fn session_of(&self, user: &str) -> Browser {
@@ -372,7 +388,9 @@ impl<'e> RunningTrial<'e> {
     /// Fetches the published keys again.
     pub async fn refresh_keys(&mut self) {
         if let Some(keys) = discover::keys(&self.engine.http, &self.engine.facts().endpoints).await {
-            self.engine.facts.write().unwrap_or_else(PoisonError::into_inner).jwks = Some(keys.clone());
+            let keys = Arc::new(keys);
+            let mut facts = self.engine.facts.write().unwrap_or_else(PoisonError::into_inner);
+            *facts = Arc::new(Facts { jwks: Some(Arc::clone(&keys)), ..(**facts).clone() });
             self.known.jwks = Some(keys);
         }
     }

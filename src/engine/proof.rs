@@ -94,8 +94,8 @@ pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&
 /// The places where this target may take tokens, in the order of trust.
 fn candidates(engine: &Engine) -> Vec<ProofEndpoint> {
     let facts = engine.facts();
-    let introspection = facts.endpoints.introspection.filter(|_| engine.target.client(ClientRole::Introspection).is_some());
-    [("userinfo", facts.endpoints.userinfo), ("introspection", introspection), ("resource", engine.target.resource.clone())]
+    let introspection = facts.endpoints.introspection.clone().filter(|_| engine.target.client(ClientRole::Introspection).is_some());
+    [("userinfo", facts.endpoints.userinfo.clone()), ("introspection", introspection), ("resource", engine.target.resource.clone())]
         .into_iter()
         .filter_map(|(name, url)| url.map(|url| ProofEndpoint { name, url, refuses: false }))
         .collect()

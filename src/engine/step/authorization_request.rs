@@ -16,7 +16,7 @@ use crate::wire;
 use super::Ready;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let Some(endpoint) = trial.engine.facts().endpoints.authorization else {
+    let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
         return RawStep::not_sent("the target has no authorization endpoint");
     };
     let user = trial.engine.target.user(step.planned.user).clone();

@@ -9,8 +9,7 @@ use crate::model::observation::Outcome;
 use super::Ready;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let facts = trial.engine.facts();
-    let Some(endpoint) = facts.endpoints.token else {
+    let Some(endpoint) = trial.engine.facts().endpoints.token.clone() else {
         return RawStep::not_sent("the target has no token endpoint");
     };
     let (mut raw, request) = match step.post(&trial.known, &endpoint) {
@@ -77,6 +76,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     };
     raw.field("access_token_format", Some("jwt"));
     let alg = answer::text(&header, "alg").unwrap_or_default();
+    let kid = answer::text(&header, "kid").unwrap_or_default();
     if let Some(claims) = forge::split(token).and_then(|parts| forge::object(parts.payload)) {
         raw.field("access_token_scope", answer::text(&claims, "scope"));
     }
@@ -88,7 +88,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
                 trial.refresh_keys().await;
             }
             match trial.known.jwk_of(token) {
-                Some(jwk) if crate::engine::keys::verifies(token, &alg, jwk) => "public",
+                Some(jwk) if trial.engine.verified(token, &kid, &alg, jwk) => "public",
                 Some(_) => "unverified",
                 None => "unpublished",
             }

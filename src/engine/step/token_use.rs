@@ -35,12 +35,12 @@ fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
 }
 
 pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints.introspection;
+    let endpoint = trial.engine.facts().endpoints.introspection.clone();
     post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"]).await
 }
 
 pub async fn revocation(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints.revocation;
+    let endpoint = trial.engine.facts().endpoints.revocation.clone();
     post(trial, step, endpoint, "revocation", answer::revocation, &["error"]).await
 }
 
