@@ -60,10 +60,15 @@ pub fn challenge_error(response: &Response) -> Option<String> {
 
 /// The shape of an answer: two refusals by one endpoint look the same, whatever they say in words.
 pub fn shape(response: &Response) -> String {
+    let page = response.media().contains("html").then(|| super::html::read(&response.body));
+    shape_of(response, page.as_ref())
+}
+
+/// The same for an answer whose page has been read already.
+pub fn shape_of(response: &Response, page: Option<&super::html::Page>) -> String {
     let media = response.media();
-    let detail = if media.contains("html") {
-        let page = super::html::read(&response.body);
-        if page.has_script { format!("{} script", page.outline) } else { page.outline }
+    let detail = if let Some(page) = page {
+        if page.has_script { format!("{} script", page.outline) } else { page.outline.clone() }
     } else if let Some(members) = object(response) {
         text(&members, "error").unwrap_or_else(|| members.keys().cloned().collect::<Vec<_>>().join(","))
     } else if response.body.is_empty() {

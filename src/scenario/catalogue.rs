@@ -64,11 +64,13 @@ impl Catalogue {
             read_folder(folder, folder, &mut files, &mut wrong);
         }
         let mut scenarios = BTreeMap::new();
-        for (id, (file, text)) in &files {
+        let listed: Vec<(&String, &(String, String))> = files.iter().collect();
+        let read = side_by_side(&listed, |(id, (file, text))| resolve::scenario(file, text, Some(id), &library));
+        for ((id, (_, text)), scenario) in listed.iter().zip(read) {
             digest(&mut hasher, id, text);
-            match resolve::scenario(file, text, Some(id), &library) {
+            match scenario {
                 Ok(scenario) => {
-                    scenarios.insert(id.clone(), scenario);
+                    scenarios.insert((*id).clone(), scenario);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
@@ -89,6 +91,18 @@ impl Catalogue {
     }
 }
 
+/// Does the same to every item, on as many threads as there are cores, and gives the results in order. Reading the files
+/// is most of a start.
+fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let share = items.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let shares: Vec<_> = items.chunks(share).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
+        shares.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
 fn id_of(path: &str) -> String {
     path.trim_end_matches(".yaml").to_owned()
 }
@@ -102,9 +116,10 @@ fn digest(hasher: &mut Sha256, path: &str, text: &str) {
 
 fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
     let mut all = BTreeMap::new();
-    for (path, text) in embedded::STANDARDS {
+    let read = side_by_side(embedded::STANDARDS, |(path, text)| crate::yaml::read::<StandardFile>(&format!("standards/{path}"), text));
+    for ((path, text), standard) in embedded::STANDARDS.iter().zip(read) {
         digest(hasher, path, text);
-        match crate::yaml::read::<StandardFile>(&format!("standards/{path}"), text) {
+        match standard {
             Ok(standard) => {
                 for requirement in standard.requirements {
                     let entry = Requirement {

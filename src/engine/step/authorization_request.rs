@@ -159,11 +159,14 @@ impl<'t, 'e> Journey<'t, 'e> {
                     }
                 }
             }
-            self.raw.shape = answer::shape(&response);
+            let media = response.media();
+            let page = (media.is_empty() || media.contains("html")).then(|| html::read(&response.body));
+            self.raw.shape = answer::shape_of(&response, page.as_ref().filter(|_| !media.is_empty()));
             if let Some((outcome, note)) = answer::general(&response) {
                 return self.end(outcome, note);
             }
-            match self.page(&here, &response, user) {
+            let Some(page) = page else { return self.document(&response) };
+            match self.page(&here, &response, page, user) {
                 Some(what) => self.carries_password = what == What::Password,
                 None => return,
             }
@@ -172,13 +175,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     }
 
     /// Decides on a page: None, it is the end; else what was filled in, with the next request ready.
-    fn page(&mut self, here: &str, response: &Response, user: &crate::target::User) -> Option<What> {
-        let media = response.media();
-        if !media.is_empty() && !media.contains("html") {
-            self.document(response);
-            return None;
-        }
-        let page = html::read(&response.body);
+    fn page(&mut self, here: &str, response: &Response, page: Page, user: &crate::target::User) -> Option<What> {
         let base = page.base.as_deref().and_then(|b| resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
         if let Some((url, form)) = self.posted_callback(&base, &page) {
             let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
