@@ -139,8 +139,8 @@ impl Bench {
     }
 
     fn print(&self) {
-        let wide = |of: fn(&Row) -> &str| self.rows.iter().map(|r| of(r).chars().count()).max().unwrap_or(0);
-        let (figure, measured, goal) = (wide(|r| &r.figure), wide(|r| &r.measured), wide(|r| &r.goal));
+        let wide = |head: &str, of: fn(&Row) -> &str| self.rows.iter().map(|r| of(r).chars().count()).fold(head.len(), usize::max);
+        let (figure, measured, goal) = (wide("figure", |r| &r.figure), wide("measured", |r| &r.measured), wide("goal", |r| &r.goal));
         println!("\n{:figure$}  {:measured$}  {:goal$}", "figure", "measured", "goal");
         for row in &self.rows {
             let met = match row.met {
