@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
 use crate::model::step::{ClientRole, PlannedStep, StepKind};
-use crate::model::value::{Template, Value};
+use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;
 use crate::target::Target;
@@ -145,14 +145,8 @@ pub fn blatant(plan: &Plan) -> Vec<Blatant> {
         for parameter in &mut step.parameters {
             let mut references = Vec::new();
             parameter.value.references(&mut references);
-            let from_answer = references.iter().any(|r| {
-                matches!(
-                    r,
-                    crate::model::value::Reference::Field { .. }
-                        | crate::model::value::Reference::Sent { .. }
-                        | crate::model::value::Reference::Variable(_)
-                )
-            });
+            let from_answer =
+                references.iter().any(|r| matches!(r, Reference::Field { .. } | Reference::Sent { .. } | Reference::Variable(_)));
             if parameter.name == name {
                 parameter.value = Value::Text(Template::literal(&format!("grantproof-{}", crate::engine::eval::random(24))));
             } else if parameter.name == "redirect_uri" && from_answer {
@@ -167,6 +161,5 @@ pub fn blatant(plan: &Plan) -> Vec<Blatant> {
 }
 
 fn client_redirect_uri() -> Value {
-    use crate::model::value::{Expression, Part, Reference};
     Value::Text(Template(vec![Part::Expression(Expression::Reference(Reference::Client("redirect_uri".into())))]))
 }
