@@ -58,7 +58,8 @@ fn figures() -> Result<(), Failed> {
     let scratch = tempfile::tempdir()?;
     let mut bench = Bench {
         catalogue: inputs::catalogue(None).map_err(|e| e.message)?,
-        runtime: runtime()?,
+        servers: server_runtime()?,
+        clients: client_runtime()?,
         scratch: scratch.path().to_owned(),
         rows: Vec::new(),
         notes: Vec::new(),
@@ -89,10 +90,15 @@ fn figures() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The runtime that the program itself uses: a thread for each core, at most four.
-fn runtime() -> Result<Runtime, Failed> {
+/// The runtime of labs, as the program has it: a thread for each core, at most four.
+fn server_runtime() -> Result<Runtime, Failed> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?)
+}
+
+/// The runtime of a run, as the program has it, and of the bare client: one thread.
+fn client_runtime() -> Result<Runtime, Failed> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -117,7 +123,8 @@ struct Row {
 
 struct Bench {
     catalogue: Catalogue,
-    runtime: Runtime,
+    servers: Runtime,
+    clients: Runtime,
     scratch: PathBuf,
     rows: Vec<Row>,
     notes: Vec<String>,
@@ -163,11 +170,11 @@ impl Bench {
 
     fn run(&self, selected: &[&Scenario], target: &Target) -> Recording {
         let stop = Stop::default();
-        self.runtime.block_on(grantproof::run::run(&self.catalogue, selected, target, &Options::default(), &stop, &|_| {}))
+        self.clients.block_on(grantproof::run::run(&self.catalogue, selected, target, &Options::default(), &stop, &|_| {}))
     }
 
     fn lab(&self) -> Result<(Lab, Target), Failed> {
-        let lab = self.runtime.block_on(grantproof::lab::start(LabConfig::default()))?;
+        let lab = self.servers.block_on(grantproof::lab::start(LabConfig::default()))?;
         let target = inputs::lab_target(&lab, &BTreeSet::new());
         Ok((lab, target))
     }
@@ -207,7 +214,7 @@ impl Bench {
                 let (lab, target) = self.lab()?;
                 let site = bare::Site::new(&target)?;
                 let start = Instant::now();
-                let made = self.runtime.block_on(site.run(&plan, target.limits.in_flight, throughout))?;
+                let made = self.clients.block_on(site.run(&plan, target.limits.in_flight, throughout))?;
                 let took = millis(start);
                 drop(lab);
                 let wanted = plan.counts();
@@ -292,7 +299,7 @@ impl Bench {
     fn matrix(&mut self) -> Result<(), Failed> {
         let flaws: Vec<String> = inputs::flaw_names().into_iter().collect();
         let start = Instant::now();
-        let matrix = self.runtime.block_on(selftest::matrix(&self.catalogue, &flaws, start_subject));
+        let matrix = selftest::matrix(&self.catalogue, &flaws, start_subject)?;
         let seconds = start.elapsed().as_secs_f64();
         let rate = matrix.judged as f64 / seconds;
         self.row("full matrix", format!("{seconds:.1} s"), "< 30 s", Some(seconds < 30.0));
@@ -456,7 +463,7 @@ fn high_water(arguments: &[&str]) -> Result<u64, Failed> {
 fn bare_child(folder: &Path) -> Result<(), Failed> {
     let plan: bare::Plan = serde_json::from_slice(&std::fs::read(folder.join("plan.json"))?)?;
     let target = grantproof::target::load::from_file(&folder.join("target.yaml")).map_err(|d| d[0].to_string())?;
-    let made = runtime()?.block_on(async { bare::Site::new(&target)?.run(&plan, target.limits.in_flight, false).await })?;
+    let made = client_runtime()?.block_on(async { bare::Site::new(&target)?.run(&plan, target.limits.in_flight, false).await })?;
     if made != plan.counts() {
         return Err(format!("other exchanges than planned: {made:?}, planned {:?}", plan.counts()).into());
     }

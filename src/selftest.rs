@@ -2,8 +2,8 @@
 //! flaw: exactly what declares it breaks, and what that implies; no other verdict moves.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use futures_util::StreamExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::model::report::{Report, ScenarioVerdict};
 use crate::model::scenario::Scenario;
@@ -32,34 +32,44 @@ pub struct Matrix {
     pub requests: u64,
 }
 
-/// Runs the matrix. `start` starts the target for a flaw.
-pub async fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], start: F) -> Matrix
+/// Runs the matrix, a row on each core at a time: subject and run share the thread. `start` starts the target for a flaw.
+///
+/// # Errors
+/// The system gives no event queue.
+pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], start: F) -> std::io::Result<Matrix>
 where
-    F: Fn(String) -> Fut,
+    F: Fn(String) -> Fut + Sync,
     Fut: Future<Output = Result<Subject, String>>,
 {
     let scenarios: Vec<&Scenario> = catalogue.scenarios.values().collect();
+    let subjects: Vec<String> = std::iter::once(String::new()).chain(flaws.iter().cloned()).collect();
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    let work = || -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        while let Some(flaw) = subjects.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let report = runtime.block_on(async {
+                let subject = start(flaw.clone()).await?;
+                let (options, stop) = (Options::default(), Stop::default());
+                let recording = crate::run::run(catalogue, &scenarios, &subject.target, &options, &stop, &|_| {}).await;
+                drop(subject.server);
+                Ok(build::report(catalogue, recording))
+            });
+            rows.lock().unwrap_or_else(PoisonError::into_inner).push((flaw.clone(), report));
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    Ok(judged(catalogue, flaws, rows.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// The rows, checked.
+fn judged(catalogue: &Catalogue, flaws: &[String], reports: Vec<(String, Result<Report, String>)>) -> Matrix {
     let mut matrix = Matrix::default();
-    let subjects = std::iter::once(String::new()).chain(flaws.iter().cloned());
-    let options = Options::default();
-    let stop = Stop::default();
-    let reports: Vec<(String, Result<Report, String>)> = futures_util::stream::iter(subjects)
-        .map(|flaw| {
-            let (scenarios, options, stop, start) = (&scenarios, &options, &stop, &start);
-            async move {
-                match start(flaw.clone()).await {
-                    Err(why) => (flaw, Err(why)),
-                    Ok(subject) => {
-                        let recording = crate::run::run(catalogue, scenarios, &subject.target, options, stop, &|_| {}).await;
-                        drop(subject.server);
-                        (flaw, Ok(build::report(catalogue, recording)))
-                    }
-                }
-            }
-        })
-        .buffer_unordered(4)
-        .collect()
-        .await;
     for (flaw, report) in reports {
         match report {
             Err(why) => matrix.problems.push(format!("{}: {why}", shown(&flaw))),

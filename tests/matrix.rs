@@ -4,26 +4,26 @@ use grantproof::cli::inputs::{catalogue, flaw_names};
 use grantproof::cli::start_subject;
 use grantproof::selftest::matrix;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_flaw_is_found_and_nothing_else_moves() {
+#[test]
+fn every_flaw_is_found_and_nothing_else_moves() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws: Vec<String> = flaw_names().into_iter().collect();
-    let result = matrix(&catalogue, &flaws, start_subject).await;
+    let result = matrix(&catalogue, &flaws, start_subject).expect("threads");
     assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
     assert_eq!(result.rows.len(), flaws.len() + 1);
 }
 
 /// The matrix must be able to fail: a subject that has another flaw than it says, and one that has none.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hole_in_the_matrix_is_a_problem() {
+#[test]
+fn a_hole_in_the_matrix_is_a_problem() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws = ["pkce-verifier-ignored".to_owned()];
-    let strict_everywhere = matrix(&catalogue, &flaws, |_| start_subject(String::new())).await;
+    let strict_everywhere = matrix(&catalogue, &flaws, |_| start_subject(String::new())).expect("threads");
     assert!(
         strict_everywhere.problems.iter().any(|p| p == "nothing kills the flaw pkce-verifier-ignored"),
         "{:?}",
         strict_everywhere.problems
     );
-    let broken_everywhere = matrix(&catalogue, &flaws, |_| start_subject("code-reusable".into())).await;
+    let broken_everywhere = matrix(&catalogue, &flaws, |_| start_subject("code-reusable".into())).expect("threads");
     assert!(broken_everywhere.problems.iter().any(|p| p.starts_with("strict: code/replay/")), "{:?}", broken_everywhere.problems);
 }

@@ -75,15 +75,24 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A runtime with as many threads as the machine has cores, at most four.
+/// The runtime of a client: one thread. A run waits for its server nearly all the time, and handing each answer from one
+/// thread to another would cost more than reading it.
+///
+/// # Errors
+/// The system gives no event queue.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| no_runtime(&e))
+}
+
+/// The runtime of a server: as many threads as the machine has cores, at most four.
 ///
 /// # Errors
 /// The system gives no threads.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn server_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .map_err(|e| Failure { code: crate::report::gate::INTERNAL, message: format!("no runtime: {e}") })
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(|e| no_runtime(&e))
+}
+
+fn no_runtime(error: &std::io::Error) -> Failure {
+    Failure { code: crate::report::gate::INTERNAL, message: format!("no runtime: {error}") }
 }

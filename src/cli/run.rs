@@ -46,21 +46,20 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     };
     let watch = Watch::new(arguments.progress);
     let stop = Stop::default();
-    let runtime = super::runtime()?;
-    let (recording, signal) = runtime.block_on(async {
-        let lab = match &target {
-            Some(_) => None,
-            None => Some(inputs::start_lab(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }).await?),
-        };
-        let target = match (target, &lab) {
-            (Some(target), _) => target,
-            (None, Some(lab)) => inputs::lab_target(lab, &flaws),
-            (None, None) => return Err(Failure::input("no target")),
-        };
+    // The lab lives on threads of its own, as any server does, until the run is over.
+    let (target, _lab) = match target {
+        Some(target) => (target, None),
+        None => {
+            let threads = super::server_runtime()?;
+            let lab = threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }))?;
+            (inputs::lab_target(&lab, &flaws), Some((lab, threads)))
+        }
+    };
+    let (recording, signal) = super::runtime()?.block_on(async {
         let signal = watch_signals(&stop);
         let recording = crate::run::run(&catalogue, &selected, &target, &options, &stop, &|event| watch.tell(&event)).await;
-        Ok((recording, signal.code()))
-    })?;
+        (recording, signal.code())
+    });
     watch.finish();
     if let Some(dir) = &arguments.record {
         let text = serde_json::to_string_pretty(&recording).map_err(|e| Failure { code: gate::INTERNAL, message: e.to_string() })?;

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use url::Url;
 
-use crate::target::{Limits, Target, origin};
+use crate::target::{Limits, Target, origin, origin_of};
 
 use super::raw;
 
@@ -163,14 +164,15 @@ impl Http {
     /// # Errors
     /// Why no answer came; an address outside the target's hosts is never contacted.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        self.check(request)?;
+        let url = self.inside(request)?;
         let _permit = self.shared.in_flight.acquire().await;
         self.pace().await;
         let start = Instant::now();
-        let result = if raw::needed(request) {
-            raw::send(request, self.shared.tls.as_ref(), &self.shared.limits).await
+        let result = if url.as_str() == request.url {
+            self.normal(request, url).await
         } else {
-            self.normal(request).await
+            // reqwest would send the address as it was resolved here, not as it stands.
+            raw::send(request, self.shared.tls.as_ref(), &self.shared.limits).await
         };
         self.count(1, start.elapsed());
         result.map(|response| Response { elapsed: start.elapsed(), ..response })
@@ -182,7 +184,7 @@ impl Http {
     /// # Errors
     /// One entry for each request.
     pub async fn burst(&self, request: &Request, count: u32) -> Vec<Result<Response, Failure>> {
-        if let Err(failure) = self.check(request) {
+        if let Err(failure) = self.inside(request) {
             return vec![Err(failure)];
         }
         // A burst spends the turns of all its requests before it is released.
@@ -195,8 +197,12 @@ impl Http {
         answers
     }
 
-    fn check(&self, request: &Request) -> Result<(), Failure> {
-        if self.allows(&request.url) { Ok(()) } else { Err(Failure::Outside(origin(&request.url).unwrap_or_else(|| request.url.clone()))) }
+    /// The address of a request, where it is inside the target's hosts.
+    fn inside(&self, request: &Request) -> Result<Url, Failure> {
+        let url = Url::parse(&request.url).ok();
+        let origin = url.as_ref().and_then(origin_of);
+        let inside = origin.as_ref().is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(origin)));
+        url.filter(|_| inside).ok_or_else(|| Failure::Outside(origin.unwrap_or_else(|| request.url.clone())))
     }
 
     fn count(&self, requests: u64, waiting: Duration) {
@@ -219,9 +225,9 @@ impl Http {
         tokio::time::sleep_until(turn.into()).await;
     }
 
-    async fn normal(&self, request: &Request) -> Result<Response, Failure> {
+    async fn normal(&self, request: &Request, url: Url) -> Result<Response, Failure> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| Failure::Broken(e.to_string()))?;
-        let mut builder = self.shared.client.request(method, &request.url);
+        let mut builder = self.shared.client.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value.as_bytes());
         }

@@ -50,6 +50,8 @@ pub struct Engine {
     refused_logins: Mutex<HashMap<String, u32>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
     places: RwLock<Option<proof::Chosen>>,
+    /// Knows the secrets of the target file.
+    redactor: Redactor,
 }
 
 /// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
@@ -58,6 +60,7 @@ const MOST_REFUSED_LOGINS: u32 = 2;
 impl Engine {
     pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
         Engine {
+            redactor: redactor(&target),
             target,
             http,
             facts: RwLock::new(Arc::new(facts)),
@@ -128,8 +131,8 @@ impl Engine {
         trial
     }
 
-    /// Runs a control: it stops at the first step that is not granted (probes apart). The first access token that a
-    /// control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and a
+    /// Runs a control: after a step that is not granted (probes apart) the rest of its session is left out. The first
+    /// access token that a control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and a
     /// warning where there is no such endpoint.
     pub async fn run_control(
         &self,
@@ -140,10 +143,14 @@ impl Engine {
         let mut trial = RunningTrial::new(self, name);
         trial.draw(variables);
         let (mut negatives, mut warning) = (Vec::new(), None);
+        let mut ended = BTreeSet::new();
         for planned in steps {
+            if ended.contains(planned.session.as_str()) {
+                continue;
+            }
             let outcome = trial.step(planned).await;
             if !planned.probe && !outcome.granted() {
-                break;
+                ended.insert(planned.session.as_str());
             }
             if self.places.read().unwrap_or_else(PoisonError::into_inner).is_none()
                 && let Some(token) = trial.known.fields.get(&planned.name).and_then(|f| f.get("access_token")).cloned()
@@ -169,11 +176,8 @@ pub struct RunningTrial<'e> {
     pub known: Known,
     browsers: HashMap<String, Browser>,
     redactor: Redactor,
-    name: String,
-    steps: Vec<StepObservation>,
-    proof: Option<Box<StepObservation>>,
-    /// The client of the first step: the one that predicates mean by `client.`.
-    facts_client: Option<ClientRole>,
+    /// The trial as the judge sees it, without secrets.
+    seen: Trial,
 }
 
 /// What one step came to, before redaction.
@@ -210,33 +214,33 @@ impl RawStep {
     }
 }
 
+/// A redactor that knows the secrets of a target file.
+fn redactor(target: &Target) -> Redactor {
+    let mut redactor = Redactor::default();
+    for client in target.clients.values() {
+        match &client.authentication {
+            ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => redactor.learn("client_secret", secret.reveal()),
+            ClientAuthentication::PrivateKeyJwt { key, .. } => redactor.learn("private_key", key.reveal()),
+            ClientAuthentication::None => {}
+        }
+    }
+    for user in std::iter::once(&target.user).chain(&target.other_user) {
+        redactor.learn("password", user.password.reveal());
+    }
+    redactor
+}
+
 impl<'e> RunningTrial<'e> {
     fn new(engine: &'e Engine, name: &str) -> Self {
         let facts = engine.facts();
         let mut known = Known { target: facts.for_scenarios(&engine.target), jwks: facts.jwks.clone(), ..Known::default() };
         known.target.retain(|_, value| !value.is_empty());
-        let mut redactor = Redactor::default();
-        for client in engine.target.clients.values() {
-            match &client.authentication {
-                ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => {
-                    redactor.learn("client_secret", secret.reveal())
-                }
-                ClientAuthentication::PrivateKeyJwt { key, .. } => redactor.learn("private_key", key.reveal()),
-                ClientAuthentication::None => {}
-            }
-        }
-        for user in std::iter::once(&engine.target.user).chain(&engine.target.other_user) {
-            redactor.learn("password", user.password.reveal());
-        }
         RunningTrial {
             engine,
             known,
             browsers: HashMap::new(),
-            redactor,
-            name: name.to_owned(),
-            steps: Vec::new(),
-            proof: None,
-            facts_client: None,
+            redactor: engine.redactor.clone(),
+            seen: Trial { name: name.to_owned(), ..Trial::default() },
         }
     }
 
@@ -244,6 +248,7 @@ impl<'e> RunningTrial<'e> {
         for (name, template) in variables {
             if let Ok(value) = self.known.template(template, &Actor::default()) {
                 self.redactor.learn("code_verifier", &value);
+                self.seen.variables.insert(name.clone(), self.redactor.text(&value));
                 self.known.variables.insert(name.clone(), value);
             }
         }
@@ -281,7 +286,9 @@ impl<'e> RunningTrial<'e> {
     /// Drives one step and keeps what it came to.
     pub async fn step(&mut self, planned: &PlannedStep) -> Outcome {
         let mut waited = std::time::Duration::ZERO;
-        self.facts_client.get_or_insert(planned.client);
+        if self.seen.facts.is_empty() {
+            self.seen.facts = self.public_facts(planned.client);
+        }
         if let Some(wait) = &planned.wait {
             let text = self.known.template(wait, &Actor::default()).unwrap_or_default();
             if let Some(pause) = crate::duration::parse(&text) {
@@ -295,7 +302,7 @@ impl<'e> RunningTrial<'e> {
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        self.steps.push(observation);
+        self.seen.steps.push(observation);
         outcome
     }
 
@@ -309,7 +316,7 @@ impl<'e> RunningTrial<'e> {
         };
         let raw = proof::show(self.engine, &proof, &token).await;
         let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
-        self.proof = Some(Box::new(observation));
+        self.seen.proof = Some(Box::new(observation));
     }
 
     fn redacted(&mut self, name: &str, kind: crate::model::step::StepKind, raw: RawStep) -> StepObservation {
@@ -358,29 +365,20 @@ impl<'e> RunningTrial<'e> {
     }
 
     /// The trial so far, as the judge sees it.
-    pub fn so_far(&self) -> Trial {
-        Trial {
-            name: self.name.clone(),
-            facts: self.public_facts(),
-            variables: self.redacted_variables(),
-            steps: self.steps.clone(),
-            proof: self.proof.clone(),
-        }
+    pub fn so_far(&self) -> &Trial {
+        &self.seen
     }
 
     /// Ends the trial: what is left has no secret in it.
     pub fn finish(self) -> Trial {
-        Trial { facts: self.public_facts(), variables: self.redacted_variables(), name: self.name, steps: self.steps, proof: self.proof }
+        self.seen
     }
 
-    fn redacted_variables(&self) -> BTreeMap<String, String> {
-        self.known.variables.iter().map(|(n, v)| (n.clone(), self.redactor.text(v))).collect()
-    }
-
-    fn public_facts(&self) -> BTreeMap<String, String> {
+    /// What predicates may name of the target, and of the client of the first step: the one that they mean by `client.`.
+    fn public_facts(&self, client: ClientRole) -> BTreeMap<String, String> {
         let mut facts: BTreeMap<String, String> =
             self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value))).collect();
-        let default = self.actor(self.client(self.facts_client.unwrap_or_default()), UserRole::Default);
+        let default = self.actor(self.client(client), UserRole::Default);
         facts.extend(default.client.iter().filter(|(n, _)| *n != "secret").map(|(n, v)| (format!("client.{n}"), v.clone())));
         facts
     }

@@ -250,11 +250,7 @@ pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
     for planned in control.steps.iter().filter(|s| !s.probe) {
         match trial.step(&planned.name) {
             Some(step) if step.outcome.granted() => {}
-            Some(step) => {
-                // An answer that refuses the genuine flow is a matter of the set-up, not of a defense.
-                let fault = if step.outcome == Outcome::Refused { Party::Configuration } else { fault(step) };
-                return Err(Failed { step: step.step.clone(), what: described(step), fault, outcome: step.outcome });
-            }
+            Some(step) => return Err(failed(step)),
             None => {
                 return Err(Failed {
                     step: planned.name.clone(),
@@ -266,6 +262,21 @@ pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Every step of a control that was tried and not granted, probes apart; those that merely lacked a value only where nothing
+/// else explains them.
+pub fn failures(control: &Control, trial: &Trial) -> Vec<Failed> {
+    let tried = control.steps.iter().filter(|s| !s.probe).filter_map(|s| trial.step(&s.name));
+    let all: Vec<Failed> = tried.filter(|s| !s.outcome.granted()).map(failed).collect();
+    let (lacking, causes): (Vec<_>, Vec<_>) = all.into_iter().partition(|f| f.outcome == Outcome::NotSent);
+    if causes.is_empty() { lacking } else { causes }
+}
+
+/// An answer that refuses the genuine flow is a matter of the set-up, not of a defense.
+fn failed(step: &StepObservation) -> Failed {
+    let fault = if step.outcome == Outcome::Refused { Party::Configuration } else { fault(step) };
+    Failed { step: step.step.clone(), what: described(step), fault, outcome: step.outcome }
 }
 
 /// Whether the target file alone decides a condition: then nothing is proved, something could be added.

@@ -48,6 +48,12 @@ fn stopped_in_front_channel(open: &Open<'_>) -> bool {
     last.is_some_and(|t| t.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted()))
 }
 
+/// A group with the numbers of the trials of its control, the newest last.
+struct Framed<'a> {
+    group: Group<'a>,
+    controls: Vec<usize>,
+}
+
 /// A case with what was seen of it so far.
 struct Open<'a> {
     case: Case<'a>,
@@ -81,12 +87,14 @@ impl<'r> Runner<'r> {
             return;
         }
         self.learn_refusals(&groups).await;
-        self.together(&mut groups).await;
-        self.alone(&mut groups).await;
+        // What is noisy or destructive has controls of its own, so that nothing else hangs on what it does to the server.
+        for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
+            self.batch(&mut groups, risk).await;
+        }
     }
 
     /// Drives the control of every group, and finds out whether the set-up works at all.
-    async fn controls_before<'a>(&mut self, plan: Plan<'a>) -> Vec<(Group<'a>, Option<usize>)> {
+    async fn controls_before<'a>(&mut self, plan: Plan<'a>) -> Vec<Framed<'a>> {
         let mut groups = Vec::new();
         let mut problems: Vec<String> = Vec::new();
         let mut any_granted = false;
@@ -94,16 +102,16 @@ impl<'r> Runner<'r> {
             if self.stop.is_stopped() {
                 break;
             }
-            let (number, result) = self.control(&group.control, "before").await;
-            match result {
-                Ok(()) => any_granted = true,
-                Err(failed) => {
+            let (number, _) = self.control(&group.control, "before").await;
+            if let Some(trial) = self.record.controls.get(number) {
+                any_granted |= group.cases.iter().any(|case| judge::granted(&case.control, trial).is_ok());
+                for failed in judge::failures(&group.control, trial) {
                     // The first two steps of an unbent flow are what the target file promises.
                     let promised = matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
                         && !group.control.bent.contains(&failed.step);
                     if promised {
-                        let client =
-                            group.control.steps.iter().find(|s| s.name == failed.step).and_then(|s| self.engine.target.client(s.client));
+                        let step = group.control.steps.iter().find(|s| s.name == failed.step);
+                        let client = step.and_then(|s| self.engine.target.client(s.client));
                         let problem =
                             format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, super::setup::advice(&failed));
                         if !problems.contains(&problem) {
@@ -112,7 +120,7 @@ impl<'r> Runner<'r> {
                     }
                 }
             }
-            groups.push((group, Some(number)));
+            groups.push(Framed { group, controls: vec![number] });
         }
         let tolerated = self.options.keep_going && any_granted;
         let broken_setup = !problems.is_empty() && !tolerated;
@@ -156,12 +164,8 @@ impl<'r> Runner<'r> {
     }
 
     /// What this server's refusals look like.
-    async fn learn_refusals(&mut self, groups: &[(Group<'_>, Option<usize>)]) {
-        let controls = Plan {
-            groups: groups.iter().map(|(g, _)| Group { control: g.control.clone(), cases: Vec::new() }).collect(),
-            left: Vec::new(),
-        };
-        for blatant in plan::blatant(&controls) {
+    async fn learn_refusals(&mut self, groups: &[Framed<'_>]) {
+        for blatant in plan::blatant(groups.iter().map(|g| &g.group.control)) {
             if self.stop.is_stopped() {
                 return;
             }
@@ -176,44 +180,51 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Everything that may run beside each other, then the controls after.
-    async fn together<'a>(&mut self, groups: &mut [(Group<'a>, Option<usize>)]) {
-        let mut open: Vec<Vec<Open<'a>>> = Vec::new();
-        let mut todo: Vec<(usize, Case<'a>, Option<usize>)> = Vec::new();
-        for (index, (group, before)) in groups.iter_mut().enumerate() {
-            let (beside, alone): (Vec<_>, Vec<_>) = std::mem::take(&mut group.cases).into_iter().partition(|c| !c.alone());
-            group.cases = alone;
-            todo.extend(beside.into_iter().map(|case| (index, case, *before)));
-            open.push(Vec::new());
+    /// The cases of a risk: those that may run beside each other, then those that must be alone, then the controls after.
+    async fn batch<'a>(&mut self, groups: &mut [Framed<'a>], risk: Risk) {
+        let (mut beside, mut alone) = (Vec::new(), Vec::new());
+        for (index, framed) in groups.iter_mut().enumerate() {
+            let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut framed.group.cases).into_iter().partition(|c| c.scenario.risk == risk);
+            framed.group.cases = later;
+            for case in now {
+                let before = self.newest(&framed.controls, &case.control);
+                if case.alone() { &mut alone } else { &mut beside }.push((index, case, before));
+            }
         }
-        let done: Mutex<Vec<(usize, Open<'a>)>> = Mutex::new(Vec::new());
-        {
-            let this = &*self;
-            let in_flight = if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight.max(1) };
-            futures_util::stream::iter(todo)
-                .for_each_concurrent(in_flight, |(index, case, before)| {
-                    let done = &done;
-                    async move {
-                        if this.stop.is_stopped() {
-                            return;
-                        }
-                        let attempts = this.attempts(&case, before).await;
-                        (this.tell)(Event::Finished { case: case.name() });
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, attempts, before, after: None }));
-                    }
-                })
-                .await;
-        }
+        let done = Mutex::new(Vec::new());
+        let this = &*self;
+        let attack = |(index, case, before): (usize, Case<'a>, Option<usize>)| {
+            let done = &done;
+            async move {
+                if !this.stop.is_stopped() {
+                    let attempts = this.attempts(&case, before).await;
+                    (this.tell)(Event::Finished { case: case.name() });
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, attempts, before, after: None }));
+                }
+            }
+        };
+        let in_flight = if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight.max(1) };
+        futures_util::stream::iter(beside).for_each_concurrent(in_flight, attack).await;
+        futures_util::stream::iter(alone).for_each(attack).await;
+        let mut open: Vec<Vec<Open<'a>>> = groups.iter().map(|_| Vec::new()).collect();
         for (index, case) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
             if let Some(list) = open.get_mut(index) {
                 list.push(case);
             }
         }
-        for ((group, before), cases) in groups.iter_mut().zip(open) {
+        for (framed, cases) in groups.iter_mut().zip(open) {
             if !cases.is_empty() {
-                *before = self.close(&group.control, cases, false).await.or(*before);
+                let control = plan::control_of(cases.iter().map(|o| &o.case), &framed.group.control);
+                let more = self.close(&control, cases, false).await;
+                framed.controls.extend(more);
             }
         }
+    }
+
+    /// The newest of some control trials that grants a control; where none does, the newest.
+    fn newest(&self, numbers: &[usize], control: &Control) -> Option<usize> {
+        let grants = |number: &&usize| self.record.controls.get(**number).is_some_and(|trial| judge::granted(control, trial).is_ok());
+        numbers.iter().rev().find(grants).or(numbers.last()).copied()
     }
 
     /// Whether the server shows a page again to a client and user that it has shown one before. Then trials of one
@@ -228,34 +239,12 @@ impl<'r> Runner<'r> {
         })
     }
 
-    /// What must be alone, destructive scenarios last.
-    async fn alone<'a>(&mut self, groups: &mut [(Group<'a>, Option<usize>)]) {
-        for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
-            for (group, before) in groups.iter_mut() {
-                let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut group.cases).into_iter().partition(|c| c.scenario.risk <= risk);
-                group.cases = later;
-                let mut cases = Vec::new();
-                for case in now {
-                    if self.stop.is_stopped() {
-                        break;
-                    }
-                    let attempts = self.attempts(&case, *before).await;
-                    (self.tell)(Event::Finished { case: case.name() });
-                    cases.push(Open { case, attempts, before: *before, after: None });
-                }
-                if !cases.is_empty() {
-                    *before = self.close(&group.control, cases, false).await.or(*before);
-                }
-            }
-        }
-    }
-
     /// The trials of one case: the attack, and its repetition where the harm was seen.
     async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Vec<Trial> {
         let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
             return Vec::new();
         };
-        if judge::granted(&case.scenario.control, control).is_err() || !self.applies(case, control) {
+        if judge::granted(&case.control, control).is_err() || !self.applies(case, control) {
             return Vec::new();
         }
         let mut attempts = Vec::new();
@@ -279,7 +268,7 @@ impl<'r> Runner<'r> {
     /// One trial of an attack; where it shows the harm, the token is shown to work.
     async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial) -> (Trial, Sight) {
         let mut running = self.engine.run(name, &case.scenario.control.variables, steps).await;
-        let sight = judge::sight(case.attack, &running.so_far(), control, &self.record.negative_controls);
+        let sight = judge::sight(case.attack, running.so_far(), control, &self.record.negative_controls);
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
             running.prove(step, field).await;
         }
@@ -304,57 +293,70 @@ impl<'r> Runner<'r> {
         all.into_iter().all(|c| judge::applies(c, &case.scenario.control, control, &self.record.negative_controls) == judge::Applies::Yes)
     }
 
-    /// The control after a batch. Where it fails, the batch is split until the culprit is found; `again` says that the
-    /// batch is such a part. Returns the number of the last control that was granted.
-    async fn close(&mut self, control: &Control, mut cases: Vec<Open<'_>>, again: bool) -> Option<usize> {
-        let (number, result) = self.control_once(control, "after").await;
-        let at_stake = cases.iter().any(|open| self.refused(open));
-        let Err(failed) = result else {
-            self.keep_all(cases, number);
-            return Some(number);
-        };
-        if !at_stake || self.stop.is_stopped() {
-            self.keep_all(cases, number);
-            return None;
+    /// The control after a batch. What it does not grant is split until the culprit is found; `again` says that the batch
+    /// is such a part. Returns the numbers of the controls that were run.
+    async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>, again: bool) -> Vec<usize> {
+        let (number, _) = self.control_once(control, "after").await;
+        let mut ran = vec![number];
+        let mut suspects = self.keep_settled(cases, number);
+        if suspects.is_empty() || self.stop.is_stopped() {
+            self.keep_all(suspects, number);
+            return ran;
         }
-        let mut last = None;
-        if in_front_channel(control, &failed) && self.engine.forget_sessions() {
+        let smaller = plan::control_of(suspects.iter().map(|o| &o.case), control);
+        let failed = self.record.controls.get(number).and_then(|trial| judge::granted(&smaller, trial).err());
+        if failed.is_some_and(|failed| in_front_channel(&smaller, &failed)) && self.engine.forget_sessions() {
             // The session may have died, which is lawful after a replayed code. Attacks that passed the front channel
             // were not refused for that; those that were refused there may have been, and are tried again.
-            let (second, result) = self.control_once(control, "after, with a new login").await;
-            if result.is_ok() {
-                let (suspect, fine): (Vec<_>, Vec<_>) = cases.into_iter().partition(|o| self.refused(o) && stopped_in_front_channel(o));
-                self.keep_all(fine, second);
-                if suspect.is_empty() {
-                    return Some(second);
-                }
-                cases = suspect;
-                last = Some(second);
+            let (second, _) = self.control_once(&smaller, "after, with a new login").await;
+            ran.push(second);
+            let (there, passed): (Vec<_>, Vec<_>) = suspects.into_iter().partition(stopped_in_front_channel);
+            suspects = self.keep_settled(passed, second);
+            suspects.extend(there);
+            if suspects.is_empty() {
+                return ran;
             }
         }
-        if cases.len() == 1 && again {
-            self.keep_all(cases, number);
-            return last;
+        if suspects.len() == 1 && again {
+            self.keep_all(suspects, number);
+            return ran;
         }
-        let second_half = cases.split_off(cases.len().div_ceil(2));
-        for half in [cases, second_half] {
+        let second_half = suspects.split_off(suspects.len().div_ceil(2));
+        for half in [suspects, second_half] {
             if half.is_empty() {
                 continue;
             }
-            let (before, granted) = self.control(control, "before, batch split").await;
-            // Where the control does not come back, the evidence is kept and cannot become `holds`.
-            let (rerun, settled): (Vec<_>, Vec<_>) = half.into_iter().partition(|open| granted.is_ok() && self.refused(open));
-            self.keep_all(settled, before);
+            let own = plan::control_of(half.iter().map(|o| &o.case), control);
+            let (before, _) = self.control(&own, "before, batch split").await;
+            ran.push(before);
             let mut open = Vec::new();
-            for old in rerun {
-                let attempts = self.attempts(&old.case, Some(before)).await;
-                open.push(Open { attempts, before: Some(before), after: None, ..old });
+            for old in half {
+                if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
+                    let attempts = self.attempts(&old.case, Some(before)).await;
+                    open.push(Open { attempts, before: Some(before), after: None, ..old });
+                } else {
+                    // The control does not come back: the evidence is kept and cannot become `holds`.
+                    self.keep(Open { after: Some(before), ..old });
+                }
             }
             if !open.is_empty() {
-                last = Box::pin(self.close(control, open, true)).await.or(last);
+                ran.extend(Box::pin(self.close(&own, open, true)).await);
             }
         }
-        last
+        ran
+    }
+
+    fn grants(&self, number: usize, control: &Control) -> bool {
+        self.record.controls.get(number).is_some_and(|trial| judge::granted(control, trial).is_ok())
+    }
+
+    /// Keeps the cases that this control after them settles: their own control is granted, or they do not depend on it.
+    /// Gives back the others.
+    fn keep_settled<'a>(&mut self, cases: Vec<Open<'a>>, number: usize) -> Vec<Open<'a>> {
+        let (settled, others): (Vec<_>, Vec<_>) =
+            cases.into_iter().partition(|open| !self.refused(open) || self.grants(number, &open.case.control));
+        self.keep_all(settled, number);
+        others
     }
 
     /// Whether the last trial of a case shows the refusal, so that the control after it decides.

@@ -10,10 +10,32 @@ use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::Scenario;
 
-use super::file::{FlowFile, StandardFile};
+use super::file::{FlowFile, ScenarioFile, StandardFile};
 use super::resolve::{self, Library};
 
+/// A data file in the program: its text, and the same as JSON, made when the program was built.
+struct Embedded {
+    path: &'static str,
+    text: &'static str,
+    json: &'static str,
+}
+
+impl Embedded {
+    /// The file, read the quick way. Where that fails, the text is read: it has the places for the diagnostics.
+    fn read<T: serde::de::DeserializeOwned>(&self, folder: &str) -> Result<T, Vec<Diagnostic>> {
+        serde_json::from_str(self.json).or_else(|_| crate::yaml::read(&format!("{folder}/{}", self.path), self.text))
+    }
+
+    fn scenario(&self, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
+        let (file, id) = (format!("scenarios/{}", self.path), id_of(self.path));
+        let quick = serde_json::from_str::<ScenarioFile>(self.json).ok();
+        let quick = quick.and_then(|read| resolve::checked(&read, &file, self.text, Some(&id), library).ok());
+        quick.map_or_else(|| resolve::scenario(&file, self.text, Some(&id), library), Ok)
+    }
+}
+
 mod embedded {
+    use super::Embedded;
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 }
 
@@ -49,28 +71,32 @@ impl Catalogue {
         let mut library = Library { flaws: flaws.clone(), ..Library::default() };
         let requirements = requirements(&mut hasher, &mut wrong);
         library.requirements = requirements.keys().cloned().collect();
-        for (path, text) in embedded::FLOWS {
-            digest(&mut hasher, path, text);
-            match crate::yaml::read::<FlowFile>(&format!("flows/{path}"), text) {
+        for file in embedded::FLOWS {
+            digest(&mut hasher, file.path, file.text);
+            match file.read::<FlowFile>("flows") {
                 Ok(flow) => {
                     library.flows.insert(flow.flow.value.clone(), flow);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
         }
-        let mut files: BTreeMap<String, (String, String)> =
-            embedded::SCENARIOS.iter().map(|(path, text)| (id_of(path), (format!("scenarios/{path}"), (*text).to_owned()))).collect();
+        let mut own = BTreeMap::new();
         if let Some(folder) = extra {
-            read_folder(folder, folder, &mut files, &mut wrong);
+            read_folder(folder, folder, &mut own, &mut wrong);
         }
+        let embedded: BTreeMap<String, &Embedded> = embedded::SCENARIOS.iter().map(|file| (id_of(file.path), file)).collect();
+        let ids: BTreeSet<&String> = embedded.keys().chain(own.keys()).collect();
         let mut scenarios = BTreeMap::new();
-        let listed: Vec<(&String, &(String, String))> = files.iter().collect();
-        let read = side_by_side(&listed, |(id, (file, text))| resolve::scenario(file, text, Some(id), &library));
-        for ((id, (_, text)), scenario) in listed.iter().zip(read) {
+        for id in ids {
+            let (text, scenario) = match (own.get(id), embedded.get(id)) {
+                (Some((file, text)), _) => (text.as_str(), resolve::scenario(file, text, Some(id), &library)),
+                (None, Some(file)) => (file.text, file.scenario(&library)),
+                (None, None) => continue,
+            };
             digest(&mut hasher, id, text);
             match scenario {
                 Ok(scenario) => {
-                    scenarios.insert((*id).clone(), scenario);
+                    scenarios.insert(id.clone(), scenario);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
@@ -91,18 +117,6 @@ impl Catalogue {
     }
 }
 
-/// Does the same to every item, on as many threads as there are cores, and gives the results in order. Reading the files
-/// is most of a start.
-fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let share = items.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let work = &work;
-        let shares: Vec<_> = items.chunks(share).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
-        shares.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
-}
-
 fn id_of(path: &str) -> String {
     path.trim_end_matches(".yaml").to_owned()
 }
@@ -116,10 +130,9 @@ fn digest(hasher: &mut Sha256, path: &str, text: &str) {
 
 fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
     let mut all = BTreeMap::new();
-    let read = side_by_side(embedded::STANDARDS, |(path, text)| crate::yaml::read::<StandardFile>(&format!("standards/{path}"), text));
-    for ((path, text), standard) in embedded::STANDARDS.iter().zip(read) {
-        digest(hasher, path, text);
-        match standard {
+    for file in embedded::STANDARDS {
+        digest(hasher, file.path, file.text);
+        match file.read::<StandardFile>("standards") {
             Ok(standard) => {
                 for requirement in standard.requirements {
                     let entry = Requirement {
@@ -249,7 +262,28 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::glob;
+    use super::*;
+
+    /// The quick way and the text say the same: else a start would fall back to the text, or read something else.
+    #[test]
+    fn what_was_built_in_is_what_the_files_say() {
+        let flaws = crate::lab::Flaw::ALL.iter().map(|f| f.name().to_owned()).collect();
+        let catalogue = Catalogue::load(None, &flaws).unwrap_or_else(|d| panic!("{}", d[0]));
+        let library = catalogue.library(&flaws);
+        for file in embedded::SCENARIOS {
+            let read = serde_json::from_str::<ScenarioFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            let (name, id) = (format!("scenarios/{}", file.path), id_of(file.path));
+            let quick = resolve::checked(&read, &name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
+            let slow = resolve::scenario(&name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
+            assert_eq!(format!("{quick:?}"), format!("{slow:?}"));
+        }
+        for file in embedded::FLOWS {
+            serde_json::from_str::<FlowFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+        }
+        for file in embedded::STANDARDS {
+            serde_json::from_str::<StandardFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+        }
+    }
 
     #[test]
     fn globs() {

@@ -35,8 +35,22 @@ pub struct Library {
 /// Every mistake found, each with its place and its cure.
 pub fn scenario(name: &str, text: &str, expected_id: Option<&str>, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
     let file: ScenarioFile = crate::yaml::read(name, text)?;
+    checked(&file, name, text, expected_id, library)
+}
+
+/// Resolves a scenario file that has been read; `text` is what diagnostics show a line of.
+///
+/// # Errors
+/// Every mistake found.
+pub fn checked(
+    file: &ScenarioFile,
+    name: &str,
+    text: &str,
+    expected_id: Option<&str>,
+    library: &Library,
+) -> Result<Scenario, Vec<Diagnostic>> {
     let mut found = Diagnostics::new(name, text);
-    let scenario = build(&file, name, expected_id, library, &mut found);
+    let scenario = build(file, name, expected_id, library, &mut found);
     match scenario {
         Some(scenario) if found.is_empty() => Ok(scenario),
         _ => Err(found.into_vec()),

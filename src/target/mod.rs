@@ -120,12 +120,17 @@ impl Default for Limits {
 impl Target {
     /// The client of a role, where the target has one.
     pub fn client(&self, role: ClientRole) -> Option<&Client> {
+        self.clients.get(&self.role(role)?)
+    }
+
+    /// The role under which the target file has the client that plays a role.
+    pub fn role(&self, role: ClientRole) -> Option<ClientRole> {
         let order: &[ClientRole] = match role {
             ClientRole::Default => &[ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion],
             ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion],
             ref one => std::slice::from_ref(one),
         };
-        order.iter().find_map(|role| self.clients.get(role))
+        order.iter().copied().find(|role| self.clients.contains_key(role))
     }
 
     pub fn user(&self, role: UserRole) -> &User {
@@ -153,7 +158,11 @@ impl Target {
 
 /// `https://host:port` of a URL, the default port written out; None for what is no http URL.
 pub fn origin(url: &str) -> Option<String> {
-    let url = url::Url::parse(url).ok()?;
+    origin_of(&url::Url::parse(url).ok()?)
+}
+
+/// The same of an address that has been read.
+pub fn origin_of(url: &url::Url) -> Option<String> {
     let host = url.host_str()?;
     matches!(url.scheme(), "http" | "https").then(|| format!("{}://{}:{}", url.scheme(), host, url.port_or_known_default().unwrap_or(0)))
 }

@@ -1,5 +1,7 @@
 //! What will be run: cases under shared controls, and what cannot run and why. Needs are read off the steps themselves.
 
+mod unite;
+
 use std::collections::BTreeSet;
 
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
@@ -16,6 +18,8 @@ pub struct Case<'a> {
     pub attack: &'a Attack,
     pub word: Option<String>,
     pub steps: Vec<PlannedStep>,
+    /// The flow that must be granted for this case to be judged.
+    pub control: Control,
 }
 
 impl Case<'_> {
@@ -31,10 +35,10 @@ impl Case<'_> {
     }
 }
 
-/// Cases that are framed by the same control.
+/// Cases that are framed by the same trials of a control.
 #[derive(Debug)]
 pub struct Group<'a> {
-    /// The longest control of the group; every other one begins it.
+    /// Stands for the control of every case of the group.
     pub control: Control,
     pub cases: Vec<Case<'a>>,
 }
@@ -62,19 +66,22 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),
                 None => vec![None],
             };
+            let mut control = scenario.control.as_client(attack.client);
+            let mut why = missing(&control.steps, target);
+            by_name(&mut control.steps, target);
             let cases: Vec<Case> = words
                 .into_iter()
                 .filter_map(|word| {
-                    let steps = attack_steps(&scenario.control, attack, word).ok()?;
-                    Some(Case { scenario, attack, word: word.map(str::to_owned), steps })
+                    let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
+                    why = why.take().or_else(|| missing(&steps, target));
+                    by_name(&mut steps, target);
+                    Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: control.clone() })
                 })
                 .collect();
-            let control = scenario.control.as_client(attack.client);
-            let why =
-                missing(&control.steps, target).or_else(|| cases.iter().find_map(|case| missing(&case.steps, target))).or_else(|| {
-                    (scenario.risk > allowed)
-                        .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
-                });
+            let why = why.or_else(|| {
+                (scenario.risk > allowed)
+                    .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
+            });
             match why {
                 Some(why) => plan.left.push(Left { scenario, attack, why }),
                 None => add(&mut plan.groups, control, cases),
@@ -84,6 +91,13 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
     merge(plan)
 }
 
+/// Steps of "the default client" name the client that this is: two controls that differ in the word alone are one.
+fn by_name(steps: &mut [PlannedStep], target: &Target) {
+    if let Some(role) = target.role(ClientRole::Default) {
+        steps.iter_mut().filter(|s| s.client == ClientRole::Default).for_each(|s| s.client = role);
+    }
+}
+
 fn add<'a>(groups: &mut Vec<Group<'a>>, control: Control, cases: Vec<Case<'a>>) {
     match groups.iter_mut().find(|g| g.control == control) {
         Some(group) => group.cases.extend(cases),
@@ -91,13 +105,19 @@ fn add<'a>(groups: &mut Vec<Group<'a>>, control: Control, cases: Vec<Case<'a>>) 
     }
 }
 
-/// A control that begins a longer one needs no run of its own.
+/// Groups whose controls fit into one flow share its trials.
 fn merge(mut plan: Plan<'_>) -> Plan<'_> {
     plan.groups.sort_by_key(|g| std::cmp::Reverse(g.control.steps.len()));
     let mut kept: Vec<Group> = Vec::new();
     for group in plan.groups.drain(..) {
-        match kept.iter_mut().find(|longer| longer.control.steps.starts_with(&group.control.steps)) {
-            Some(longer) => longer.cases.extend(group.cases),
+        let united = kept.iter().enumerate().find_map(|(at, other)| {
+            unite::unite(&controls(&other.cases), &other.control, &group.control).map(|united| (at, united))
+        });
+        match united.and_then(|(at, control)| Some((kept.get_mut(at)?, control))) {
+            Some((other, control)) => {
+                other.control = control;
+                other.cases.extend(group.cases);
+            }
             None => kept.push(group),
         }
     }
@@ -105,6 +125,37 @@ fn merge(mut plan: Plan<'_>) -> Plan<'_> {
     kept.reverse();
     plan.groups = kept;
     plan
+}
+
+/// The different controls of some cases.
+fn controls<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>) -> Vec<Control> {
+    let mut all: Vec<Control> = Vec::new();
+    for case in cases {
+        if !all.contains(&case.control) {
+            all.push(case.control.clone());
+        }
+    }
+    all
+}
+
+/// The shortest flow that stands for the controls of some cases of a group.
+pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, group: &Control) -> Control {
+    let mut members = controls(cases);
+    // As the group was put together: the longest first.
+    members.sort_by_key(|c| std::cmp::Reverse(c.steps.len()));
+    let mut done: Vec<Control> = Vec::new();
+    let mut united: Option<Control> = None;
+    for member in members {
+        united = match united {
+            None => Some(member.clone()),
+            Some(so_far) => match unite::unite(&done, &so_far, &member) {
+                Some(control) => Some(control),
+                None => return group.clone(),
+            },
+        };
+        done.push(member);
+    }
+    united.unwrap_or_else(|| group.clone())
 }
 
 /// What the target file lacks for these steps.
@@ -124,11 +175,11 @@ pub struct Blatant {
     pub step: PlannedStep,
 }
 
-/// The blatantly invalid requests for the kinds of steps that a plan uses.
-pub fn blatant(plan: &Plan) -> Vec<Blatant> {
+/// The blatantly invalid requests for the kinds of steps that some controls have.
+pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
-    for step in plan.groups.iter().flat_map(|g| &g.control.steps) {
+    for step in controls.flat_map(|c| &c.steps) {
         let (name, what) = match step.kind {
             StepKind::AuthorizationRequest => ("client_id", "a client that never existed"),
             StepKind::TokenRequest => ("code", "a code that never existed"),
