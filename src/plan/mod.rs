@@ -3,6 +3,7 @@
 mod unite;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
 use crate::model::step::{ClientRole, PlannedStep, StepKind};
@@ -18,8 +19,8 @@ pub struct Case<'a> {
     pub attack: &'a Attack,
     pub word: Option<String>,
     pub steps: Vec<PlannedStep>,
-    /// The flow that must be granted for this case to be judged.
-    pub control: Control,
+    /// The flow that must be granted for this case to be judged; the cases of an attack share it.
+    pub control: Arc<Control>,
 }
 
 impl Case<'_> {
@@ -69,13 +70,14 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
             let mut control = scenario.control.as_client(attack.client);
             let mut why = missing(&control.steps, target);
             by_name(&mut control.steps, target);
+            let control = Arc::new(control);
             let cases: Vec<Case> = words
                 .into_iter()
                 .filter_map(|word| {
                     let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
                     why = why.take().or_else(|| missing(&steps, target));
                     by_name(&mut steps, target);
-                    Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: control.clone() })
+                    Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: Arc::clone(&control) })
                 })
                 .collect();
             let why = why.or_else(|| {
@@ -84,7 +86,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
             });
             match why {
                 Some(why) => plan.left.push(Left { scenario, attack, why }),
-                None => add(&mut plan.groups, control, cases),
+                None => add(&mut plan.groups, &control, cases),
             }
         }
     }
@@ -98,10 +100,10 @@ fn by_name(steps: &mut [PlannedStep], target: &Target) {
     }
 }
 
-fn add<'a>(groups: &mut Vec<Group<'a>>, control: Control, cases: Vec<Case<'a>>) {
-    match groups.iter_mut().find(|g| g.control == control) {
+fn add<'a>(groups: &mut Vec<Group<'a>>, control: &Control, cases: Vec<Case<'a>>) {
+    match groups.iter_mut().find(|g| g.control == *control) {
         Some(group) => group.cases.extend(cases),
-        None => groups.push(Group { control, cases }),
+        None => groups.push(Group { control: control.clone(), cases }),
     }
 }
 
@@ -110,9 +112,10 @@ fn merge(mut plan: Plan<'_>) -> Plan<'_> {
     plan.groups.sort_by_key(|g| std::cmp::Reverse(g.control.steps.len()));
     let mut kept: Vec<Group> = Vec::new();
     for group in plan.groups.drain(..) {
-        let united = kept.iter().enumerate().find_map(|(at, other)| {
-            unite::unite(&controls(&other.cases), &other.control, &group.control).map(|united| (at, united))
-        });
+        let united = kept
+            .iter()
+            .enumerate()
+            .find_map(|(at, other)| unite::unite(&controls(&other.cases), &other.control, &group.control).map(|united| (at, united)));
         match united.and_then(|(at, control)| Some((kept.get_mut(at)?, control))) {
             Some((other, control)) => {
                 other.control = control;
@@ -128,11 +131,11 @@ fn merge(mut plan: Plan<'_>) -> Plan<'_> {
 }
 
 /// The different controls of some cases.
-fn controls<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>) -> Vec<Control> {
-    let mut all: Vec<Control> = Vec::new();
+fn controls<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>) -> Vec<Arc<Control>> {
+    let mut all: Vec<Arc<Control>> = Vec::new();
     for case in cases {
-        if !all.contains(&case.control) {
-            all.push(case.control.clone());
+        if !all.iter().any(|known| Arc::ptr_eq(known, &case.control) || *known == case.control) {
+            all.push(Arc::clone(&case.control));
         }
     }
     all
@@ -143,11 +146,11 @@ pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, gro
     let mut members = controls(cases);
     // As the group was put together: the longest first.
     members.sort_by_key(|c| std::cmp::Reverse(c.steps.len()));
-    let mut done: Vec<Control> = Vec::new();
+    let mut done: Vec<Arc<Control>> = Vec::new();
     let mut united: Option<Control> = None;
     for member in members {
         united = match united {
-            None => Some(member.clone()),
+            None => Some(Control::clone(&member)),
             Some(so_far) => match unite::unite(&done, &so_far, &member) {
                 Some(control) => Some(control),
                 None => return group.clone(),

@@ -4,6 +4,8 @@
 //! spoil them: requests that change nothing, what comes after the control's last step, and what other clients or users do in
 //! sessions of their own.
 
+use std::sync::Arc;
+
 use crate::model::scenario::Control;
 use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
@@ -12,7 +14,7 @@ use crate::model::value::Reference;
 const MOST_CHOICES: u32 = 6;
 
 /// Adds a control to a flow that stands for `members`; None where no order of the steps stands for all of them.
-pub fn unite(members: &[Control], united: &Control, more: &Control) -> Option<Control> {
+pub fn unite(members: &[Arc<Control>], united: &Control, more: &Control) -> Option<Control> {
     if united.flow != more.flow {
         return None;
     }
@@ -31,7 +33,7 @@ pub fn unite(members: &[Control], united: &Control, more: &Control) -> Option<Co
     let choices = 1u32 << u32::try_from(open).ok().filter(|n| *n <= MOST_CHOICES)?;
     (0..choices).find_map(|choice| {
         let steps = in_order(&pieces, choice);
-        let fits = members.iter().chain([more]).all(|member| stands_for(&steps, &member.steps));
+        let fits = members.iter().map(Arc::as_ref).chain([more]).all(|member| stands_for(&steps, &member.steps));
         fits.then(|| Control { flow: united.flow.clone(), variables: variables.clone(), steps, bent: bent.clone() })
     })
 }
@@ -164,7 +166,7 @@ mod tests {
 
     fn united(one: &[PlannedStep], other: &[PlannedStep]) -> Option<Vec<String>> {
         let (one, other) = (control(one), control(other));
-        unite(std::slice::from_ref(&one), &one, &other).map(|c| c.steps.into_iter().map(|s| s.name).collect())
+        unite(&[Arc::new(one.clone())], &one, &other).map(|c| c.steps.into_iter().map(|s| s.name).collect())
     }
 
     #[test]

@@ -10,8 +10,13 @@ use crate::model::verdict::{Judgement, Verdict};
 use crate::scenario::catalogue::Catalogue;
 
 /// Judges a recording against the catalogue that it was made with.
-pub fn report(catalogue: &Catalogue, recording: Recording) -> Report {
-    let mut verdicts: Vec<ScenarioVerdict> = catalogue.scenarios.values().map(|s| scenario(s, &recording)).collect();
+pub fn report(catalogue: &Catalogue, mut recording: Recording) -> Report {
+    let mut by_scenario: BTreeMap<String, Vec<CaseRecord>> = BTreeMap::new();
+    for case in std::mem::take(&mut recording.cases) {
+        by_scenario.entry(case.scenario.clone()).or_default().push(case);
+    }
+    let mut verdicts: Vec<ScenarioVerdict> =
+        catalogue.scenarios.values().map(|s| scenario(s, by_scenario.remove(&s.id).unwrap_or_default(), &recording)).collect();
     file_under_causes(catalogue, &mut verdicts);
     verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
     Report {
@@ -32,15 +37,17 @@ fn rank(v: &ScenarioVerdict) -> (u8, bool, Option<crate::model::profile::Level>,
     (v.verdict.weight(), v.implied_by.is_none(), v.level, v.severity)
 }
 
-fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
+fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recording) -> ScenarioVerdict {
     let selected = recording.selected.contains(&scenario.id);
     let mut variants = Vec::new();
     let mut judged: Vec<Judgement> = Vec::new();
     let mut lesser: Vec<String> = Vec::new();
     for attack in &scenario.attacks {
-        let cases: Vec<&CaseRecord> = recording.cases.iter().filter(|c| c.scenario == scenario.id && c.attack == attack.id).collect();
-        for case in &cases {
-            let judgement = case_judgement(scenario, attack, case, recording);
+        let (own, others): (Vec<CaseRecord>, Vec<CaseRecord>) = cases.into_iter().partition(|c| c.attack == attack.id);
+        cases = others;
+        let none = own.is_empty();
+        for case in own {
+            let judgement = case_judgement(scenario, attack, &case, recording);
             // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
             match (attack.lesser, judgement.verdict) {
                 (true, Verdict::Broken) => {
@@ -52,7 +59,7 @@ fn scenario(scenario: &Scenario, recording: &Recording) -> ScenarioVerdict {
             }
             variants.push(variant(scenario, attack, case, judgement));
         }
-        if cases.is_empty() && selected && !attack.lesser {
+        if none && selected && !attack.lesser {
             let why = recording
                 .fatal
                 .as_deref()
@@ -111,7 +118,7 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, recor
     judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
 }
 
-fn variant(scenario: &Scenario, attack: &Attack, case: &CaseRecord, judgement: Judgement) -> VariantVerdict {
+fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement) -> VariantVerdict {
     let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
     VariantVerdict {
         id: format!("{}/{}{word}", scenario.id, attack.id),
@@ -128,7 +135,7 @@ fn variant(scenario: &Scenario, attack: &Attack, case: &CaseRecord, judgement: J
         control_before: case.control_before,
         control_after: case.control_after,
         curl: case.attempts.last().and_then(|trial| super::curl::decisive(attack, trial)),
-        attempts: case.attempts.clone(),
+        attempts: case.attempts,
     }
 }
 

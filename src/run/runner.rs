@@ -1,5 +1,6 @@
 //! The order of a run: controls before, attacks beside each other, controls after, and what must be alone at the end.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -251,7 +252,7 @@ impl<'r> Runner<'r> {
         loop {
             let name = format!("{} {}", case.name(), attempts.len() + 1);
             // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
-            let steps = if attempts.is_empty() { case.steps.clone() } else { confirming(case) };
+            let steps = if attempts.is_empty() { Cow::Borrowed(&case.steps) } else { Cow::Owned(confirming(case)) };
             let (trial, sight) = self.attack(&name, case, &steps, control).await;
             attempts.push(trial);
             match sight {
