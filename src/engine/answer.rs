@@ -29,6 +29,50 @@ pub fn general(response: &Response) -> Option<(Outcome, String)> {
     }
 }
 
+/// The error codes with which an authorization endpoint refuses (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 9101
+/// §7, RFC 8707 §2), and those that servers use beside them.
+const AUTHORIZATION_ERRORS: &[&str] = &[
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "invalid_authorization_details",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_redirect_uri",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_state",
+    "invalid_target",
+    "login_required",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_unauthorized",
+    "request_uri_not_supported",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_response_mode",
+    "unsupported_response_type",
+];
+
+/// An error of the server's own, which refuses nothing (RFC 6749 §4.1.2.1).
+pub fn is_fault_of_server(code: &str) -> bool {
+    matches!(code, "server_error" | "temporarily_unavailable")
+}
+
+/// The OAuth error, and its description, that the address of a page carries. A login page whose address says `?error` in words
+/// of its own says nothing of the request.
+pub fn error_in_address(url: &url::Url) -> Option<(String, String)> {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let value = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+    let code = value("error").filter(|code| AUTHORIZATION_ERRORS.contains(&code.as_str()))?;
+    Some((code, value("error_description").unwrap_or_default()))
+}
+
 /// The body as a JSON object, whatever its media type says.
 pub fn object(response: &Response) -> Option<Map<String, Value>> {
     match serde_json::from_slice(&response.body).ok()? {
@@ -191,6 +235,15 @@ mod tests {
         assert_eq!(introspection(&answer(401, r#"{"error":"invalid_client"}"#)).0, Outcome::Refused);
         assert_eq!(introspection(&answer(200, r#"{"active":true}"#)).0, Outcome::Accepted);
         assert_eq!(introspection(&answer(200, "{}")).0, Outcome::Unclear);
+    }
+
+    #[test]
+    fn errors_in_the_address_of_a_page() {
+        let of = |text: &str| error_in_address(&url::Url::parse(text).expect("a URL")).map(|(code, _)| code);
+        assert_eq!(of("https://as.example/error?error=invalid_client&error_description=x"), Some("invalid_client".into()));
+        for text in ["https://as.example/login?error", "https://as.example/login?error=bad+password", "https://as.example/login"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -135,18 +135,26 @@ const UNREACHABLE: &str = "cannot be reached";
 ///
 /// # Errors
 /// What was tried, and what came instead.
+///
+/// A server may have two documents, of OpenID Connect and of RFC 8414, and name in one what it leaves out in the other.
 pub async fn metadata(http: &Http, target: &Target) -> Result<Map<String, Value>, String> {
     let places = match &target.metadata {
         Some(None) => return Err("the target file says that there is no metadata document".into()),
         Some(Some(url)) => vec![url.clone()],
         None => well_known(&target.issuer),
     };
+    let mut found: Option<Map<String, Value>> = None;
     let mut tried = Vec::new();
     let mut unreachable = 0;
     for place in &places {
         match get(http, place).await {
             Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
-                Some(metadata) => return Ok(metadata),
+                Some(metadata) => {
+                    found = Some(found.map_or_else(|| metadata.clone(), |first| joined(first, &metadata)));
+                    if found.as_ref().is_some_and(names_everything) {
+                        break;
+                    }
+                }
                 None => tried.push(format!("{place}: {} {}", response.status, response.media())),
             },
             Err(why) => {
@@ -155,11 +163,31 @@ pub async fn metadata(http: &Http, target: &Target) -> Result<Map<String, Value>
             }
         }
     }
+    if let Some(metadata) = found {
+        return Ok(metadata);
+    }
     let tried = format!("tried {}", tried.join("\n  tried "));
     if unreachable == places.len() {
         return Err(format!("{} {UNREACHABLE}\n  {tried}\n  is the server up, and `issuer` right?", target.issuer));
     }
     Err(format!("no metadata document was found\n  {tried}"))
+}
+
+/// What the attacks may need of the metadata; where it is all there, no second document is looked for.
+const WANTED: &[&str] = &["authorization_endpoint", "token_endpoint", "jwks_uri", "introspection_endpoint", "revocation_endpoint"];
+
+fn names_everything(metadata: &Map<String, Value>) -> bool {
+    WANTED.iter().all(|name| metadata.contains_key(*name))
+}
+
+/// The first document, and what only the second one of the same issuer says.
+fn joined(mut first: Map<String, Value>, second: &Map<String, Value>) -> Map<String, Value> {
+    if first.get("issuer") == second.get("issuer") {
+        for (name, value) in second {
+            first.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+    first
 }
 
 /// Fetches the published keys.
@@ -210,7 +238,19 @@ fn check(metadata: &Map<String, Value>, target: &Target) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::well_known;
+    use super::*;
+
+    #[test]
+    fn the_second_document_adds_and_changes_nothing() {
+        let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+        let first = object(serde_json::json!({"issuer": "https://a", "token_endpoint": "https://a/t"}));
+        let second =
+            object(serde_json::json!({"issuer": "https://a", "token_endpoint": "https://evil", "revocation_endpoint": "https://a/r"}));
+        let both = joined(first.clone(), &second);
+        assert_eq!((both["token_endpoint"].as_str(), both["revocation_endpoint"].as_str()), (Some("https://a/t"), Some("https://a/r")));
+        let foreign = object(serde_json::json!({"issuer": "https://b", "revocation_endpoint": "https://b/r"}));
+        assert_eq!(joined(first.clone(), &foreign), first);
+    }
 
     #[test]
     fn metadata_is_looked_for_where_both_specifications_put_it() {

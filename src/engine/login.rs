@@ -31,7 +31,10 @@ pub enum What {
 }
 
 /// Words on buttons that refuse, and words that agree.
-const DENIES: &[&str] = &["cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "back", "disagree", "false"];
+const DENIES: &[&str] = &[
+    "cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "signout", "logoff", "signoff", "back", "disagree",
+    "false",
+];
 const AGREES: &[&str] = &[
     "allow",
     "accept",
@@ -127,6 +130,12 @@ fn words(text: &str) -> Vec<String> {
     text.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
 }
 
+/// A form whose address ends the session is never what leads to the callback.
+fn denies_by_address(form: &Form) -> bool {
+    let words = words(form.action.split(['?', '#']).next().unwrap_or_default());
+    words.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff"))
+}
+
 /// How much a button agrees; negative: it refuses.
 fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
     if let Some(hint) = &hints.consent_button {
@@ -139,8 +148,13 @@ fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
     own.extend(words(&button.value));
     own.extend(words(&button.name));
     own.extend(words(&button.id));
-    let denies = |list: &[String]| list.iter().any(|w| DENIES.contains(&w.as_str()));
+    // "Log out", "sign off": two words that end a session.
+    let leaves = |list: &[String]| list.windows(2).any(|w| matches!((w[0].as_str(), w[1].as_str()), ("log" | "sign", "out" | "off")));
+    let denies = |list: &[String]| list.iter().any(|w| DENIES.contains(&w.as_str())) || leaves(list);
     let agrees = |list: &[String]| list.iter().any(|w| AGREES.contains(&w.as_str()) || w == "log" || w == "sign");
+    if denies_by_address(form) {
+        return -1;
+    }
     match (denies(&own), agrees(&own)) {
         (true, _) => -1,
         (false, true) => 10,
@@ -252,6 +266,19 @@ mod tests {
             "<form><input type=checkbox name=scope value=openid><input type=hidden name=prompt value=consent><button type=submit>Continue</button></form>",
         );
         assert_eq!((value(&sent, "scope"), value(&sent, "prompt")), (Some("openid"), Some("consent")));
+    }
+
+    #[test]
+    fn nobody_logs_out_on_the_way() {
+        let pages = [
+            "<form action=/admin/logout/ method=post><input type=hidden name=csrf value=1><button type=submit>Go on</button></form>",
+            "<form method=post><button>Log out</button></form>",
+            "<form method=post><input type=submit value='Sign off'></form>",
+        ];
+        for page in pages {
+            let action = act(&html::read(page.as_bytes()), &alice(), &Login::default(), true);
+            assert!(!matches!(action, Action::Submit { what: What::Consent, .. }), "{page}: {action:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Evidence<'a> {
     pub attempts: &'a [Trial],
     pub after: Option<&'a Trial>,
     pub negatives: &'a [NegativeControl],
+    /// Every control of the run: what the plain flow of a client was granted.
+    pub controls: &'a [Trial],
 }
 
 /// What one trial of an attack shows.
@@ -70,7 +72,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
         }
     }
     if let Err(failed) = granted {
-        return failed.judgement("before");
+        return bent_refused(control, &failed, before, evidence.controls).unwrap_or_else(|| failed.judgement("before"));
     }
     if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
         return Judgement::new(Verdict::NotApplicable, step.note.clone());
@@ -239,6 +241,18 @@ impl Failed {
         };
         Judgement::new(Verdict::Inconclusive, reason).fault(self.fault)
     }
+}
+
+/// A server that refuses what the control itself bends (a request without state, say), and grants the plain request of the
+/// same client, leaves nothing to attack: that refusal is the proof.
+fn bent_refused(control: &Control, failed: &Failed, before: &Trial, controls: &[Trial]) -> Option<Judgement> {
+    let step = before.step(&failed.step)?;
+    let client = step.sent.get("client_id");
+    let plain = |s: &StepObservation| s.kind == step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
+    let granted_plain = || controls.iter().flat_map(|trial| &trial.steps).any(plain);
+    (control.bent.contains(&failed.step) && step.outcome == Outcome::Refused && granted_plain()).then(|| {
+        Judgement::new(Verdict::NotApplicable, format!("the server refuses the request that the attack would begin with: {}", failed.what))
+    })
 }
 
 /// Whether a trial grants a control: every step that is no probe, as far as this control goes (a longer one that begins

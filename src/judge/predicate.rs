@@ -55,8 +55,15 @@ impl<'a> View<'a> {
             truth
                 .deviations
                 .push(format!("{name}: the refusal is no OAuth error, but the answer that this server gives to {}", negative.what));
-        } else if !errors.is_empty() {
-            truth.deviations.extend(wording(name, step, errors));
+        } else {
+            if !errors.is_empty() {
+                truth.deviations.extend(wording(name, step, errors));
+            }
+            if word == Word::Refused
+                && let Some(status) = step.fields.get("status").filter(|s| s.starts_with('5'))
+            {
+                truth.deviations.push(format!("{name}: the refusal comes with the status {status}"));
+            }
         }
         Some(truth)
     }
@@ -107,7 +114,13 @@ impl<'a> View<'a> {
             Test::AtMost(n) => number().is_some_and(|v| v <= *n),
         };
         let shown = value.as_deref().map_or_else(|| "absent".to_owned(), |v| format!("`{}`", crop(v)));
-        is_true.then(|| Truth { seen: format!("{subject} is {shown}"), deviations: Vec::new() })
+        // A burst that is counted says what else came.
+        let crashed = match subject {
+            Reference::Field { step, field } if field == "winners" => self.step(step).and_then(|s| s.fields.get("crashed_answers")),
+            _ => None,
+        };
+        let deviations = crashed.map(|n| format!("{n} of the simultaneous requests were answered by a server error")).into_iter().collect();
+        is_true.then(|| Truth { seen: format!("{subject} is {shown}"), deviations })
     }
 
     fn lookup(&self, reference: &Reference) -> Option<String> {

@@ -85,7 +85,34 @@ static SCENARIO: std::sync::LazyLock<Scenario> = std::sync::LazyLock::new(|| sce
 fn judged(before: Option<&Trial>, attempts: &[Trial], after: Option<&Trial>) -> Judgement {
     let scenario = &*SCENARIO;
     let attack = &scenario.attacks[0];
-    case(&scenario.control, &[&scenario.applies_when], attack, Evidence { before, attempts, after, negatives: &[] })
+    case(&scenario.control, &[&scenario.applies_when], attack, Evidence { before, attempts, after, negatives: &[], controls: &[] })
+}
+
+/// Where the server refuses what the control itself bends and grants the same client its plain request, there is nothing to
+/// attack; without that sight the reason stays open.
+#[test]
+fn a_bent_control_that_is_refused() {
+    let bent =
+        TEXT.replace("  steps: [authorize, redeem]\n", "  steps: [authorize, redeem]\n  change:\n    authorize:\n      remove: [state]\n");
+    let scenario = scenario_of(&bent);
+    let with_client = |mut trial: Trial| {
+        for step in &mut trial.steps {
+            step.sent.insert("client_id".into(), "c".into());
+        }
+        trial
+    };
+    let before = with_client(trial(Outcome::Refused, Outcome::NotSent));
+    let judged = |before: &Trial, controls: &[Trial]| {
+        let evidence = Evidence { before: Some(before), attempts: &[], after: None, negatives: &[], controls };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict
+    };
+    let plain = [with_client(trial(Outcome::Issued, Outcome::Issued))];
+    assert_eq!(judged(&before, &plain), Verdict::NotApplicable);
+    assert_eq!(judged(&before, &[]), Verdict::Inconclusive);
+    assert_eq!(judged(&before, &[trial(Outcome::Issued, Outcome::Issued)]), Verdict::Inconclusive, "another client");
+    assert_eq!(judged(&with_client(trial(Outcome::Crashed, Outcome::NotSent)), &plain), Verdict::Inconclusive);
+    // The plain flow of the scenario above is no bent one: its refusal is a matter of the set-up.
+    assert_eq!(self::judged(Some(&before), &[], None).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -166,7 +193,8 @@ fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
         answer: StepObservation { shape: shape.into(), ..step("n", StepKind::TokenRequest, Outcome::Crashed, &[]) },
     };
     let with = |negatives: &[NegativeControl]| {
-        let evidence = Evidence { before: Some(&granted), attempts: std::slice::from_ref(&crashed), after: Some(&granted), negatives };
+        let evidence =
+            Evidence { before: Some(&granted), attempts: std::slice::from_ref(&crashed), after: Some(&granted), negatives, controls: &[] };
         case(&scenario.control, &[], &scenario.attacks[0], evidence)
     };
     let same = with(&[negative(&crashed.steps[1].shape)]);
@@ -204,7 +232,7 @@ fn an_endpoint_that_takes_anything_shows_nothing() {
     };
     let with = |negatives: &[NegativeControl]| {
         let attempts = [attack.clone(), attack.clone()];
-        let evidence = Evidence { before: Some(&attack), attempts: &attempts, after: Some(&attack), negatives };
+        let evidence = Evidence { before: Some(&attack), attempts: &attempts, after: Some(&attack), negatives, controls: &[] };
         case(&scenario.control, &[], &scenario.attacks[0], evidence)
     };
     let refuses = with(&[negative(Outcome::Refused)]);
@@ -223,7 +251,7 @@ fn a_grace_window_is_lawful_and_is_reported() {
         let mut late = trial(Outcome::Issued, Outcome::Refused);
         late.steps[1].waited_millis = waited_millis;
         let attempts = [granted.clone(), late];
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[] };
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
         case(&scenario.control, &[], &scenario.attacks[0], evidence)
     };
     assert_eq!(with(0).verdict, Verdict::Inconclusive, "without a pause it is a server that flaps");
@@ -302,7 +330,7 @@ fn what_the_target_file_lacks_is_skipped_and_not_proved_away() {
     let text = TEXT.replace("control.redeem.refresh_token: present", "target.extra_scope: present");
     let scenario = scenario_of(&text);
     let granted = trial(Outcome::Issued, Outcome::Issued);
-    let evidence = Evidence { before: Some(&granted), attempts: &[], after: None, negatives: &[] };
+    let evidence = Evidence { before: Some(&granted), attempts: &[], after: None, negatives: &[], controls: &[] };
     let judgement = case(&scenario.control, &[&scenario.applies_when], &scenario.attacks[0], evidence);
     assert_eq!((judgement.verdict, judgement.reason.as_str()), (Verdict::Skipped, "no refresh token"));
 }

@@ -74,7 +74,15 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
     if code.used {
         return Ok(());
     }
-    check_verifier(server, code, params.get("code_verifier"))
+    let checked = check_verifier(server, code, params.get("code_verifier"));
+    if checked.is_err()
+        && server.has(Flaw::PkceChallengeSpentByGuess)
+        && let Some(code) = store.codes.get_mut(id)
+    {
+        code.challenge = None;
+        code.verifier_optional = true;
+    }
+    checked
 }
 
 fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(), OAuthError> {

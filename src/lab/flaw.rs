@@ -47,6 +47,8 @@ flaws! {
         "The token endpoint neither asks for the code_verifier nor compares it."
     PkceMissingVerifierAccepted "pkce-missing-verifier-accepted"
         "A token request without code_verifier is accepted although the code has a challenge; a wrong one is refused."
+    PkceChallengeSpentByGuess "pkce-challenge-spent-by-guess"
+        "A wrong code_verifier takes the challenge off the code, which is then redeemed without one."
     PkceShortVerifierAccepted "pkce-short-verifier-accepted"
         "The syntax of a code_verifier is not checked, so three characters are as good as 43."
     PkceChallengeComparedRaw "pkce-challenge-compared-raw"

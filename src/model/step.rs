@@ -60,6 +60,7 @@ impl StepKind {
                 ("error", "the error code, at the redirection endpoint or on the page"),
                 ("error_description", "its description"),
                 ("location", "the whole callback URL, as a browser resolved it"),
+                ("lands_on", "`registered`, whatever userinfo stands before its host, or `elsewhere`: where a browser takes the answer"),
                 ("delivered_to", "`registered`, `asked` (the changed redirect_uri) or `elsewhere`"),
                 ("scheme", "the scheme of the callback URL"),
                 ("status", "the HTTP status of the last answer"),
@@ -88,6 +89,7 @@ impl StepKind {
                 ("pragma", "the Pragma header"),
                 ("status", "the HTTP status"),
                 ("winners", "of a burst: how many answers carried an access token of their own"),
+                ("crashed_answers", "of a burst: how many answers were server errors (5xx) without a token; absent: none"),
             ],
             StepKind::ResourceRequest => &[
                 ("sub", "the subject that the answer names"),

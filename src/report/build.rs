@@ -114,6 +114,7 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, recor
         attempts: &case.attempts,
         after: control(case.control_after),
         negatives: &recording.negative_controls,
+        controls: &recording.controls,
     };
     judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
 }

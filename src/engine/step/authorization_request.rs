@@ -52,6 +52,8 @@ struct Journey<'t, 'e> {
     names_sent: u32,
     form_pages: u32,
     unframed: Vec<String>,
+    /// The error that the address of the server's own page carries: code and description.
+    page_error: Option<(String, String)>,
     /// Pages seen so far, by path, outline and status; and how many came again.
     pages: std::collections::BTreeSet<(String, String, u16)>,
     repeats: u32,
@@ -99,6 +101,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             names_sent: 0,
             form_pages: 0,
             unframed: Vec::new(),
+            page_error: None,
             pages: std::collections::BTreeSet::new(),
             repeats: 0,
         }
@@ -146,6 +149,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                     Leads::Callback(where_to) => return self.callback(&url, where_to, None),
                     Leads::Elsewhere => return self.callback(&url, "elsewhere", None),
                     Leads::Inside => {
+                        self.page_error = answer::error_in_address(&url);
                         // Within the server it is no leak, but the password is still on its way.
                         self.carries_password = std::mem::take(&mut self.forwarded);
                         let previous = self.raw.exchanges.last().map(|(r, _)| (r.method.clone(), r.body.clone()));
@@ -162,8 +166,15 @@ impl<'t, 'e> Journey<'t, 'e> {
             let media = response.media();
             let page = (media.is_empty() || media.contains("html")).then(|| html::read(&response.body));
             self.raw.shape = answer::shape_of(&response, page.as_ref().filter(|_| !media.is_empty()));
+            if let Some((code, _)) = &self.page_error {
+                // Two pages that look alike are of one kind only where they say the same.
+                self.raw.shape = format!("{} for {code}", self.raw.shape);
+            }
             if let Some((outcome, note)) = answer::general(&response) {
-                return self.end(outcome, note);
+                return match outcome {
+                    Outcome::Crashed if self.page_error.is_some() => self.error_page(&response),
+                    _ => self.end(outcome, note),
+                };
             }
             let Some(page) = page else { return self.document(&response) };
             match self.page(&here, &response, page, user) {
@@ -240,7 +251,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         let refused_so_far = self.trial.engine.refused_logins(&user.name);
         match what {
             // An error page may carry a search form or a "back" button; a 4xx is an answer unless it asks to log in.
-            What::Consent | What::Automatic if response.status >= 400 => {
+            What::Consent | What::Automatic if response.status >= 400 || self.page_error.is_some() => {
                 self.last_page(response, &html::read(&response.body));
                 return None;
             }
@@ -272,6 +283,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.end(Outcome::Unclear, "the form's action is no URL".into());
             return None;
         };
+        self.page_error = None;
         let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
         self.next = if form.method == "POST" {
             let mut request = form_post(url.as_str(), &joined);
@@ -292,6 +304,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     fn follow(&mut self, url: &Url) -> Option<What> {
         match self.leads(url) {
             Leads::Inside => {
+                self.page_error = answer::error_in_address(url);
                 self.next = Request { method: "GET".into(), url: url.to_string(), ..Request::default() };
                 return Some(What::Automatic);
             }
@@ -314,6 +327,9 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// An answer that is neither a redirect nor a page.
     fn document(&mut self, response: &Response) {
+        if self.page_error.is_some() {
+            return self.error_page(response);
+        }
         if let Some(members) = answer::object(response) {
             for name in ["error", "error_description"] {
                 self.raw.field(name, answer::text(&members, name));
@@ -327,7 +343,21 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
     }
 
+    /// The end is a page of the server whose address says what is wrong. The address decides, whatever the status is:
+    /// there are servers that show every error with 500.
+    fn error_page(&mut self, response: &Response) {
+        let Some((code, description)) = self.page_error.take() else { return };
+        let outcome = if answer::is_fault_of_server(&code) { Outcome::Crashed } else { Outcome::Refused };
+        let why = if description.is_empty() { String::new() } else { format!(" ({description})") };
+        self.raw.field("error", Some(code.as_str()));
+        self.raw.field("error_description", Some(description).filter(|d| !d.is_empty()));
+        self.end(outcome, format!("{code}{why} on a page of the server with the status {}", response.status));
+    }
+
     fn last_page(&mut self, response: &Response, page: &Page) {
+        if self.page_error.is_some() {
+            return self.error_page(response);
+        }
         let title = titled(page);
         if (400..500).contains(&response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
@@ -353,6 +383,8 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         self.raw.field("location", Some(url.as_str()));
         self.raw.field("delivered_to", Some(where_to));
+        let lands = Url::parse(&self.registered).is_ok_and(|registered| same_page(url, &registered));
+        self.raw.field("lands_on", Some(if lands { "registered" } else { "elsewhere" }));
         self.raw.field("scheme", Some(url.scheme()));
         for name in ["code", "access_token", "id_token", "error"] {
             self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
@@ -427,8 +459,12 @@ fn without_query(url: &Url) -> String {
 
 /// Scheme, user information, host, port and path are the same.
 fn same_place(one: &Url, other: &Url) -> bool {
+    same_page(one, other) && one.username() == other.username()
+}
+
+/// A browser shows the same page: user information says nothing of where it is.
+fn same_page(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
-        && one.username() == other.username()
         && one.host_str() == other.host_str()
         && one.port_or_known_default() == other.port_or_known_default()
         && one.path() == other.path()

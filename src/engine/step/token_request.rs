@@ -104,7 +104,8 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, reque
     let answers = trial.engine.http.burst(request, count).await;
     let mut tokens = BTreeSet::new();
     let mut worst: Option<(Outcome, String)> = None;
-    let mut first_grant: Option<usize> = None;
+    let (mut first_grant, mut first_refusal): (Option<usize>, Option<usize>) = (None, None);
+    let mut crashed = 0u32;
     for (index, answer) in answers.iter().enumerate() {
         let (outcome, note) = match answer {
             Ok(response) => answer::token(response),
@@ -119,19 +120,26 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, reque
                     tokens.insert(token);
                 }
             }
-            Outcome::Refused => {}
+            Outcome::Refused => first_refusal = first_refusal.or(Some(index)),
+            // The server stumbled and gave no token: no winner, whatever else it is.
+            Outcome::Crashed if answer.is_ok() => crashed += 1,
             _ => worst = worst.or(Some((outcome, note))),
         }
     }
-    let shown = first_grant.unwrap_or(0);
+    let shown = first_grant.or(first_refusal).unwrap_or(0);
     if let Some(answer) = answers.get(shown) {
         read(trial, step, raw, answer).await;
     }
-    // Two different tokens are a race whatever else came; "at most one" is only known where every answer was one of
-    // the protocol.
-    if tokens.len() > 1 || worst.is_none() {
+    // Two different tokens are a race whatever else came; "at most one" is only known where every answer came whole, and
+    // one of them was an answer of the protocol.
+    let answered = worst.is_none() && (first_grant.is_some() || first_refusal.is_some());
+    if tokens.len() > 1 || answered {
         raw.field("winners", Some(tokens.len().to_string()));
         raw.note = format!("{} of {count} simultaneous requests were given a token of their own", tokens.len());
+        if crashed > 0 {
+            raw.field("crashed_answers", Some(crashed.to_string()));
+            raw.note = format!("{}, and {crashed} were answered by a server error", raw.note);
+        }
     } else if let Some((outcome, note)) = worst {
         raw.outcome = Some(outcome);
         raw.note = format!("{note} (in a burst of {count})");
