@@ -356,7 +356,7 @@ impl<'t> Site<'t> {
                 }
                 if op.kind == Kind::LoginForm {
                     pairs.push(("username", self.target.user.name.clone()));
-                    pairs.push(("password", self.target.user.password.reveal().to_owned()));
+                    pairs.push(("password", self.target.user.password.as_ref().map(|p| p.reveal().to_owned()).unwrap_or_default()));
                 } else {
                     headers = format!("cookie: {}\r\n", hand.session);
                     pairs.push(("decision", "allow".into()));

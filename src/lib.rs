@@ -26,5 +26,6 @@ pub mod scenario;
 pub mod schema;
 pub mod selftest;
 pub mod target;
+pub mod totp;
 pub mod wire;
 pub mod yaml;

@@ -39,7 +39,8 @@ pub fn secret_kind(parameter: &str) -> Option<&'static str> {
 /// What stands for a secret: `‹access_token 9f2c41›`. Passwords and client secrets may be guessable, so their mark
 /// carries no hash.
 pub fn mark(kind: &str, secret: &str) -> String {
-    if matches!(kind, "password" | "client_secret") {
+    // Six digits are guessed from any hash of them.
+    if matches!(kind, "password" | "client_secret" | "otp") {
         return format!("‹{kind}›");
     }
     let digest = Sha256::digest(secret.as_bytes());
@@ -51,13 +52,15 @@ pub fn mark(kind: &str, secret: &str) -> String {
 pub struct Redactor {
     /// Secrets and their marks, in every encoding in which they may travel, by their first two bytes.
     secrets: BTreeMap<[u8; 2], Vec<(String, String)>>,
+    /// Names of fields that took a secret in this trial, with its kind.
+    names: BTreeMap<String, &'static str>,
     /// One bit for each pair of bytes that begins a secret: most places of a text are passed over with one look.
     starts: Box<[u64]>,
 }
 
 impl Default for Redactor {
     fn default() -> Self {
-        Redactor { secrets: BTreeMap::new(), starts: vec![0; (1 << 16) / 64].into_boxed_slice() }
+        Redactor { secrets: BTreeMap::new(), names: BTreeMap::new(), starts: vec![0; (1 << 16) / 64].into_boxed_slice() }
     }
 }
 
@@ -74,6 +77,16 @@ impl Redactor {
         }
         self.add(STANDARD.encode(secret), mark.clone());
         self.add(secret.to_owned(), mark);
+    }
+
+    /// Makes a field known as one that takes secrets, whatever it is called and however short they are.
+    pub fn learn_name(&mut self, field: &str, kind: &'static str) {
+        self.names.insert(field.to_owned(), kind);
+    }
+
+    /// The kind of a parameter that is secret by its name, everywhere or in this trial.
+    fn kind(&self, parameter: &str) -> Option<&'static str> {
+        secret_kind(parameter).or_else(|| self.names.get(parameter).copied())
     }
 
     fn add(&mut self, secret: String, mark: String) {
@@ -152,7 +165,7 @@ impl Redactor {
 
     /// The value of a named parameter: masked by its name, else by content.
     pub fn parameter(&self, name: &str, value: &str) -> String {
-        match secret_kind(name) {
+        match self.kind(name) {
             Some(kind) if !value.is_empty() && !value.starts_with('‹') => {
                 self.mark_of(value).cloned().unwrap_or_else(|| mark(kind, value))
             }
@@ -208,8 +221,8 @@ impl Redactor {
     pub fn form(&self, text: &str) -> String {
         text.split('&')
             .map(|pair| match pair.split_once('=') {
-                Some((name, value)) if secret_kind(name).is_some() && !value.is_empty() => {
-                    format!("{name}={}", self.parameter(name, &crate::wire::decode(value)))
+                Some((name, value)) if !value.is_empty() && self.kind(&crate::wire::decode(name)).is_some() => {
+                    format!("{name}={}", self.parameter(&crate::wire::decode(name), &crate::wire::decode(value)))
                 }
                 _ => self.text(pair),
             })
@@ -294,6 +307,8 @@ mod tests {
         let mut redactor = Redactor::default();
         redactor.learn("password", "any");
         assert_eq!(redactor.form("login=alice&password=any&company=any"), "login=alice&password=‹password›&company=any");
+        redactor.learn_name("j_pw", "password");
+        assert_eq!(redactor.form("login=alice&j%5Fpw=any&company=any"), "login=alice&j%5Fpw=‹password›&company=any");
     }
 
     #[test]

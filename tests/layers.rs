@@ -9,9 +9,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("judge", &["judge", "model"]),
     // Written from the RFCs, independent of what attacks it.
     ("lab", &["lab"]),
-    ("engine", &["duration", "engine", "model", "redact", "target", "wire"]),
+    ("engine", &["duration", "engine", "model", "redact", "target", "totp", "wire"]),
     ("scenario", &["scenario", "model", "diagnostic", "duration", "place", "yaml"]),
-    ("target", &["target", "model", "diagnostic", "duration", "place", "yaml"]),
+    ("target", &["target", "model", "diagnostic", "duration", "place", "totp", "yaml"]),
     ("plan", &["engine", "model", "scenario", "target"]),
     ("run", &["engine", "judge", "model", "plan", "run", "scenario", "target"]),
     ("redact", &["redact", "wire"]),
@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("place", &[]),
     ("yaml", &["diagnostic"]),
     ("duration", &[]),
+    ("totp", &[]),
     ("report", &["report", "judge", "model", "scenario"]),
 ];
 

@@ -21,7 +21,7 @@ const MISTAKES: &[Mistake] = &[
         },
         &["lab-confidential", "redeem was refused", "invalid_client"],
     ),
-    ("a wrong password", |t| t.user.password = Secret::new("not-the-password"), &["the password of `alice` is refused"]),
+    ("a wrong password", |t| t.user.password = Some(Secret::new("not-the-password")), &["the password of `alice` is refused"]),
     (
         "a wrong client key",
         |t| {
@@ -89,7 +89,7 @@ async fn nothing_is_broken_with_a_wrong_set_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_sent_at_most_twice() {
     let (_lab, mut target) = lab(&[]).await;
-    target.user.password = Secret::new("not-the-password");
+    target.user.password = Some(Secret::new("not-the-password"));
     let (target, proxy) = behind(&target, usize::MAX, "/login", Mischief::Cut).await;
     let report = run_on(&target, &[""]).await;
     assert!(report.fatal.is_some());

@@ -69,7 +69,7 @@ fn bare(issuer: &str, origin: String) -> Target {
         refresh_grace: None,
         code_grace: None,
         clients: BTreeMap::new(),
-        user: User { name: String::new(), password: Secret::new("") },
+        user: User::new("", Secret::new("")),
         other_user: None,
         login: Login::default(),
         permission: None,

@@ -101,8 +101,8 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
             ))
         })
         .collect();
-    let mut users = directory.users.iter().map(|u| User { name: u.name.clone(), password: Secret::new(&u.password) });
-    let user = users.next().unwrap_or(User { name: String::new(), password: Secret::new("") });
+    let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));
+    let user = users.next().unwrap_or(User::new("", Secret::new("")));
     let issuer = lab.issuer().to_owned();
     let names: Vec<&str> = flaws.iter().map(|f| f.name()).collect();
     Target {

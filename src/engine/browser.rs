@@ -14,7 +14,7 @@ pub struct Browser {
 impl Browser {
     /// The Cookie header for a URL: sorted by path length and name, so that a run repeats itself. Cookies marked Secure
     /// go back on loopback, as browsers do.
-    fn cookies(&self, url: &Url) -> Option<String> {
+    pub fn cookies(&self, url: &Url) -> Option<String> {
         let mut pairs: Vec<(usize, &str, &str)> =
             self.jar.matches(url).into_iter().map(|cookie| (cookie.path().unwrap_or("/").len(), cookie.name(), cookie.value())).collect();
         pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
@@ -45,6 +45,21 @@ impl Browser {
                 Ok((request, response))
             }
             Err(failure) => Err((request, failure)),
+        }
+    }
+
+    /// Nobody has been anywhere with this browser.
+    pub fn is_empty(&self) -> bool {
+        self.jar.iter_any().next().is_none()
+    }
+
+    /// Takes the cookies of a session that was made elsewhere, written as in a Cookie header, for these origins.
+    pub fn hand_in<'o>(&mut self, cookies: &str, origins: impl Iterator<Item = &'o String>) {
+        for url in origins.filter_map(|origin| Url::parse(origin).ok()) {
+            for pair in cookies.split(';').map(str::trim).filter(|pair| pair.contains('=')) {
+                // A pair that is no cookie is left out, as a browser would.
+                let _ = self.jar.parse(&format!("{pair}; Path=/"), &url);
+            }
         }
     }
 

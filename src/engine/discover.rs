@@ -42,6 +42,7 @@ impl Facts {
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
             ("iss_parameter_supported", supported.unwrap_or_default()),
+            ("login", target.login.driver.name().to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

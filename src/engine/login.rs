@@ -8,13 +8,27 @@ use super::html::{Button, Field, Form, Page};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Submit these pairs to this address.
-    Submit { form: usize, pairs: Vec<(String, String)>, action: Option<String>, what: What },
+    Submit(Filled),
     /// Follow a meta refresh.
     Refresh(String),
     /// The page asks for what this driver cannot give.
     Beyond(String),
     /// Nothing to do here: the page is an answer.
     Nothing,
+}
+
+/// A form as it would be submitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filled {
+    /// Its index on the page.
+    pub form: usize,
+    pub pairs: Vec<(String, String)>,
+    /// The address of the button, where that is not the form's.
+    pub action: Option<String>,
+    pub what: What,
+    /// The pair that takes the password, and the one that takes a one-time code, which is made when the form is sent.
+    pub password: Option<usize>,
+    pub code: Option<usize>,
 }
 
 /// What a form is for.
@@ -24,6 +38,8 @@ pub enum What {
     Password,
     /// It takes a user name, and the password comes on the next page.
     Name,
+    /// It takes a one-time code.
+    Code,
     /// It asks for consent, or merely to go on.
     Consent,
     /// It has hidden fields only, and a script would submit it.
@@ -67,6 +83,12 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool) -> Acti
     if page.forms.iter().any(|f| passwords(f) > 1) {
         return Action::Beyond(beyond(page, "a new password"));
     }
+    if let Some((index, form)) =
+        forms().find(|(_, f)| f.fields.iter().filter(|field| is_code(field)).count() == 1 && visible(f).count() == 1)
+        && user.totp.is_some()
+    {
+        return fill(index, form, user, hints, What::Code);
+    }
     let name_only = |form: &Form| visible(form).count() == 1 && form.fields.iter().any(|field| is_user_name(field, hints));
     if let Some((index, form)) = forms().find(|(_, f)| !password_sent && name_only(f)) {
         return fill(index, form, user, hints, What::Name);
@@ -79,15 +101,20 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool) -> Acti
         .filter(|(score, ..)| *score >= 0)
         .max_by_key(|(score, index, ..)| (*score, std::cmp::Reverse(*index)));
     if let Some((_, index, form, button)) = best {
-        return submit(index, form, Some(button), values(form, true), What::Consent);
+        return submit(index, Some(button), values(form, true), What::Consent);
     }
     if let Some((index, form)) = forms().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
-        return submit(index, form, None, values(form, true), What::Automatic);
+        return submit(index, None, values(form, true), What::Automatic);
     }
     if let Some(url) = &page.refresh {
         return Action::Refresh(url.clone());
     }
     match page.forms.iter().find_map(|f| visible(f).next()) {
+        Some(field) if is_code(field) => Action::Beyond(format!(
+            "the page{} asks `{}` for a one-time code: add `totp` to the user in the target file",
+            named(page),
+            user.name
+        )),
         Some(field) => Action::Beyond(beyond(page, &format!("`{}`", field.name))),
         None => Action::Nothing,
     }
@@ -99,8 +126,21 @@ fn visible(form: &Form) -> impl Iterator<Item = &Field> {
 }
 
 fn beyond(page: &Page, what: &str) -> String {
-    let heading = if page.message.is_empty() { &page.title } else { &page.message };
-    format!("the page “{heading}” asks for {what}, which a test must not fill in: finish it by hand once, or use another user")
+    format!("the page{} asks for {what}, which a test must not fill in: finish it by hand once, or use another user", named(page))
+}
+
+/// What a page is called, for people.
+fn named(page: &Page) -> String {
+    let name = if page.message.is_empty() { &page.title } else { &page.message };
+    if name.is_empty() { String::new() } else { format!(" “{name}”") }
+}
+
+/// A field for a one-time code.
+fn is_code(field: &Field) -> bool {
+    const NAMES: &[&str] = &["otp", "code", "mfa", "passcode", "verification", "twofactor", "authenticator", "token"];
+    let typed = matches!(field.kind.as_str(), "text" | "tel" | "number");
+    let says = |text: &str| NAMES.iter().any(|name| plain(text).contains(name));
+    typed && (field.autocomplete.contains("one-time-code") || says(&field.name) || says(&field.id))
 }
 
 fn is_password(field: &Field, hints: &Login) -> bool {
@@ -184,9 +224,14 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Ac
         form.fields[..password].iter().rposition(|f| matches!(f.kind.as_str(), "text" | "email" | "tel"))
     });
     let mut pairs = Vec::new();
+    let (mut password, mut code) = (None, None);
     for (at, field) in form.fields.iter().enumerate().filter(|(_, f)| !f.name.is_empty()) {
         let value = if is_password(field, hints) {
-            user.password.reveal().to_owned()
+            password = Some(pairs.len());
+            user.password.as_ref().map(|p| p.reveal().to_owned()).unwrap_or_default()
+        } else if Some(at) != user_at && is_code(field) && user.totp.is_some() {
+            code = Some(pairs.len());
+            String::new()
         } else if Some(at) == user_at && field.value.is_empty() {
             user.name.clone()
         } else {
@@ -204,14 +249,17 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Ac
         .filter(|(s, _)| *s >= 0)
         .max_by_key(|(s, _)| *s)
         .map(|(_, b)| b);
-    submit(index, form, button.or(form.buttons.first()), pairs, what)
+    match submit(index, button.or(form.buttons.first()), pairs, what) {
+        Action::Submit(filled) => Action::Submit(Filled { password, code, ..filled }),
+        other => other,
+    }
 }
 
-fn submit(index: usize, _form: &Form, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What) -> Action {
+fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What) -> Action {
     if let Some(button) = button.filter(|b| !b.name.is_empty()) {
         pairs.push((button.name.clone(), button.value.clone()));
     }
-    Action::Submit { form: index, pairs, action: button.and_then(|b| b.action.clone()), what }
+    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None })
 }
 
 #[cfg(test)]
@@ -221,12 +269,12 @@ mod tests {
     use crate::target::Secret;
 
     fn alice() -> User {
-        User { name: "alice".into(), password: Secret::new("wonder land") }
+        User::new("alice", Secret::new("wonder land"))
     }
 
     fn pairs(html_text: &str) -> (Vec<(String, String)>, What) {
         match act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), false) {
-            Action::Submit { pairs, what, .. } => (pairs, what),
+            Action::Submit(filled) => (filled.pairs, filled.what),
             other => panic!("nothing to submit: {other:?}"),
         }
     }
@@ -277,7 +325,7 @@ mod tests {
         ];
         for page in pages {
             let action = act(&html::read(page.as_bytes()), &alice(), &Login::default(), true);
-            assert!(!matches!(action, Action::Submit { what: What::Consent, .. }), "{page}: {action:?}");
+            assert!(!matches!(&action, Action::Submit(filled) if filled.what == What::Consent), "{page}: {action:?}");
         }
     }
 
@@ -285,6 +333,22 @@ mod tests {
     fn forms_that_a_script_would_submit() {
         assert_eq!(pairs("<form method=post action=https://rp/cb><input type=hidden name=code value=1></form>").1, What::Automatic);
         assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default(), false), Action::Nothing);
+    }
+
+    #[test]
+    fn one_time_codes_are_made_for_whoever_has_an_authenticator() {
+        let user = User { totp: Some(Secret::new("GEZDGNBVGY3TQOJQ")), ..alice() };
+        let filled = |page: &str, sent: bool| match act(&html::read(page.as_bytes()), &user, &Login::default(), sent) {
+            Action::Submit(filled) => filled,
+            other => panic!("{page}: {other:?}"),
+        };
+        let own_page = filled(
+            "<form><input type=hidden name=selected value=1><input name=otp autocomplete=one-time-code><button>Sign in</button></form>",
+            true,
+        );
+        assert_eq!((own_page.what, own_page.code), (What::Code, Some(1)));
+        let one_page = filled("<form><input name=login><input type=password name=pw><input name=totp><button>Go</button></form>", false);
+        assert_eq!((one_page.what, one_page.password, one_page.code), (What::Password, Some(1), Some(2)));
     }
 
     /// What real servers put between the password and the callback; filled in, it changed accounts and spent codes.
@@ -296,7 +360,7 @@ mod tests {
         let code = "<form><input name=otp autocomplete=one-time-code><button>Sign in</button></form>";
         let password =
             "<h1>Update password</h1><form><input type=password name=new><input type=password name=confirm><button>Submit</button></form>";
-        for (page, words) in [(profile, "Update account"), (code, "`otp`"), (password, "a new password")] {
+        for (page, words) in [(profile, "Update account"), (code, "a one-time code: add `totp`"), (password, "a new password")] {
             match after_password(page) {
                 Action::Beyond(why) => assert!(why.contains(words), "{why}"),
                 other => panic!("{page}: {other:?}"),

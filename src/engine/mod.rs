@@ -11,6 +11,7 @@ pub mod html;
 pub mod http;
 pub mod keys;
 pub mod login;
+pub mod outside;
 pub mod proof;
 pub mod raw;
 pub mod step;
@@ -22,7 +23,8 @@ use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservat
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
 use crate::model::value::{Template, Value};
 use crate::redact::{Redactor, secret_kind};
-use crate::target::{Client, ClientAuthentication, Target};
+use crate::target::{Client, ClientAuthentication, LoginDriver, Target, User};
+use crate::totp::Totp;
 
 use browser::Browser;
 use discover::Facts;
@@ -48,6 +50,8 @@ pub struct Engine {
     sessions: Mutex<HashMap<String, Browser>>,
     /// How often the login of each user was refused.
     refused_logins: Mutex<HashMap<String, u32>>,
+    /// The newest one-time code of each user, by the number of its step: servers take each code once.
+    codes: tokio::sync::Mutex<HashMap<String, u64>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
     places: RwLock<Option<proof::Chosen>>,
     /// Knows the secrets of the target file.
@@ -67,6 +71,7 @@ impl Engine {
             verified_keys: Mutex::default(),
             sessions: Mutex::default(),
             refused_logins: Mutex::default(),
+            codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
         }
     }
@@ -96,8 +101,39 @@ impl Engine {
         known
     }
 
-    fn session_of(&self, user: &str) -> Browser {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned().unwrap_or_default()
+    /// A browser as this user left it; where he has not been here, with the session that was handed in for him.
+    fn session_of(&self, user: &User) -> Browser {
+        let left = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&user.name).cloned();
+        left.unwrap_or_else(|| {
+            let mut browser = Browser::default();
+            if let (LoginDriver::Session, Some(cookie)) = (self.target.login.driver, &user.cookie) {
+                browser.hand_in(cookie.reveal(), self.target.origins.iter());
+            }
+            browser
+        })
+    }
+
+    /// A one-time code that this user has not sent yet; waits for the next step of time where it must. Empty without an
+    /// authenticator.
+    pub async fn one_time_code(&self, user: &User) -> String {
+        let Some(Ok(totp)) = user.totp.as_ref().map(|secret| Totp::read(secret.reveal())) else {
+            return String::new();
+        };
+        let mut codes = self.codes.lock().await;
+        let used = codes.get(&user.name).copied();
+        let mut now = jiff::Timestamp::now();
+        let step = loop {
+            let step = Totp::step_at(u64::try_from(now.as_second()).unwrap_or(0));
+            if used.is_none_or(|used| step > used) {
+                break step;
+            }
+            let begins = i64::try_from(Totp::begins(step + 1)).unwrap_or(i64::MAX);
+            let left = u64::try_from(begins.saturating_mul(1000) - now.as_millisecond()).unwrap_or(0);
+            tokio::time::sleep(std::time::Duration::from_millis(left.max(1))).await;
+            now = jiff::Timestamp::now();
+        };
+        codes.insert(user.name.clone(), step);
+        totp.code(step)
     }
 
     fn keep_session(&self, user: &str, browser: &Browser) {
@@ -189,6 +225,8 @@ pub struct RawStep {
     pub note: String,
     pub shape: String,
     pub undelivered: Option<String>,
+    /// Fields of forms that took a secret, and its kind: their values are masked whatever they are called.
+    pub secret_names: Vec<(String, &'static str)>,
     pub exchanges: Vec<(Request, Result<Response, Failure>)>,
 }
 
@@ -225,7 +263,14 @@ fn redactor(target: &Target) -> Redactor {
         }
     }
     for user in std::iter::once(&target.user).chain(&target.other_user) {
-        redactor.learn("password", user.password.reveal());
+        let secrets = [("password", &user.password), ("otp_secret", &user.totp), ("cookie", &user.cookie)];
+        for (kind, secret) in secrets.into_iter().filter_map(|(kind, secret)| Some((kind, secret.as_ref()?.reveal()))) {
+            redactor.learn(kind, secret);
+            // A Cookie header holds one secret for each cookie.
+            for (_, value) in secret.split(';').filter_map(|pair| pair.split_once('=')).filter(|_| kind == "cookie") {
+                redactor.learn(kind, value.trim());
+            }
+        }
     }
     redactor
 }
@@ -269,7 +314,9 @@ impl<'e> RunningTrial<'e> {
         }
         let user = self.engine.target.user(user);
         actor.user.insert("name".into(), user.name.clone());
-        actor.user.insert("password".into(), user.password.reveal().to_owned());
+        if let Some(password) = &user.password {
+            actor.user.insert("password".into(), password.reveal().to_owned());
+        }
         actor
     }
 
@@ -278,7 +325,7 @@ impl<'e> RunningTrial<'e> {
     }
 
     /// The browser of a session, logged in where its user has been before.
-    fn browser(&mut self, session: &str, user: &str) -> &mut Browser {
+    fn browser(&mut self, session: &str, user: &User) -> &mut Browser {
         let engine = self.engine;
         self.browsers.entry(session.to_owned()).or_insert_with(|| engine.session_of(user))
     }
@@ -320,6 +367,9 @@ impl<'e> RunningTrial<'e> {
     }
 
     fn redacted(&mut self, name: &str, kind: crate::model::step::StepKind, raw: RawStep) -> StepObservation {
+        for (name, kind) in &raw.secret_names {
+            self.redactor.learn_name(name, kind);
+        }
         for (field, value) in raw.fields.iter().chain(&raw.sent) {
             if let Some(kind) = secret_kind(field) {
                 self.redactor.learn(kind, value);

@@ -295,7 +295,7 @@ fn failed(step: &StepObservation) -> Failed {
 
 /// Whether the target file alone decides a condition: then nothing is proved, something could be added.
 fn supplied(condition: &Applicability) -> bool {
-    matches!(&condition.predicate, Predicate::Field { subject: Reference::Target(fact), .. } if matches!(fact.as_str(), "extra_scope" | "resource"))
+    matches!(&condition.predicate, Predicate::Field { subject: Reference::Target(fact), .. } if matches!(fact.as_str(), "extra_scope" | "resource" | "login"))
 }
 
 /// The answer to a condition of applicability.

@@ -24,6 +24,7 @@ pub const TARGET_FACTS: &[&str] = &[
     "refresh_grace",
     "code_grace",
     "iss_parameter_supported",
+    "login",
 ];
 
 /// Facts of the user that a session logs in.

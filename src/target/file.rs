@@ -115,8 +115,13 @@ pub struct UsersFile {
 #[serde(deny_unknown_fields)]
 pub struct UserFile {
     pub name: At<String>,
-    /// `env:NAME`, `file:PATH`, or `plain:TEXT` for a throw-away test account.
-    pub password: At<String>,
+    /// `env:NAME`, `file:PATH`, or `plain:TEXT` for a throw-away test account. Needed by the login drivers `form` and `browser`.
+    pub password: Option<At<String>>,
+    /// The secret of the user's authenticator, base32 or an `otpauth://` address: `env:NAME` or `file:PATH`.
+    pub totp: Option<At<String>>,
+    /// A session in which the user is logged in, as a Cookie header has it (`a=1; b=2`): `env:NAME` or `file:PATH`. For the
+    /// login driver `session`.
+    pub cookie: Option<At<String>>,
 }
 
 /// How users log in.
@@ -131,6 +136,10 @@ pub struct LoginFile {
     pub password_field: Option<String>,
     /// The name or value or text of the button that consents.
     pub consent_button: Option<String>,
+    /// For the driver `command`: a program and its arguments. It is given the authorization request as its last argument,
+    /// and prints the callback URL, or `Cookie: a=1; b=2` for a session in which the user is logged in. User name, password
+    /// and one-time code stand in its environment: GRANTPROOF_USER, GRANTPROOF_PASSWORD, GRANTPROOF_TOTP.
+    pub command: Option<At<Vec<String>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -139,6 +148,24 @@ pub enum LoginDriver {
     /// Reads HTML forms as a browser would.
     #[default]
     Form,
+    /// Uses a cookie that was handed in (`users.….cookie`).
+    Session,
+    /// Asks the person at the terminal to log in with a browser, once for each user, and to hand the cookie over.
+    Manual,
+    /// Runs a program of the user's (`login.command`).
+    Command,
+}
+
+impl LoginDriver {
+    /// The name in target files.
+    pub fn name(self) -> &'static str {
+        match self {
+            LoginDriver::Form => "form",
+            LoginDriver::Session => "session",
+            LoginDriver::Manual => "manual",
+            LoginDriver::Command => "command",
+        }
+    }
 }
 
 /// Who permitted the test, until when, and what of it.

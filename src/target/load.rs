@@ -12,7 +12,7 @@ use crate::place::At;
 
 use super::file::{AuthFile, ClientFile, TargetFile, UserFile};
 use super::secret::{self, Secret};
-use super::{Client, ClientAuthentication, Endpoints, Limits, Login, Target, User, origin};
+use super::{Client, ClientAuthentication, Endpoints, Limits, Login, LoginDriver, Target, User, origin};
 
 /// Reads a target file from disk.
 ///
@@ -105,8 +105,9 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
             Some("give at least `clients.public`, `clients.confidential` or `clients.assertion`".into()),
         );
     }
-    let user = user(&file.users.default, folder, found);
-    let other_user = file.users.other.as_ref().map(|u| self::user(u, folder, found));
+    let user = user(&file.users.default, file.login.driver, folder, found);
+    let other_user = file.users.other.as_ref().map(|u| self::user(u, file.login.driver, folder, found));
+    command(file, found);
     let refresh_grace = duration(&file.refresh_grace, found);
     let code_grace = duration(&file.code_grace, found);
     let loopback = origins.iter().all(|o| super::is_loopback(o));
@@ -143,6 +144,9 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
             None => None,
         },
         login: Login {
+            driver: file.login.driver,
+            command: file.login.command.as_ref().map(|c| c.value.clone()).unwrap_or_default(),
+            folder: folder.to_owned(),
             user_field: file.login.user_field.clone(),
             password_field: file.login.password_field.clone(),
             consent_button: file.login.consent_button.clone(),
@@ -223,8 +227,43 @@ fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagno
     })
 }
 
-fn user(file: &UserFile, folder: &Path, found: &mut Diagnostics) -> Option<User> {
-    Some(User { name: file.name.value.clone(), password: read_secret(&file.password, folder, found)? })
+fn user(file: &UserFile, driver: LoginDriver, folder: &Path, found: &mut Diagnostics) -> Option<User> {
+    let mut secret = |place: &Option<At<String>>| match place {
+        Some(place) => read_secret(place, folder, found).map(Some),
+        None => Some(None),
+    };
+    let (password, totp, cookie) = (secret(&file.password), secret(&file.totp), secret(&file.cookie));
+    let (password, totp, cookie) = (password?, totp?, cookie?);
+    if driver == LoginDriver::Form && password.is_none() {
+        found.at(&file.name, format!("the user `{}` has no password", file.name.value), Some("add `password: env:NAME`".into()));
+    }
+    if driver == LoginDriver::Session && cookie.is_none() {
+        found.at(
+            &file.name,
+            format!("the user `{}` has no session", file.name.value),
+            Some("add `cookie: env:NAME`: the Cookie header of a browser in which this user is logged in".into()),
+        );
+    }
+    if let (Some(place), Some(Err(why))) = (&file.totp, totp.as_ref().map(|t| crate::totp::Totp::read(t.reveal()))) {
+        found.at(place, why, Some("give the secret that the server shows beside the QR code".into()));
+    }
+    Some(User { name: file.name.value.clone(), password, totp, cookie })
+}
+
+/// The driver `command` has a command, and no other driver has one.
+fn command(file: &TargetFile, found: &mut Diagnostics) {
+    match (&file.login.command, file.login.driver) {
+        (None, LoginDriver::Command) => {
+            found.at(&file.name, "the login driver `command` has no command", Some("add `command: [program, argument]` to `login`".into()));
+        }
+        (Some(command), LoginDriver::Command) if command.value.first().is_none_or(|program| program.trim().is_empty()) => {
+            found.at(command, "the command is empty", Some("write `command: [program, argument]`".into()));
+        }
+        (Some(command), driver) if driver != LoginDriver::Command => {
+            found.at(command, "`command` belongs to the login driver `command`", Some("write `driver: command`".into()));
+        }
+        _ => {}
+    }
 }
 
 fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {

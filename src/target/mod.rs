@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::model::step::{ClientRole, UserRole};
 
+pub use file::LoginDriver;
 pub use file::PermissionFile as Permission;
 pub use secret::Secret;
 
@@ -84,12 +85,29 @@ impl ClientAuthentication {
 #[derive(Debug, Clone)]
 pub struct User {
     pub name: String,
-    pub password: Secret,
+    /// None: the login driver needs none.
+    pub password: Option<Secret>,
+    /// The secret of an authenticator, known to be one.
+    pub totp: Option<Secret>,
+    /// A Cookie header of a session in which the user is logged in.
+    pub cookie: Option<Secret>,
 }
 
-/// Hints for the login driver.
+impl User {
+    /// A user who logs in with a name and a password.
+    pub fn new(name: impl Into<String>, password: Secret) -> User {
+        User { name: name.into(), password: Some(password), totp: None, cookie: None }
+    }
+}
+
+/// How users log in, and hints for the drivers.
 #[derive(Debug, Clone, Default)]
 pub struct Login {
+    pub driver: LoginDriver,
+    /// Program and arguments of the driver `command`.
+    pub command: Vec<String>,
+    /// Where relative paths of the command begin: the folder of the target file.
+    pub folder: std::path::PathBuf,
     pub user_field: Option<String>,
     pub password_field: Option<String>,
     pub consent_button: Option<String>,

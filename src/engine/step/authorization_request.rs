@@ -7,10 +7,12 @@ use url::Url;
 use crate::engine::browser::Browser;
 use crate::engine::html::{self, Form, Page};
 use crate::engine::http::{Failure, Request, Response};
-use crate::engine::login::{self, Action, What};
+use crate::engine::login::{self, Action, Filled, What};
+use crate::engine::outside::{self, Answer};
 use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, delivery};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
+use crate::target::{LoginDriver, User};
 use crate::wire;
 
 use super::Ready;
@@ -22,7 +24,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let user = trial.engine.target.user(step.planned.user).clone();
     let mut browser = match step.planned.logged_out {
         true => Browser::default(),
-        false => std::mem::take(trial.browser(&step.planned.session, &user.name)),
+        false => std::mem::take(trial.browser(&step.planned.session, &user)),
     };
     let mut journey = Journey::new(trial, step, &endpoint);
     journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
@@ -33,7 +35,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     if !step.planned.logged_out {
         trial.engine.keep_session(&user.name, &browser);
     }
-    *trial.browser(&step.planned.session, &user.name) = browser;
+    *trial.browser(&step.planned.session, &user) = browser;
     raw
 }
 
@@ -50,6 +52,10 @@ struct Journey<'t, 'e> {
     /// A redirect made the browser send the password on to the client.
     forwarded: bool,
     names_sent: u32,
+    codes_sent: u32,
+    /// The authorization request itself, for a login that somebody else does.
+    begun: Request,
+    asked_outside: bool,
     form_pages: u32,
     unframed: Vec<String>,
     /// The error that the address of the server's own page carries: code and description.
@@ -57,6 +63,16 @@ struct Journey<'t, 'e> {
     /// Pages seen so far, by path, outline and status; and how many came again.
     pages: std::collections::BTreeSet<(String, String, u16)>,
     repeats: u32,
+}
+
+/// What comes after a page.
+enum Turn {
+    /// The next request is ready; what was filled in.
+    Go(What),
+    /// The journey is at its end.
+    Over,
+    /// The page wants a login that somebody else does.
+    Outside,
 }
 
 /// Where a URL leads.
@@ -92,6 +108,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         Journey {
             trial,
             raw,
+            begun: next.clone(),
             next,
             registered: step.client.redirect_uri.clone(),
             asked,
@@ -99,6 +116,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             carries_password: false,
             forwarded: false,
             names_sent: 0,
+            codes_sent: 0,
+            asked_outside: false,
             form_pages: 0,
             unframed: Vec::new(),
             page_error: None,
@@ -108,7 +127,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     }
 
     /// Navigates until the browser leaves the server or a page is the end.
-    async fn go(&mut self, browser: &mut Browser, user: &crate::target::User) {
+    async fn go(&mut self, browser: &mut Browser, user: &User) {
         let hops = self.trial.engine.http.limits().max_hops;
         for _ in 0..hops {
             let request = std::mem::take(&mut self.next);
@@ -177,16 +196,22 @@ impl<'t, 'e> Journey<'t, 'e> {
                 };
             }
             let Some(page) = page else { return self.document(&response) };
-            match self.page(&here, &response, page, user) {
-                Some(what) => self.carries_password = what == What::Password,
-                None => return,
+            match self.page(&here, &response, page, user).await {
+                Turn::Go(what) => self.carries_password = what == What::Password,
+                Turn::Over => return,
+                Turn::Outside => {
+                    self.outside(browser, user).await;
+                    if self.raw.outcome.is_some() {
+                        return;
+                    }
+                }
             }
         }
         self.end(Outcome::Unclear, format!("after {hops} redirects and pages there was no end"));
     }
 
-    /// Decides on a page: None, it is the end; else what was filled in, with the next request ready.
-    fn page(&mut self, here: &str, response: &Response, page: Page, user: &crate::target::User) -> Option<What> {
+    /// Decides on a page; where the journey goes on, the next request is ready.
+    async fn page(&mut self, here: &str, response: &Response, page: Page, user: &User) -> Turn {
         let base = page.base.as_deref().and_then(|b| resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
         if let Some((url, form)) = self.posted_callback(&base, &page) {
             let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
@@ -195,7 +220,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 _ => "elsewhere",
             };
             self.callback(&url, where_to, Some(pairs));
-            return None;
+            return Turn::Over;
         }
         if page.forms.iter().any(|f| !f.fields.is_empty() || !f.buttons.is_empty()) {
             self.form_pages += 1;
@@ -207,8 +232,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.repeats += 1;
         }
         if self.repeats > 2 {
-            self.end(Outcome::Stuck, format!("the page{} keeps coming back", titled(&page)));
-            return None;
+            return self.over(Outcome::Stuck, format!("the page{} keeps coming back", titled(&page)));
         }
         // A page without forms whose script goes elsewhere is a redirect by other means.
         if let (true, true, Some(url)) =
@@ -216,72 +240,134 @@ impl<'t, 'e> Journey<'t, 'e> {
         {
             return self.follow(&url);
         }
-        let action = login::act(&page, user, &self.trial.engine.target.login, self.passwords_sent > 0);
+        let login = &self.trial.engine.target.login;
+        let action = login::act(&page, user, login, self.passwords_sent > 0);
+        // Somebody else logs in: what grantproof would fill in, and what it could not, is theirs.
+        let asks = match &action {
+            Action::Submit(filled) => matches!(filled.what, What::Password | What::Name | What::Code),
+            Action::Beyond(_) => response.status < 400,
+            Action::Nothing => page.has_script && response.status < 400,
+            Action::Refresh(_) => false,
+        };
+        if asks && login.driver != LoginDriver::Form {
+            return Turn::Outside;
+        }
         match action {
-            Action::Submit { form, pairs, action, what } => self.submit(&base, &page.forms[form], pairs, action, what, response, user),
+            Action::Submit(filled) => self.submit(&base, &page, filled, response, user).await,
             Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
                 Some(url) => self.follow(&url),
-                None => {
-                    self.end(Outcome::Unclear, "the page refreshes to what is no URL".into());
-                    None
-                }
+                None => self.over(Outcome::Unclear, "the page refreshes to what is no URL".into()),
             },
-            Action::Beyond(why) if response.status < 400 => {
-                self.end(Outcome::Stuck, why);
-                None
-            }
+            Action::Beyond(why) if response.status < 400 => self.over(Outcome::Stuck, why),
             _ => {
                 self.last_page(response, &page);
-                None
+                Turn::Over
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn submit(
-        &mut self,
-        base: &str,
-        form: &Form,
-        pairs: Vec<(String, String)>,
-        action: Option<String>,
-        what: What,
-        response: &Response,
-        user: &crate::target::User,
-    ) -> Option<What> {
+    /// Ends the journey.
+    fn over(&mut self, outcome: Outcome, note: String) -> Turn {
+        self.end(outcome, note);
+        Turn::Over
+    }
+
+    /// Lets a program, a person or a session that was handed in do the login.
+    async fn outside(&mut self, browser: &mut Browser, user: &User) {
+        let engine = self.trial.engine;
+        let login = &engine.target.login;
+        if self.asked_outside {
+            return self.end(Outcome::Stuck, format!("the login page came back, although `{}` was logged in", user.name));
+        }
+        self.asked_outside = true;
+        let url = self.begun.url.clone();
+        let answer = match login.driver {
+            LoginDriver::Form => return,
+            LoginDriver::Session => {
+                let why = if browser.is_empty() {
+                    "nobody is logged in here, and a session that is handed in cannot log in"
+                } else {
+                    "the session that was handed in is over, or is for another host"
+                };
+                return self.end(Outcome::Stuck, format!("the server asks `{}` to log in: {why} (`cookie` of the user)", user.name));
+            }
+            LoginDriver::Command if self.begun.method != "GET" => {
+                return self.end(Outcome::Unclear, "a login command is given an address, and this request is no GET".into());
+            }
+            LoginDriver::Command => {
+                let code = match &user.totp {
+                    Some(_) => Some(engine.one_time_code(user).await),
+                    None => None,
+                };
+                outside::command(login, user, code.as_deref(), &url).await
+            }
+            LoginDriver::Manual => outside::person(user, &url).await,
+        };
+        match answer {
+            Ok(Answer::Callback(url)) => match self.leads(&url) {
+                Leads::Inside => self.end(Outcome::Unclear, format!("the login ended on {}, which is no callback", without_query(&url))),
+                Leads::Callback(where_to) => self.callback(&url, where_to, None),
+                Leads::Elsewhere => self.callback(&url, "elsewhere", None),
+            },
+            Ok(Answer::Cookies(cookies)) => {
+                browser.hand_in(&cookies, engine.target.origins.iter());
+                self.next = self.begun.clone();
+            }
+            Err(why) => self.end(Outcome::Stuck, why),
+        }
+    }
+
+    /// Submits a form as it was filled in.
+    async fn submit(&mut self, base: &str, page: &Page, mut filled: Filled, response: &Response, user: &User) -> Turn {
         let refused_so_far = self.trial.engine.refused_logins(&user.name);
-        match what {
+        match filled.what {
             // An error page may carry a search form or a "back" button; a 4xx is an answer unless it asks to log in.
             What::Consent | What::Automatic if response.status >= 400 || self.page_error.is_some() => {
-                self.last_page(response, &html::read(&response.body));
-                return None;
+                self.last_page(response, page);
+                return Turn::Over;
             }
             What::Password if self.passwords_sent > 0 => {
                 self.trial.engine.count_login(&user.name, true);
-                self.end(Outcome::Stuck, format!("the login page came back: the name or the password of `{}` is refused", user.name));
-                return None;
+                return self
+                    .over(Outcome::Stuck, format!("the login page came back: the name or the password of `{}` is refused", user.name));
             }
             What::Password if refused_so_far >= MOST_REFUSED_LOGINS => {
-                self.end(
+                return self.over(
                     Outcome::Stuck,
                     format!(
                         "the name or the password of `{}` is refused (tried {refused_so_far} times, and not again, so that the account does not lock)",
                         user.name
                     ),
                 );
-                return None;
             }
             What::Password => self.passwords_sent += 1,
             What::Name if self.names_sent > 1 => {
-                self.end(Outcome::Stuck, format!("the page that asks for the name of `{}` came back", user.name));
-                return None;
+                return self.over(Outcome::Stuck, format!("the page that asks for the name of `{}` came back", user.name));
             }
             What::Name => self.names_sent += 1,
+            What::Code if self.codes_sent > 0 => {
+                return self.over(
+                    Outcome::Stuck,
+                    format!("the one-time code of `{}` is refused: look at `totp` and at this machine's clock", user.name),
+                );
+            }
+            What::Code => self.codes_sent += 1,
             What::Consent | What::Automatic => {}
         }
+        if let Some(pair) = filled.code.and_then(|at| filled.pairs.get_mut(at)) {
+            pair.1 = self.trial.engine.one_time_code(user).await;
+            self.raw.secret_names.push((pair.0.clone(), "otp"));
+        }
+        if let Some(pair) = filled.password.and_then(|at| filled.pairs.get(at)) {
+            self.raw.secret_names.push((pair.0.clone(), "password"));
+        }
+        let Some(form) = page.forms.get(filled.form) else {
+            return self.over(Outcome::Unclear, "the form is gone".into());
+        };
+        let (pairs, action, what) = (filled.pairs, filled.action, filled.what);
         let action = action.unwrap_or_else(|| form.action.clone());
         let Some(url) = (if action.is_empty() { Url::parse(base).ok() } else { resolve(base, &action) }) else {
-            self.end(Outcome::Unclear, "the form's action is no URL".into());
-            return None;
+            return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
         self.page_error = None;
         let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
@@ -297,21 +383,21 @@ impl<'t, 'e> Journey<'t, 'e> {
             url.set_query(None);
             Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() }
         };
-        Some(what)
+        Turn::Go(what)
     }
 
     /// Goes where a page sends the browser by itself.
-    fn follow(&mut self, url: &Url) -> Option<What> {
+    fn follow(&mut self, url: &Url) -> Turn {
         match self.leads(url) {
             Leads::Inside => {
                 self.page_error = answer::error_in_address(url);
                 self.next = Request { method: "GET".into(), url: url.to_string(), ..Request::default() };
-                return Some(What::Automatic);
+                return Turn::Go(What::Automatic);
             }
             Leads::Callback(where_to) => self.callback(url, where_to, None),
             Leads::Elsewhere => self.callback(url, "elsewhere", None),
         }
-        None
+        Turn::Over
     }
 
     /// A form_post answer (OAuth 2.0 Form Post Response Mode): a form whose address is outside of the server and whose

@@ -2,13 +2,15 @@
 """Logs in to Glewlwyd as its login page does: the page is made by a script, and talks JSON to the server.
 
     login.py session BASE NAME PASSWORD     prints the Cookie header of a session that has consented for all four clients
-    login.py callback NAME PASSWORD URL     takes an authorization request through login and consent, and prints where it ends
+    login.py callback URL                   takes an authorization request through login and consent, and prints where it ends;
+                                            the user stands in GRANTPROOF_USER and GRANTPROOF_PASSWORD
 
 Standard library only. `callback` is a browser of its own at each call: it is not logged in when it comes. It prints the
 address that the server sends it to outside of itself (the callback), and where the server shows a page instead, it prints
 nothing on standard output, says what came on standard error, and ends with 1.
 """
 import json
+import os
 import sys
 import urllib.error
 import urllib.parse
@@ -69,7 +71,8 @@ def session(base, name, password):
     print("; ".join(f"{cookie.name}={cookie.value}" for cookie in jar))
 
 
-def callback(name, password, url):
+def callback(url):
+    name, password = os.environ["GRANTPROOF_USER"], os.environ["GRANTPROOF_PASSWORD"]
     start = url
     logged_in = False
     for _ in range(10):
@@ -97,7 +100,8 @@ def callback(name, password, url):
     sys.exit("ten redirects, and no end")
 
 
-commands = {"session": session, "callback": callback}
-if len(sys.argv) != 5 or sys.argv[1] not in commands:
+commands = {"session": (session, 3), "callback": (callback, 1)}
+command, arguments = commands.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
+if command is None or len(sys.argv) != 2 + arguments:
     sys.exit(__doc__)
-commands[sys.argv[1]](*sys.argv[2:])
+command(*sys.argv[2:])
