@@ -72,6 +72,19 @@ async fn in_the_middle_of_a_run() {
     }
 }
 
+/// A server that is asked too often says so for a while: the run waits, goes on more slowly, and judges all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttling_server_is_waited_for() {
+    let (_lab, target) = lab(&[]).await;
+    let (target, proxy) = behind_when(&target, When::Between(9, 12), "/token", Mischief::Status(429)).await;
+    let report = run_on(&target, &["pkce/"]).await;
+    assert!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst) > 12);
+    assert_eq!(count(&report, Verdict::Holds), report.verdicts.iter().filter(|v| v.selected).count(), "{:?}", report.warnings);
+    assert!(report.warnings.iter().any(|w| w.contains("too many requests")), "{:?}", report.warnings);
+    let again = |v: &grantproof::model::report::VariantVerdict| v.attempts.iter().any(|t| t.is_throttled()) && v.attempts.len() > 1;
+    assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(again), "the throttled trial stays in the record");
+}
+
 /// A session that dies in mid-run is renewed, and nothing is taken for a defense that was only a login page.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_sessions_are_renewed() {
@@ -92,12 +105,18 @@ async fn lost_sessions_are_renewed() {
 async fn a_rate_limit_is_no_defense() {
     let config = grantproof::lab::LabConfig { rate_limit: Some(6), ..Default::default() };
     let lab = grantproof::lab::start(config).await.expect("a lab");
-    let target = grantproof::cli::inputs::lab_target(&lab, &std::collections::BTreeSet::new());
+    let mut target = grantproof::cli::inputs::lab_target(&lab, &std::collections::BTreeSet::new());
+    // Nobody waits here for the minute that the lab asks for.
+    target.limits.longest_pause = std::time::Duration::from_millis(50);
     let report = run_on(&target, &["pkce/wrong-verifier", "pkce/missing-verifier", "pkce/challenge-as-verifier", "code/replay"]).await;
     assert_eq!(count(&report, Verdict::Broken), 0);
     let undecided: Vec<_> = report.verdicts.iter().filter(|v| v.verdict == Verdict::Inconclusive).collect();
     assert!(!undecided.is_empty());
-    assert!(undecided.iter().all(|v| v.reason.contains("throttled")), "{:?}", undecided.iter().map(|v| &v.reason).collect::<Vec<_>>());
+    assert!(
+        undecided.iter().all(|v| v.reason.contains("too many requests")),
+        "{:?}",
+        undecided.iter().map(|v| &v.reason).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,9 +20,9 @@ pub fn failed(failure: &Failure) -> (Outcome, String) {
 /// What is true of any answer before its kind is looked at: throttled, or crashed.
 pub fn general(response: &Response) -> Option<(Outcome, String)> {
     match response.status {
-        429 => Some((Outcome::Throttled, "the server answers 429, too many requests".into())),
-        503 if response.header("retry-after").is_some() => {
-            Some((Outcome::Throttled, "the server answers 503 and asks to come back later".into()))
+        _ if response.is_throttled() => {
+            let when = response.retry_after().map(|after| format!(", and asks to come back in {} s", after.as_secs())).unwrap_or_default();
+            Some((Outcome::Throttled, format!("the server answers {}, too many requests{when}", response.status)))
         }
         500..=599 => Some((Outcome::Crashed, format!("the server answers {}", response.status))),
         _ => None,

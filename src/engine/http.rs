@@ -52,6 +52,21 @@ impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// 429 (RFC 6585 §4), or 503 that says when to come back.
+    pub fn is_throttled(&self) -> bool {
+        self.status == 429 || self.status == 503 && self.header("retry-after").is_some()
+    }
+
+    /// How long the server asks to wait (RFC 9110 §10.2.3): a number of seconds, or a date.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse::<u64>() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
+    }
 }
 
 /// Why no answer came.
@@ -90,9 +105,31 @@ struct Shared {
     limits: Limits,
     origins: Mutex<BTreeSet<String>>,
     in_flight: Semaphore,
-    /// The earliest moment of the next request, where there is a rate.
-    next: tokio::sync::Mutex<Instant>,
+    /// The earliest moment of the next request, and the rate.
+    pace: tokio::sync::Mutex<Pace>,
     spent: Mutex<Spent>,
+}
+
+/// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
+#[derive(Debug)]
+struct Pace {
+    next: Instant,
+    per_second: Option<u32>,
+    /// Throttled answers in a row.
+    throttled: u32,
+}
+
+/// The shortest pause after a 429 that names none.
+const LEAST_PAUSE: Duration = Duration::from_millis(500);
+
+impl Pace {
+    /// Slows down after an answer that says "too many requests" (RFC 6585 §4).
+    fn slow_down(&mut self, asked: Option<Duration>, longest: Duration) {
+        let pause = asked.unwrap_or(LEAST_PAUSE * 2u32.pow(self.throttled.min(4))).min(longest);
+        self.throttled += 1;
+        self.next = self.next.max(Instant::now() + pause);
+        self.per_second = self.per_second.map(|rate| (rate / 2).max(1));
+    }
 }
 
 /// What the requests of a run cost.
@@ -101,6 +138,8 @@ pub struct Spent {
     pub requests: u64,
     /// Time in which the server had the word.
     pub waiting: Duration,
+    /// Answers that said "too many requests".
+    pub throttled: u64,
 }
 
 impl Http {
@@ -133,7 +172,7 @@ impl Http {
                 limits: target.limits,
                 origins: Mutex::new(target.origins.clone()),
                 in_flight: Semaphore::new(target.limits.in_flight.max(1)),
-                next: tokio::sync::Mutex::new(Instant::now()),
+                pace: tokio::sync::Mutex::new(Pace { next: Instant::now(), per_second: target.limits.per_second, throttled: 0 }),
                 spent: Mutex::new(Spent::default()),
             }),
         })
@@ -175,6 +214,9 @@ impl Http {
             raw::send(request, self.shared.tls.as_ref(), &self.shared.limits).await
         };
         self.count(1, start.elapsed());
+        if let Ok(response) = &result {
+            self.listen(response).await;
+        }
         result.map(|response| Response { elapsed: start.elapsed(), ..response })
     }
 
@@ -212,17 +254,31 @@ impl Http {
         }
     }
 
-    /// Waits for this request's turn where the target has a rate.
+    /// Waits for this request's turn where there is a rate, or where the server asked for a pause.
     async fn pace(&self) {
-        let Some(rate) = self.shared.limits.per_second else {
-            return;
-        };
-        let mut next = self.shared.next.lock().await;
+        let mut pace = self.shared.pace.lock().await;
         let now = Instant::now();
-        let turn = (*next).max(now);
-        *next = turn + Duration::from_secs(1) / rate.max(1);
-        drop(next);
-        tokio::time::sleep_until(turn.into()).await;
+        let turn = pace.next.max(now);
+        if let Some(rate) = pace.per_second {
+            pace.next = turn + Duration::from_secs(1) / rate.max(1);
+        }
+        drop(pace);
+        if turn > now {
+            tokio::time::sleep_until(turn.into()).await;
+        }
+    }
+
+    /// Slows down when the server says that it is asked too often.
+    async fn listen(&self, response: &Response) {
+        let mut pace = self.shared.pace.lock().await;
+        if response.is_throttled() {
+            pace.slow_down(response.retry_after(), self.shared.limits.longest_pause);
+            if let Ok(mut spent) = self.shared.spent.lock() {
+                spent.throttled += 1;
+            }
+        } else {
+            pace.throttled = 0;
+        }
     }
 
     async fn normal(&self, request: &Request, url: Url) -> Result<Response, Failure> {
@@ -300,4 +356,42 @@ fn tls_config(target: &Target) -> Result<rustls::ClientConfig, String> {
         }
     }
     Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttled(status: u16, retry_after: &str) -> Response {
+        Response { status, headers: vec![("Retry-After".into(), retry_after.into())], ..Response::default() }
+    }
+
+    #[test]
+    fn when_to_come_back() {
+        assert_eq!(throttled(429, "7").retry_after(), Some(Duration::from_secs(7)));
+        let later = throttled(503, "Fri, 31 Dec 2100 23:59:59 GMT");
+        assert!(later.is_throttled() && later.retry_after().is_some_and(|after| after > Duration::from_secs(3600)));
+        assert_eq!(throttled(429, "Fri, 31 Dec 1999 23:59:59 GMT").retry_after(), Some(Duration::ZERO));
+        assert_eq!(throttled(429, "soon").retry_after(), None);
+        assert!(!Response { status: 503, ..Response::default() }.is_throttled());
+    }
+
+    #[test]
+    fn each_throttled_answer_makes_the_run_slower() {
+        let mut pace = Pace { next: Instant::now(), per_second: Some(10), throttled: 0 };
+        let start = Instant::now();
+        let longest = Duration::from_secs(120);
+        pace.slow_down(Some(Duration::from_secs(9)), longest);
+        assert_eq!(pace.per_second, Some(5));
+        assert!(pace.next.duration_since(start) >= Duration::from_secs(9));
+        pace.slow_down(Some(Duration::from_secs(86400)), longest);
+        assert!(pace.next.duration_since(start) <= longest + Duration::from_secs(1), "no pause is longer");
+        for _ in 0..9 {
+            pace.slow_down(None, longest);
+        }
+        assert_eq!(pace.per_second, Some(1));
+        let mut free = Pace { next: Instant::now(), per_second: None, throttled: 0 };
+        free.slow_down(None, longest);
+        assert_eq!(free.per_second, None, "without a rate there are pauses alone");
+    }
 }

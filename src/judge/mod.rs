@@ -77,14 +77,17 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
         return Judgement::new(Verdict::NotApplicable, step.note.clone());
     }
-    let mut sights: Vec<Sight> = evidence.attempts.iter().map(|trial| sight(attack, trial, before, evidence.negatives)).collect();
+    // A trial that was throttled and made again shows nothing; one that never came through says why.
+    let through: Vec<&Trial> = evidence.attempts.iter().filter(|trial| !trial.is_throttled()).collect();
+    let attempts = if through.is_empty() { evidence.attempts.iter().collect() } else { through };
+    let mut sights: Vec<Sight> = attempts.iter().map(|trial| sight(attack, trial, before, evidence.negatives)).collect();
     if sights.is_empty() {
         return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
     }
     let harms = sights.iter().filter(|s| matches!(s, Sight::Harm(_))).count();
     let refusals = sights.iter().filter(|s| matches!(s, Sight::Refusal(_))).count();
     if harms > 0 {
-        return broken_or_not(control, attack, &sights, harms, evidence);
+        return broken_or_not(control, attack, &sights, harms, &attempts, evidence);
     }
     if refusals == sights.len() {
         return match evidence.after {
@@ -110,14 +113,14 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     }
 }
 
-fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: usize, evidence: Evidence) -> Judgement {
+fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: usize, attempts: &[&Trial], evidence: Evidence) -> Judgement {
     let harm = sights.iter().find_map(|s| match s {
         Sight::Harm(seen) => Some(seen.clone()),
         _ => None,
     });
     let harm = harm.unwrap_or_default();
     if harms == sights.len() && harms >= 2 {
-        let proved = evidence.attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
+        let proved = attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
         let shown = at_the_resource(attack);
         return Judgement { confirmed: (proved || shown) && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, harm) };
     }
@@ -126,7 +129,7 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
     }
     // At once it was accepted and after the pause it is refused: a grace window, which is lawful and is reported.
     if let (Some(_), [Sight::Harm(_), Sight::Refusal(truth)], Some(after)) = (&attack.confirm_after, sights, evidence.after)
-        && evidence.attempts.last().is_some_and(|t| t.steps.iter().any(|s| s.waited_millis > 0))
+        && attempts.last().is_some_and(|t| t.steps.iter().any(|s| s.waited_millis > 0))
         && granted(control, after).is_ok()
     {
         let mut deviations = truth.deviations.clone();

@@ -165,6 +165,11 @@ impl Trial {
         self.steps.iter().find(|s| s.step == name)
     }
 
+    /// The server said "too many requests": the trial shows nothing of any defense.
+    pub fn is_throttled(&self) -> bool {
+        self.steps.iter().any(|s| s.outcome == Outcome::Throttled)
+    }
+
     /// How many requests it took.
     pub fn requests(&self) -> usize {
         self.steps.iter().map(|s| s.exchanges.len()).sum::<usize>() + self.proof.iter().map(|p| p.exchanges.len()).sum::<usize>()

@@ -122,6 +122,12 @@ pub async fn run(
     }
     let spent = http.spent();
     record.run.requests = spent.requests;
+    if spent.throttled > 0 {
+        record.warnings.push(format!(
+            "the server answered {} requests with “too many requests”; the run waited as it was asked to, and went on more slowly",
+            spent.throttled
+        ));
+    }
     record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);
     record.run.finished = now();
     record.run.complete = record.fatal.is_none() && !stop.is_stopped();

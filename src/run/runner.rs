@@ -33,7 +33,15 @@ pub struct Runner<'r> {
     pub record: Recording,
     /// Trials in a row in which the server gave no answer at all.
     silent: AtomicU32,
+    /// Trials in a row that the server throttled.
+    throttled: AtomicU32,
 }
+
+/// How often a trial is made again because the server said "too many requests".
+const MOST_THROTTLED: usize = 2;
+
+/// After so many throttled trials in a row, pauses between them, the run ends.
+const MOST_THROTTLED_IN_A_ROW: u32 = 4;
 
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
@@ -65,7 +73,7 @@ struct Open<'a> {
 
 impl<'r> Runner<'r> {
     pub fn new(engine: &'r Engine, options: &'r Options, stop: &'r Stop, tell: &'r (dyn Fn(Event) + Sync), record: Recording) -> Self {
-        Runner { engine, options, stop, tell, record, silent: AtomicU32::new(0) }
+        Runner { engine, options, stop, tell, record, silent: AtomicU32::new(0), throttled: AtomicU32::new(0) }
     }
 
     /// Runs everything that was selected.
@@ -143,7 +151,7 @@ impl<'r> Runner<'r> {
     /// trials, the session may have died: it is driven once more with a login of its own, and both are in the record.
     async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let reused = !self.record.controls.is_empty();
-        let first = self.control_once(control, when).await;
+        let first = self.control_patiently(control, when).await;
         match &first.1 {
             Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
                 self.control_once(control, &format!("{when}, with a new login")).await
@@ -152,12 +160,25 @@ impl<'r> Runner<'r> {
         }
     }
 
+    /// Runs a control, and again where the server throttled it; every one of them is in the record.
+    async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let mut last = self.control_once(control, when).await;
+        for _ in 0..MOST_THROTTLED {
+            if !self.record.controls.get(last.0).is_some_and(Trial::is_throttled) || self.stop.is_stopped() {
+                break;
+            }
+            last = self.control_once(control, &format!("{when}, after a pause")).await;
+        }
+        last
+    }
+
     async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
         let (trial, negatives, warning) = self.engine.run_control(&name, &control.variables, &control.steps).await;
         self.record.warnings.extend(warning);
         self.record.negative_controls.extend(negatives);
+        self.listen(&trial);
         let result = judge::granted(control, &trial);
         (self.tell)(Event::Control { name, granted: result.is_ok() });
         self.record.controls.push(trial);
@@ -248,16 +269,25 @@ impl<'r> Runner<'r> {
         if judge::granted(&case.control, control).is_err() || !self.applies(case, control) {
             return Vec::new();
         }
-        let mut attempts = Vec::new();
+        let mut attempts: Vec<Trial> = Vec::new();
+        // Trials that the server throttled.
+        let mut lost = 0;
         loop {
             let name = format!("{} {}", case.name(), attempts.len() + 1);
             // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
-            let steps = if attempts.is_empty() { Cow::Borrowed(&case.steps) } else { Cow::Owned(confirming(case)) };
+            let steps = if attempts.len() == lost { Cow::Borrowed(&case.steps) } else { Cow::Owned(confirming(case)) };
             let (trial, sight) = self.attack(&name, case, &steps, control).await;
+            let throttled = trial.is_throttled();
             attempts.push(trial);
+            if throttled {
+                lost += 1;
+            }
+            let seen = attempts.len() - lost;
             match sight {
-                Sight::Harm(_) if attempts.len() < 2 => {}
-                Sight::Refusal(_) if attempts.len() < self.options.repeat.max(1) as usize => {}
+                // The client waits as long as the server asks, and goes on more slowly.
+                _ if throttled && lost <= MOST_THROTTLED => {}
+                Sight::Harm(_) if seen < 2 => {}
+                Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
                 _ => return attempts,
             }
             if self.stop.is_stopped() {
@@ -280,6 +310,16 @@ impl<'r> Runner<'r> {
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.
     fn listen(&self, trial: &Trial) {
+        if trial.is_throttled() {
+            if self.throttled.fetch_add(1, Ordering::SeqCst) + 1 == MOST_THROTTLED_IN_A_ROW {
+                self.stop.stop(format!(
+                    "the server goes on answering “too many requests” (last in {}): lower `limits.per_second`, or run later",
+                    trial.name
+                ));
+            }
+        } else {
+            self.throttled.store(0, Ordering::SeqCst);
+        }
         let dead = |s: &crate::model::observation::StepObservation| matches!(s.outcome, Outcome::Unreachable | Outcome::TimedOut);
         if !trial.steps.iter().any(dead) {
             return self.silent.store(0, Ordering::SeqCst);
@@ -297,7 +337,7 @@ impl<'r> Runner<'r> {
     /// The control after a batch. What it does not grant is split until the culprit is found; `again` says that the batch
     /// is such a part. Returns the numbers of the controls that were run.
     async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>, again: bool) -> Vec<usize> {
-        let (number, _) = self.control_once(control, "after").await;
+        let (number, _) = self.control_patiently(control, "after").await;
         let mut ran = vec![number];
         let mut suspects = self.keep_settled(cases, number);
         if suspects.is_empty() || self.stop.is_stopped() {

@@ -189,6 +189,8 @@ pub struct LimitsFile {
     pub per_second: Option<At<u32>>,
     /// Seconds for one request (1 to 300).
     pub timeout: Option<At<u32>>,
+    /// The longest pause, in seconds, that is made when the server answers "too many requests" (0 to 3600).
+    pub longest_pause: Option<At<u32>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

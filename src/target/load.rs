@@ -312,6 +312,7 @@ fn limits(file: &TargetFile, loopback: bool, found: &mut Diagnostics) -> Limits 
         in_flight: number(&file.limits.in_flight, 1, 32).map_or(defaults.in_flight, |n| n as usize),
         per_second: number(&file.limits.per_second, 1, 1000).or(if loopback { None } else { Some(10) }),
         timeout: number(&file.limits.timeout, 1, 300).map_or(defaults.timeout, |n| Duration::from_secs(u64::from(n))),
+        longest_pause: number(&file.limits.longest_pause, 0, 3600).map_or(defaults.longest_pause, |n| Duration::from_secs(u64::from(n))),
         ..defaults
     }
 }

@@ -123,6 +123,8 @@ pub struct Limits {
     pub per_second: Option<u32>,
     /// For one request, connection included.
     pub timeout: Duration,
+    /// The longest pause that is made because the server asks for it.
+    pub longest_pause: Duration,
     /// Bytes of a response body.
     pub max_body: usize,
     /// Redirects and pages of one authorization request.
@@ -131,7 +133,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { in_flight: 1, per_second: None, timeout: Duration::from_secs(20), max_body: 1 << 20, max_hops: 24 }
+        Limits {
+            in_flight: 1,
+            per_second: None,
+            timeout: Duration::from_secs(20),
+            longest_pause: Duration::from_secs(120),
+            max_body: 1 << 20,
+            max_hops: 24,
+        }
     }
 }
 
