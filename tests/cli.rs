@@ -57,6 +57,24 @@ fn a_hole_is_found_and_fails_the_gate() {
 }
 
 #[test]
+fn what_a_run_made_is_taken_back_and_its_time_is_told() {
+    let (code, out, err) = grantproof(&["run", "--clean-up", "always", "--timings", "-s", "pkce/wrong-verifier,refresh/*"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("\ncleaned up: ") && out.contains("refresh token(s) of client `lab-public` revoked"), "{out}");
+    // The lab has no logout, and says nothing of consents.
+    assert!(out.contains("\nleft on the server: a session of `alice`, until it expires"), "{out}");
+    let lines: Vec<&str> = err.lines().collect();
+    assert!(lines.iter().any(|l| l.starts_with("refresh/reuse-after-rotation ")), "{err}");
+    assert!(lines.last().is_some_and(|l| l.starts_with("wall ") && l.contains("waiting for the server")), "{err}");
+    let folder = folder();
+    let file = folder.path().join("r.json");
+    let (_, out, _) = grantproof(&["run", "-s", "pkce/wrong-verifier", "--report", &format!("json={}", text(&file))]);
+    assert!(!out.contains("cleaned up"), "on loopback nothing is taken back unless it is asked for: {out}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&file).expect("a report")).expect("JSON");
+    assert!(report["remains"].to_string().contains("nothing was taken back"), "{}", report["remains"]);
+}
+
+#[test]
 fn exit_codes_of_wrong_input() {
     let folder = folder();
     let target = folder.path().join("t.yaml");
@@ -117,7 +135,7 @@ fn reports_are_written_beside_the_terminal_and_a_recording_is_judged_the_same() 
         grantproof(&["run", "-s", "pkce,refresh", "--flaw", "pkce-verifier-ignored", "--report", &report, "--record", text(&record)]);
     assert_eq!(code, 1, "{err}");
     let written: Value = serde_json::from_str(&std::fs::read_to_string(&json).expect("a report")).expect("JSON");
-    assert_eq!(written["schema_version"], "1.0");
+    assert_eq!(written["schema_version"], "1.1");
     assert_eq!(written["verdicts"].as_array().map(Vec::len), Some(scenarios()), "one verdict for each id of the catalogue");
     let (code, out, err) = grantproof(&["judge", text(&record), "--format", "json"]);
     assert_eq!(code, 1, "{err}");

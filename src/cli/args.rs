@@ -111,6 +111,13 @@ pub struct Run {
     /// Trials of each refused attack; they must agree
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub repeat: u32,
+    /// Whether to revoke the tokens and end the sessions that the run made; auto: where the target is not on this machine.
+    /// The report lists what remains
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub clean_up: When,
+    /// Show after the report where the time went: requests, the server's time, pauses and own time
+    #[arg(long, help_heading = "Output")]
+    pub timings: bool,
     #[command(flatten)]
     pub gate: GateArguments,
     #[command(flatten)]

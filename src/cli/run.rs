@@ -10,7 +10,7 @@ use crate::report::{self, Format, terminal};
 use crate::run::{Options, Stop};
 use crate::target::Target;
 
-use super::args::{FailOn, GateArguments, Judge, Output, RiskName, Run};
+use super::args::{FailOn, GateArguments, Judge, Output, RiskName, Run, When};
 use super::colour::Colour;
 use super::progress::Watch;
 use super::{Failure, inputs, print};
@@ -43,6 +43,11 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         allow: allowed(&arguments.allow, target.as_ref()),
         keep_going: arguments.keep_going,
         repeat: arguments.repeat,
+        clean_up: match arguments.clean_up {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => target.as_ref().is_some_and(|t| !t.is_loopback()),
+        },
     };
     let watch = Watch::new(arguments.progress);
     let stop = Stop::default();
@@ -67,6 +72,9 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     }
     let report = report::build::report(&catalogue, recording);
     let code = outputs.write(&report, gate_of(&arguments.gate), colour)?;
+    if arguments.timings {
+        eprint!("{}", report::timings::text(&report));
+    }
     Ok(signal.unwrap_or(code))
 }
 

@@ -10,6 +10,7 @@ pub mod forge;
 pub mod html;
 pub mod http;
 pub mod keys;
+pub mod leavings;
 pub mod login;
 pub mod outside;
 pub mod proof;
@@ -56,6 +57,8 @@ pub struct Engine {
     places: RwLock<Option<proof::Chosen>>,
     /// Knows the secrets of the target file.
     redactor: Redactor,
+    /// What was issued and not taken back.
+    leavings: Mutex<leavings::Leavings>,
 }
 
 /// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
@@ -65,6 +68,7 @@ impl Engine {
     pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
         Engine {
             redactor: redactor(&target),
+            leavings: Mutex::default(),
             target,
             http,
             facts: RwLock::new(Arc::new(facts)),
@@ -138,6 +142,23 @@ impl Engine {
 
     fn keep_session(&self, user: &str, browser: &Browser) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), browser.clone());
+    }
+
+    /// What was issued in this run and not taken back.
+    pub fn leavings(&self) -> std::sync::MutexGuard<'_, leavings::Leavings> {
+        self.leavings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The users who have a session on the server, made by this run or handed in.
+    fn logged_in(&self) -> Vec<String> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users: Vec<String> = sessions.iter().filter(|(_, browser)| !browser.is_empty()).map(|(user, _)| user.clone()).collect();
+        users.sort();
+        users
+    }
+
+    fn browser_of(&self, user: &str) -> Option<Browser> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned()
     }
 
     /// Forgets every session: the next request logs in anew. False where nobody was logged in.

@@ -7,7 +7,7 @@ use super::profile::{Level, Profile, Severity};
 use super::verdict::{Party, Verdict};
 
 /// Grows by its minor number when something is added, by its major number when something is removed or changes meaning.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// What a run saw, without any judgement: `grantproof judge` makes the same report of it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -27,6 +27,12 @@ pub struct Recording {
     pub fatal: Option<String>,
     /// What looked wrong with the target and is no verdict.
     pub warnings: Vec<String>,
+    /// What the run took back of what it made on the server, in words.
+    #[serde(default)]
+    pub cleaned_up: Vec<String>,
+    /// What the run left on the server, in words.
+    #[serde(default)]
+    pub remains: Vec<String>,
 }
 
 /// When and with what it was run.
@@ -102,6 +108,12 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fatal: Option<String>,
     pub warnings: Vec<String>,
+    /// What the run took back of what it made on the server, in words.
+    #[serde(default)]
+    pub cleaned_up: Vec<String>,
+    /// What the run left on the server, in words.
+    #[serde(default)]
+    pub remains: Vec<String>,
 }
 
 /// How many scenarios came to what.

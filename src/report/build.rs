@@ -29,6 +29,8 @@ pub fn report(catalogue: &Catalogue, mut recording: Recording) -> Report {
         negative_controls: recording.negative_controls,
         fatal: recording.fatal,
         warnings: recording.warnings,
+        cleaned_up: recording.cleaned_up,
+        remains: recording.remains,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod curl;
 pub mod gate;
 pub mod json;
 pub mod terminal;
+pub mod timings;
 
 use crate::model::report::Report;
 

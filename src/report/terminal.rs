@@ -191,6 +191,14 @@ fn summary(out: &mut String, report: &Report, style: Style) {
     if let Some(permission) = &report.target.permission {
         let _ = writeln!(out, "permitted by {} until {}", safe(&permission.by), safe(&permission.until));
     }
+    // On this machine it goes with the server; elsewhere somebody has to know.
+    if style.verbose || !report.target.loopback || !report.cleaned_up.is_empty() {
+        for (what, list) in [("cleaned up", &report.cleaned_up), ("left on the server", &report.remains)] {
+            if !list.is_empty() {
+                let _ = writeln!(out, "{what}: {}", safe(&list.join("; ")));
+            }
+        }
+    }
     if !skipped.is_empty() {
         let ids: Vec<&str> = skipped.iter().map(|v| v.id.as_str()).collect();
         let _ = writeln!(out, "not tested: {}", ids.join(", "));

@@ -8,7 +8,7 @@ pub use setup::advice;
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, discover};
+use crate::engine::{Engine, discover, leavings};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Risk, Scenario};
@@ -62,11 +62,13 @@ pub struct Options {
     pub keep_going: bool,
     /// Trials of each attack that was refused; they must agree.
     pub repeat: u32,
+    /// Take back what was issued, where the protocol can.
+    pub clean_up: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1 }
+        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1, clean_up: false }
     }
 }
 
@@ -101,6 +103,8 @@ pub async fn run(
         cases: Vec::new(),
         fatal: None,
         warnings: Vec::new(),
+        cleaned_up: Vec::new(),
+        remains: Vec::new(),
     };
     let http = match Http::new(target) {
         Ok(http) => http,
@@ -118,6 +122,9 @@ pub async fn run(
             let mut runner = Runner::new(&engine, options, stop, tell, record);
             runner.all(selected).await;
             record = runner.record;
+            let settled = leavings::settle(&engine, options.clean_up && !stop.is_stopped()).await;
+            record.cleaned_up = settled.cleaned_up;
+            record.remains = settled.remains;
         }
     }
     let spent = http.spent();

@@ -53,6 +53,11 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
     let granted = answer::text(&members, "scope").or_else(|| outcome.granted().then(|| asked_scope(trial, step)).flatten());
     raw.field("scope", granted);
+    if outcome.granted() {
+        let used = step.parameters.iter().find(|p| p.name == "refresh_token").map(|p| p.value.as_str());
+        let user = trial.engine.target.user(step.planned.user).name.as_str();
+        trial.engine.leavings().note(step.planned.client, user, used, &raw.fields);
+    }
     if let Some(token) = raw.fields.get("access_token").cloned() {
         describe(trial, raw, &token).await;
     }
@@ -117,6 +122,8 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, reque
                 if let Ok(response) = answer
                     && let Some(token) = answer::object(response).and_then(|m| answer::text(&m, "access_token"))
                 {
+                    let fields = [("access_token".to_owned(), token.clone())].into();
+                    trial.engine.leavings().note(step.planned.client, "", None, &fields);
                     tokens.insert(token);
                 }
             }
