@@ -102,6 +102,16 @@ pub fn challenge_error(response: &Response) -> Option<String> {
     Some(code.to_owned())
 }
 
+/// The first line of a plain text, short enough for a note.
+pub fn first_words(response: &Response) -> Option<String> {
+    if !matches!(response.media().as_str(), "text/plain" | "") {
+        return None;
+    }
+    let text = response.text();
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(160).collect())
+}
+
 /// The shape of an answer: two refusals by one endpoint look the same, whatever they say in words.
 pub fn shape(response: &Response) -> String {
     let page = response.media().contains("html").then(|| super::html::read(&response.body));
@@ -141,8 +151,19 @@ pub fn token(response: &Response) -> (Outcome, String) {
         }
         (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
+        // A page for people instead of a token: what a server does that asks everybody to log in first. The endpoint's own
+        // address, spelled otherwise, is no refusal.
+        (302 | 303, _) if response.header("location").is_some_and(asks_to_log_in) => {
+            (Outcome::Refused, format!("{}, a redirect to the login page instead of a token", response.status))
+        }
         (status, _) => (Outcome::Unclear, format!("the token endpoint answers {status} without a token and without an error")),
     }
+}
+
+/// Whether a Location leads to a login page, by the words of its path.
+fn asks_to_log_in(location: &str) -> bool {
+    let path = location.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    path.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "login" | "signin" | "logon" | "sign_in"))
 }
 
 /// An answer to a bearer token (RFC 6750 §3), of userinfo or any API.
@@ -221,12 +242,25 @@ mod tests {
             (200, "<html>", Outcome::Unclear),
             (200, r#"{"access_token":""}"#, Outcome::Unclear),
             (302, "", Outcome::Unclear),
+            (500, r#"{"error":"invalid_grant"}"#, Outcome::Crashed),
             (429, r#"{"error":"slow_down"}"#, Outcome::Throttled),
             (500, r#"{"error":"server_error"}"#, Outcome::Crashed),
         ];
         for (status, body, outcome) in table {
             assert_eq!(token(&answer(status, body)).0, outcome, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_redirect_to_the_login_is_no_token() {
+        let to = |location: &str| {
+            let mut response = answer(302, "");
+            response.headers.push(("location".into(), location.into()));
+            token(&response).0
+        };
+        assert_eq!(to("/login"), Outcome::Refused);
+        assert_eq!(to("https://as.example/account/sign-in?next=/login"), Outcome::Unclear);
+        assert_eq!(to("https://as.example/oauth2/token/"), Outcome::Unclear);
     }
 
     #[test]

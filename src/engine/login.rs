@@ -72,13 +72,13 @@ const AGREES: &[&str] = &[
 ];
 const USER_NAMES: &[&str] = &["username", "user", "login", "email", "identifier", "userid", "loginid", "account", "name"];
 
-/// Chooses what to do with a page. Once a password was sent, a page that asks for something else is not ours to fill in:
+/// Chooses what to do with a page; `scope` is what the authorization request asks for. Once a password was sent, a page that asks for something else is not ours to fill in:
 /// it may change the account (a profile, a new password) or spend a one-time code.
-pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool) -> Action {
+pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: &str) -> Action {
     let forms = || page.forms.iter().enumerate();
     let passwords = |form: &Form| form.fields.iter().filter(|f| is_password(f, hints)).count();
     if let Some((index, form)) = forms().find(|(_, f)| passwords(f) == 1) {
-        return fill(index, form, user, hints, What::Password);
+        return fill(index, form, user, hints, What::Password, scope);
     }
     if page.forms.iter().any(|f| passwords(f) > 1) {
         return Action::Beyond(beyond(page, "a new password"));
@@ -87,11 +87,11 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool) -> Acti
         forms().find(|(_, f)| f.fields.iter().filter(|field| is_code(field)).count() == 1 && visible(f).count() == 1)
         && user.totp.is_some()
     {
-        return fill(index, form, user, hints, What::Code);
+        return fill(index, form, user, hints, What::Code, scope);
     }
     let name_only = |form: &Form| visible(form).count() == 1 && form.fields.iter().any(|field| is_user_name(field, hints));
     if let Some((index, form)) = forms().find(|(_, f)| !password_sent && name_only(f)) {
-        return fill(index, form, user, hints, What::Name);
+        return fill(index, form, user, hints, What::Name, scope);
     }
     // Forms of which one denies: the best button of all of them decides.
     let best = forms()
@@ -133,6 +133,11 @@ fn beyond(page: &Page, what: &str) -> String {
 fn named(page: &Page) -> String {
     let name = if page.message.is_empty() { &page.title } else { &page.message };
     if name.is_empty() { String::new() } else { format!(" “{name}”") }
+}
+
+/// A box that stands for one of the scopes that were asked for.
+fn is_scope(field: &Field, scope: &str) -> bool {
+    scope.split(' ').any(|word| !word.is_empty() && (field.value == word || field.name == word))
 }
 
 /// A field for a one-time code.
@@ -217,7 +222,7 @@ fn values(form: &Form, tick: bool) -> Vec<(String, String)> {
         .collect()
 }
 
-fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Action {
+fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What, scope: &str) -> Action {
     let user_at = form.fields.iter().position(|f| is_user_name(f, hints)).or_else(|| {
         // The text field before the password, whatever it is called.
         let password = form.fields.iter().position(|f| is_password(f, hints))?;
@@ -236,7 +241,9 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What) -> Ac
             user.name.clone()
         } else {
             match field.kind.as_str() {
-                "checkbox" | "radio" if !field.checked => continue,
+                // A box for a scope that was asked for is a consent; any other ("remember me") stays as it is.
+                "checkbox" if !field.checked && !is_scope(field, scope) => continue,
+                "radio" if !field.checked => continue,
                 _ => field.value.clone(),
             }
         };
@@ -273,7 +280,7 @@ mod tests {
     }
 
     fn pairs(html_text: &str) -> (Vec<(String, String)>, What) {
-        match act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), false) {
+        match act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), false, "openid profile") {
             Action::Submit(filled) => (filled.pairs, filled.what),
             other => panic!("nothing to submit: {other:?}"),
         }
@@ -317,6 +324,15 @@ mod tests {
     }
 
     #[test]
+    fn scopes_beside_the_password_are_ticked() {
+        let (sent, what) = pairs(
+            "<form><input name=user><input type=password name=pw><input type=checkbox name=scopes value=openid><input type=checkbox name=scopes value=admin><input type=checkbox name=remember value=1><button>Log in</button></form>",
+        );
+        let ticked: Vec<&str> = sent.iter().filter(|(n, _)| n == "scopes" || n == "remember").map(|(_, v)| v.as_str()).collect();
+        assert_eq!((what, ticked), (What::Password, vec!["openid"]));
+    }
+
+    #[test]
     fn nobody_logs_out_on_the_way() {
         let pages = [
             "<form action=/admin/logout/ method=post><input type=hidden name=csrf value=1><button type=submit>Go on</button></form>",
@@ -324,7 +340,7 @@ mod tests {
             "<form method=post><input type=submit value='Sign off'></form>",
         ];
         for page in pages {
-            let action = act(&html::read(page.as_bytes()), &alice(), &Login::default(), true);
+            let action = act(&html::read(page.as_bytes()), &alice(), &Login::default(), true, "openid profile");
             assert!(!matches!(&action, Action::Submit(filled) if filled.what == What::Consent), "{page}: {action:?}");
         }
     }
@@ -332,13 +348,13 @@ mod tests {
     #[test]
     fn forms_that_a_script_would_submit() {
         assert_eq!(pairs("<form method=post action=https://rp/cb><input type=hidden name=code value=1></form>").1, What::Automatic);
-        assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default(), false), Action::Nothing);
+        assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default(), false, "openid profile"), Action::Nothing);
     }
 
     #[test]
     fn one_time_codes_are_made_for_whoever_has_an_authenticator() {
         let user = User { totp: Some(Secret::new("GEZDGNBVGY3TQOJQ")), ..alice() };
-        let filled = |page: &str, sent: bool| match act(&html::read(page.as_bytes()), &user, &Login::default(), sent) {
+        let filled = |page: &str, sent: bool| match act(&html::read(page.as_bytes()), &user, &Login::default(), sent, "openid profile") {
             Action::Submit(filled) => filled,
             other => panic!("{page}: {other:?}"),
         };
@@ -354,7 +370,7 @@ mod tests {
     /// What real servers put between the password and the callback; filled in, it changed accounts and spent codes.
     #[test]
     fn pages_that_a_test_must_not_fill_in() {
-        let after_password = |html_text: &str| act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), true);
+        let after_password = |html_text: &str| act(&html::read(html_text.as_bytes()), &alice(), &Login::default(), true, "openid profile");
         let profile =
             "<h1>Update account</h1><form><input name=email value=old@home.example><input name=firstName><button>Submit</button></form>";
         let code = "<form><input name=otp autocomplete=one-time-code><button>Sign in</button></form>";

@@ -49,7 +49,7 @@ pub struct Engine {
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
     sessions: Mutex<HashMap<String, Browser>>,
-    /// How often the login of each user was refused.
+    /// How often the login of each user was refused since it was last granted; 0: it has been granted.
     refused_logins: Mutex<HashMap<String, u32>>,
     /// The newest one-time code of each user, by the number of its step: servers take each code once.
     codes: tokio::sync::Mutex<HashMap<String, u64>>,
@@ -169,6 +169,11 @@ impl Engine {
 
     fn refused_logins(&self, user: &str) -> u32 {
         self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied().unwrap_or(0)
+    }
+
+    /// Whether a password of this user has been taken in this run.
+    fn has_logged_in(&self, user: &str) -> bool {
+        self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user) == Some(&0)
     }
 
     /// A good login makes earlier refusals harmless: servers reset their count as well.

@@ -136,11 +136,18 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
         if candidate.name != "introspection" && chosen.api.is_none() {
             chosen.api = Some(candidate.clone());
         }
-        if candidate.refuses {
-            return Chosen { proof: Some(candidate), negatives, ..chosen };
+        // The first that refuses is the place of proof; the search goes on for an API, which introspection is not.
+        if candidate.refuses && chosen.proof.is_none() {
+            (chosen.proof, chosen.negatives) = (Some(candidate), negatives);
+        } else if chosen.proof.is_none() {
+            open = open.or(Some((candidate, negatives)));
         }
-        open = open.or(Some((candidate, negatives)));
+        if chosen.proof.is_some() && chosen.api.is_some() {
+            return chosen;
+        }
     }
-    let (proof, negatives) = open.map_or((None, Vec::new()), |(proof, negatives)| (Some(proof), negatives));
-    Chosen { proof, negatives, ..chosen }
+    if let (None, Some((candidate, negatives))) = (&chosen.proof, open) {
+        (chosen.proof, chosen.negatives) = (Some(candidate), negatives);
+    }
+    chosen
 }

@@ -81,7 +81,7 @@ impl<'a> View<'a> {
         let value = match subject {
             Reference::Field { step, .. } => {
                 let step = self.step(step)?;
-                if !step.outcome.answered() {
+                if !step.outcome.answered() && self.learned(step).is_none() {
                     return None;
                 }
                 self.lookup(subject)

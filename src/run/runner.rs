@@ -16,13 +16,19 @@ use crate::plan::{self, Case, Group, Plan};
 
 use super::{Event, Options, Stop};
 
-/// The steps of the repetition: `confirm_after` stands before the first step that the attack added.
-fn confirming(case: &Case<'_>) -> Vec<PlannedStep> {
-    let mut steps = case.steps.clone();
-    if let (Some(pause), Some(step)) = (&case.attack.confirm_after, steps.iter_mut().find(|s| s.added)) {
-        step.wait = Some(pause.clone());
+/// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
+/// granted the first time. What was refused at once has no grace window that could be waited out.
+fn confirming<'c>(case: &'c Case<'_>, first: Option<&Trial>) -> Cow<'c, [PlannedStep]> {
+    let added = case.steps.iter().position(|s| s.added);
+    let granted = |at: usize| first.and_then(|t| t.step(&case.steps[at].name)).is_none_or(|s| s.outcome.granted());
+    match (&case.attack.confirm_after, added.filter(|at| granted(*at))) {
+        (Some(pause), Some(at)) => {
+            let mut steps = case.steps.clone();
+            steps[at].wait = Some(pause.clone());
+            Cow::Owned(steps)
+        }
+        _ => Cow::Borrowed(&case.steps),
     }
-    steps
 }
 
 pub struct Runner<'r> {
@@ -275,7 +281,8 @@ impl<'r> Runner<'r> {
         loop {
             let name = format!("{} {}", case.name(), attempts.len() + 1);
             // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
-            let steps = if attempts.len() == lost { Cow::Borrowed(&case.steps) } else { Cow::Owned(confirming(case)) };
+            let first = attempts.iter().find(|t| !t.is_throttled());
+            let steps = if first.is_none() { Cow::Borrowed(case.steps.as_slice()) } else { confirming(case, first) };
             let (trial, sight) = self.attack(&name, case, &steps, control).await;
             let throttled = trial.is_throttled();
             attempts.push(trial);

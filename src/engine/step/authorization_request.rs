@@ -55,6 +55,8 @@ struct Journey<'t, 'e> {
     codes_sent: u32,
     /// The authorization request itself, for a login that somebody else does.
     begun: Request,
+    /// Who logs in.
+    user: String,
     asked_outside: bool,
     form_pages: u32,
     unframed: Vec<String>,
@@ -109,6 +111,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             trial,
             raw,
             begun: next.clone(),
+            user: trial.engine.target.user(step.planned.user).name.clone(),
             next,
             registered: step.client.redirect_uri.clone(),
             asked,
@@ -182,6 +185,9 @@ impl<'t, 'e> Journey<'t, 'e> {
                     }
                 }
             }
+            if carried && (400..500).contains(&response.status) && self.refuses_login(&response, user) {
+                return;
+            }
             let media = response.media();
             let page = (media.is_empty() || media.contains("html")).then(|| html::read(&response.body));
             self.raw.shape = answer::shape_of(&response, page.as_ref().filter(|_| !media.is_empty()));
@@ -208,6 +214,23 @@ impl<'t, 'e> Journey<'t, 'e> {
             }
         }
         self.end(Outcome::Unclear, format!("after {hops} redirects and pages there was no end"));
+    }
+
+    /// A 4xx in answer to the very first password of a user speaks of the password; once one was taken, it speaks of the
+    /// request. Another login page is left to the reader of pages.
+    fn refuses_login(&mut self, response: &Response, user: &User) -> bool {
+        let engine = self.trial.engine;
+        let asks_again = || html::read(&response.body).forms.iter().any(|f| f.fields.iter().any(|field| field.kind == "password"));
+        if engine.has_logged_in(&user.name) || asks_again() {
+            return false;
+        }
+        engine.count_login(&user.name, true);
+        let words = answer::first_words(response).map(|w| format!(" “{w}”")).unwrap_or_default();
+        self.end(
+            Outcome::Stuck,
+            format!("the login is answered with {}{words}: the name or the password of `{}` is refused", response.status, user.name),
+        );
+        true
     }
 
     /// Decides on a page; where the journey goes on, the next request is ready.
@@ -241,7 +264,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             return self.follow(&url);
         }
         let login = &self.trial.engine.target.login;
-        let action = login::act(&page, user, login, self.passwords_sent > 0);
+        let scope = self.raw.sent.get("scope").cloned().unwrap_or_default();
+        let action = login::act(&page, user, login, self.passwords_sent > 0, &scope);
         // Somebody else logs in: what grantproof would fill in, and what it could not, is theirs.
         let asks = match &action {
             Action::Submit(filled) => matches!(filled.what, What::Password | What::Name | What::Code),
@@ -422,8 +446,9 @@ impl<'t, 'e> Journey<'t, 'e> {
             }
         }
         if (400..500).contains(&response.status) {
-            let error = self.raw.fields.get("error").cloned().unwrap_or_default();
-            self.end(Outcome::Refused, format!("{} {error}", response.status).trim().to_owned());
+            let error = self.raw.fields.get("error").cloned();
+            let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
+            self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
         } else {
             self.end(Outcome::Unclear, format!("the authorization endpoint answers {} with {}", response.status, response.media()));
         }
@@ -454,6 +479,9 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// The browser leaves the server.
     fn callback(&mut self, url: &Url, where_to: &'static str, posted: Option<Vec<(String, String)>>) {
+        if self.passwords_sent > 0 {
+            self.trial.engine.count_login(&self.user, false);
+        }
         let mut values: BTreeMap<String, String> = BTreeMap::new();
         let pairs = posted.unwrap_or_else(|| {
             let mut pairs = wire::parse_form(url.query().unwrap_or_default());
@@ -475,8 +503,9 @@ impl<'t, 'e> Journey<'t, 'e> {
         for name in ["code", "access_token", "id_token", "error"] {
             self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
         }
+        // A parameter without a value is one that was left out (RFC 6749 §3.1).
         for name in ["state", "iss", "error_description"] {
-            self.raw.field(name, values.get(name));
+            self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
         }
         let given = ["code", "access_token", "id_token"].iter().any(|name| self.raw.fields.contains_key(*name));
         let error = self.raw.fields.get("error").cloned();
