@@ -15,7 +15,9 @@ pub mod login;
 pub mod outside;
 pub mod proof;
 pub mod raw;
+pub mod registration;
 pub mod step;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -169,6 +171,11 @@ impl Engine {
 
     fn refused_logins(&self, user: &str) -> u32 {
         self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied().unwrap_or(0)
+    }
+
+    /// Whether the last login of a user was refused.
+    pub fn login_was_refused(&self, user: &str) -> bool {
+        self.refused_logins(user) > 0
     }
 
     /// A good login makes earlier refusals harmless: servers reset their count as well.
