@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod authentication;
 pub mod browser;
+pub mod clock;
 pub mod delivery;
 pub mod discover;
 pub mod eval;
