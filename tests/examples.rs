@@ -17,7 +17,9 @@ fn examples() -> Vec<PathBuf> {
 
 /// What stands outside of the file is put in its place: secrets and keys, and a day that never comes.
 fn with_placeholders(text: &str) -> String {
-    text.replace("env:GP_", "plain:GP_").replace("\"file:client-key.pem\"", "\"plain:key\"").replace("until: 2027-03-01", "until: 2999-12-31")
+    text.replace("env:GP_", "plain:GP_")
+        .replace("\"file:client-key.pem\"", "\"plain:key\"")
+        .replace("until: 2027-03-01", "until: 2999-12-31")
 }
 
 #[test]
@@ -25,7 +27,8 @@ fn every_example_is_read() {
     for path in examples() {
         let text = std::fs::read_to_string(&path).expect("a file");
         let name = path.display().to_string();
-        let target = grantproof::target::load::from_text(&name, &with_placeholders(&text), Path::new(".")).unwrap_or_else(|d| panic!("{}", d[0]));
+        let target =
+            grantproof::target::load::from_text(&name, &with_placeholders(&text), Path::new(".")).unwrap_or_else(|d| panic!("{}", d[0]));
         assert!(target.is_loopback() || target.permission.is_some(), "{name}: names who permitted it");
         assert!(target.clients.len() >= 2 && target.other_user.is_some(), "{name}: two clients and two users");
     }
