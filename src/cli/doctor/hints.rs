@@ -72,3 +72,61 @@ fn extra_scope(seen: &Seen, target: &Target) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observation::{Outcome, StepObservation, Trial};
+    use crate::model::step::{ClientRole, StepKind};
+
+    /// A client that was given this scope, and what the metadata lists.
+    fn seen(granted: &str, refresh_token: bool, listed: &[&str]) -> Seen {
+        let mut fields = std::collections::BTreeMap::from([("scope".to_owned(), granted.to_owned())]);
+        if refresh_token {
+            fields.insert("refresh_token".into(), "‹refresh_token›".into());
+        }
+        let step = StepObservation {
+            step: "redeem".into(),
+            kind: StepKind::TokenRequest,
+            outcome: Outcome::Issued,
+            fields,
+            sent: std::collections::BTreeMap::new(),
+            note: String::new(),
+            shape: String::new(),
+            waited_millis: 0,
+            undelivered: None,
+            exchanges: Vec::new(),
+        };
+        let mut seen = Seen::default();
+        seen.works.insert(ClientRole::Public, Trial { steps: vec![step], ..Trial::default() });
+        seen.facts.metadata = serde_json::json!({ "scopes_supported": listed }).as_object().cloned();
+        seen
+    }
+
+    fn told(mut seen: Seen, scope: &str, extra: Option<&str>) -> String {
+        let target = Target { scope: scope.into(), extra_scope: extra.map(str::to_owned), ..Target::bare("http://127.0.0.1:1") };
+        add(&mut seen, &target);
+        seen.out
+    }
+
+    #[test]
+    fn an_extra_scope_that_comes_unasked_is_told_with_another() {
+        let listed = ["openid", "email", "phone", "offline_access"];
+        let out = told(seen("openid email profile", true, &listed), "openid", Some("email"));
+        assert!(out.contains("`extra_scope: email` is granted unasked") && out.contains("write `extra_scope: phone`"), "{out}");
+        assert_eq!(told(seen("openid", true, &listed), "openid", Some("email")), "");
+        assert!(told(seen("openid", true, &listed), "openid", None).contains("without `extra_scope`"));
+        assert!(
+            told(seen("openid email", true, &["openid", "email", "files:read"]), "openid", Some("email"))
+                .contains("extra_scope: files:read")
+        );
+    }
+
+    #[test]
+    fn a_refresh_token_that_did_not_come_is_told_with_what_to_ask_for() {
+        let out = told(seen("openid", false, &["openid", "offline_access"]), "openid", Some("email"));
+        assert!(out.contains("no refresh token came for public") && out.contains("add it to `scope`"), "{out}");
+        let out = told(seen("openid", false, &["openid"]), "openid offline_access", Some("email"));
+        assert!(out.contains("give these clients the refresh grant"), "{out}");
+    }
+}

@@ -29,8 +29,8 @@ pub struct Enrolment {
     pub clients: Vec<Enrolled>,
     /// Clients that were not registered: role, and what to know about it.
     pub refused: Vec<(ClientRole, String)>,
-    /// What else to tell.
-    pub told: Vec<String>,
+    /// What the server changed, and at which client.
+    pub changed: Vec<(ClientRole, String)>,
     /// Files that hold secrets.
     pub files: Vec<PathBuf>,
 }
@@ -156,7 +156,7 @@ pub async fn enrol(http: &Http, order: &Order<'_>) -> Result<Enrolment, String> 
                     continue;
                 }
                 done.clients.push(enrolled(role, &client, &mut beside));
-                done.told.extend(client.changes.iter().map(|change| format!("clients.{}: {change}", role.name())));
+                done.changed.extend(client.changes.iter().map(|change| (role, change.clone())));
                 kept.push(client);
             }
         }

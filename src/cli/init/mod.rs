@@ -10,6 +10,7 @@ mod propose;
 use std::path::Path;
 
 use crate::engine::http::Http;
+use crate::model::step::ClientRole;
 use crate::report::gate;
 use crate::report::terminal::safe;
 use crate::target::{self, Target, secret};
@@ -77,6 +78,9 @@ pub fn init(arguments: &Init) -> Result<u8, Failure> {
     let scope = propose::scope(&found);
     let extra_scope = propose::extra_scope(&found, &scope);
     let methods = propose::methods(&found);
+    if !arguments.stdout {
+        can_be_written(&arguments.output)?;
+    }
     let enrolment = match answers.register {
         true => Some(register(
             arguments,
@@ -109,10 +113,7 @@ pub fn init(arguments: &Init) -> Result<u8, Failure> {
         print(&text)?;
         return Ok(gate::PASSED);
     }
-    std::fs::write(&arguments.output, &text).map_err(|e| Failure {
-        code: gate::NOT_WRITTEN,
-        message: format!("fatal: {} cannot be written: {e}", arguments.output.display()),
-    })?;
+    std::fs::write(&arguments.output, &text).map_err(|e| unwritable(&arguments.output, &e))?;
     print(&closing(arguments, &found, enrolment.as_ref(), loopback && answers.permission_by.is_empty(), &answers))?;
     let none = enrolment.is_some_and(|e| e.clients.is_empty());
     Ok(if none { gate::NOT_TESTED } else { gate::PASSED })
@@ -176,6 +177,20 @@ fn may_write(arguments: &Init, questions: &mut Questions) -> Result<(), Failure>
         "error: {} exists\n  = help: name another file with --output, or overwrite it with --force",
         path.display()
     )))
+}
+
+/// Found out before a client is registered that nobody would know of.
+fn can_be_written(path: &Path) -> Result<(), Failure> {
+    let there = path.exists();
+    std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(|e| unwritable(path, &e))?;
+    if !there {
+        std::fs::remove_file(path).map_err(|e| unwritable(path, &e))?;
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {} cannot be written: {error}", path.display()) }
 }
 
 fn tell(notices: &[Notice]) {
@@ -282,6 +297,18 @@ fn register(
         .map_err(|why| Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {why}\n  nothing was written") })
 }
 
+/// What a server says of several clients alike, said once.
+fn together(list: &[(ClientRole, String)]) -> Vec<(String, &str)> {
+    let mut all: Vec<(String, &str)> = Vec::new();
+    for (role, what) in list {
+        match all.iter_mut().find(|(_, known)| known == what) {
+            Some((names, _)) => names.push_str(&format!(", clients.{}", role.name())),
+            None => all.push((format!("clients.{}", role.name()), what)),
+        }
+    }
+    all
+}
+
 /// What was done, and what comes next.
 fn closing(arguments: &Init, found: &Found, enrolment: Option<&Enrolment>, no_permission: bool, answers: &Answers) -> String {
     let path = arguments.output.display();
@@ -293,20 +320,10 @@ fn closing(arguments: &Init, found: &Found, enrolment: Option<&Enrolment>, no_pe
         for client in &enrolment.clients {
             out.push_str(&format!("registered  clients.{} `{}`\n", client.role.name(), safe(&client.id)));
         }
-        // A server that refuses all of them says the same each time.
-        let mut refused: Vec<(Vec<String>, &str)> = Vec::new();
-        for (role, why) in &enrolment.refused {
-            let name = format!("clients.{}", role.name());
-            match refused.iter_mut().find(|(_, known)| known == why) {
-                Some((names, _)) => names.push(name),
-                None => refused.push((vec![name], why)),
+        for (word, list) in [("refused ", &enrolment.refused), ("note    ", &enrolment.changed)] {
+            for (names, what) in together(list) {
+                out.push_str(&format!("{word}    {names}: {}\n", safe(what)));
             }
-        }
-        for (names, why) in refused {
-            out.push_str(&format!("refused     {}: {}\n", names.join(", "), safe(why)));
-        }
-        for told in &enrolment.told {
-            out.push_str(&format!("note        {}\n", safe(told)));
         }
         for file in &enrolment.files {
             out.push_str(&format!("secrets     {} (only you can read it; never commit it)\n", file.display()));
