@@ -27,6 +27,8 @@ enum Registers {
     Secrets,
     /// Places the management of its clients on another host.
     ManagedElsewhere,
+    /// Gives tokens that would be two lines of a file.
+    TwoLines,
 }
 
 /// What stands at an address.
@@ -171,7 +173,10 @@ fn register(shared: &Shared, host: &str, authorization: &str, wish: &Value) -> (
         Registers::ManagedElsewhere => json!(format!("http://127.0.0.2:9/register/{id}")),
         _ => json!(format!("http://{host}/register/{id}")),
     };
-    answer["registration_access_token"] = json!(token);
+    answer["registration_access_token"] = match how {
+        Registers::TwoLines => json!(format!("{token}\nPATH=/evil")),
+        _ => json!(token),
+    };
     if how == Registers::Secrets {
         answer["token_endpoint_auth_method"] = json!("client_secret_basic");
     }
@@ -372,6 +377,9 @@ fn refusals_are_told_with_the_words_of_the_server() {
     assert!(text.contains("\n#   public:") && text.contains("\n  second:") && text.contains("SECOND_SECRET"), "{text}");
     let (code, told, text, _folder) = init(Registers::ManagedElsewhere, &[]);
     assert!(code == 0 && told.contains("on another host: no token is sent there") && !text.contains("registration:"), "{told}{text}");
+    let (code, told, _, folder) = init(Registers::TwoLines, &[]);
+    assert!(code == 3 && told.contains("has control characters") && told.contains("by hand"), "{told}");
+    assert!(!folder.path().join("grantproof.secrets.env").exists());
     let (code, _, err) =
         grantproof(_folder.path(), &["init", &server.base, "--output", "x.yaml", "--register", "--initial-access-token", "secret"]);
     assert!(code == 2 && err.contains("env:NAME"), "{err}");

@@ -113,7 +113,7 @@ fn not_yet_known(by_scenario: &BTreeMap<&str, Vec<&Case>>, target: &Target) -> S
         (StepKind::ResourceRequest, "a userinfo endpoint", target.endpoints.userinfo.is_some() || target.resource.is_some()),
     ] {
         let uses = |case: &&Case| case.control.steps.iter().chain(&case.steps).any(|s| s.kind == kind);
-        let ids: Vec<&str> = by_scenario.iter().filter(|(_, cases)| cases.iter().any(|c| uses(c))).map(|(id, _)| *id).collect();
+        let ids: Vec<&str> = by_scenario.iter().filter(|(_, cases)| cases.iter().any(uses)).map(|(id, _)| *id).collect();
         if !named && !ids.is_empty() {
             let _ = writeln!(out, "only if the metadata, which is not read here, names {what}: {}", ids.join(", "));
         }

@@ -118,6 +118,14 @@ fn read(http: &Http, endpoint: &str, wish: &Wish, response: &Response, with_toke
     let list = |name: &str| -> Option<Vec<&str>> {
         members.get(name).and_then(Value::as_array).map(|list| list.iter().filter_map(Value::as_str).collect())
     };
+    // They are kept in files of lines.
+    if let Some(name) = ["client_secret", "registration_access_token"]
+        .into_iter()
+        .find(|name| answer::text(&members, name).is_some_and(|value| value.contains(char::is_control)))
+    {
+        let words = format!("it registered `{client_id}`, whose `{name}` has control characters");
+        return Err(Refused { words, advice: "remove that client by hand, and tell who runs the server" });
+    }
     let mut changes = Vec::new();
     let method = answer::text(&members, "token_endpoint_auth_method").unwrap_or_else(|| wish.method.to_owned());
     if method != wish.method {
