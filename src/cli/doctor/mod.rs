@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, clock, discover};
+use crate::engine::{Engine, clock, discover, leavings};
 use crate::judge;
 use crate::model::observation::{Outcome, StepObservation, Trial};
 use crate::model::scenario::{Control, Scenario};
@@ -100,6 +100,16 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     }
     seen.proof = engine.proof().is_some();
     hints::add(seen, target);
+    // As after a run: off loopback, what was made is taken back.
+    let settled = leavings::settle(&engine, !target.is_loopback()).await;
+    for (word, list) in [("taken back", settled.cleaned_up), ("remains", settled.remains)] {
+        for what in list {
+            let _ = write!(seen.out, "\n{word}: {}", safe(&what));
+        }
+    }
+    if seen.out.ends_with(|c| c != '\n') {
+        seen.out.push('\n');
+    }
     healthy
 }
 
