@@ -23,6 +23,7 @@ const SECRET_NAMES: &[(&str, &str)] = &[
     ("code_verifier", "code_verifier"),
     ("client_secret", "client_secret"),
     ("client_assertion", "client_assertion"),
+    ("registration_access_token", "registration_access_token"),
     ("password", "password"),
     ("session_code", "session_code"),
     ("session_state", "session_state"),

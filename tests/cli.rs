@@ -319,6 +319,59 @@ fn from_an_issuer_to_a_run() {
     assert!(err.contains("cannot be reached") && err.contains("nothing was written"), "{err}");
 }
 
+/// The lab's clients and users in a target file; `change` makes mistakes in it.
+fn doctor_of_the_lab(change: impl Fn(String) -> String) -> (i32, String) {
+    let lab = serve_lab();
+    let folder = folder();
+    let file = folder.path().join("lab.yaml");
+    let yaml = format!(
+        "name: a lab\nissuer: {}\nscope: openid profile\nextra_scope: email\nclients:\n  public: {{id: lab-public, redirect_uri: \"https://app.example/cb\"}}\n  second: {{id: lab-second, redirect_uri: \"https://app.example/cb\"}}\nusers:\n  default: {{name: alice, password: \"plain:wonderland-demo-1\"}}\n",
+        lab.1
+    );
+    std::fs::write(&file, change(yaml)).expect("a file");
+    let (code, out, err) = grantproof(&["doctor", "-t", text(&file)]);
+    assert_eq!(err, "");
+    (code, out)
+}
+
+#[test]
+fn the_doctor_tells_what_was_done_with_each_page() {
+    let (code, out) = doctor_of_the_lab(|text| text);
+    assert_eq!(code, 0, "{out}");
+    for words in
+        ["(login), filled `username` (name), `password` (password), pressed “", "(consent), pressed “", "attacks can run under", "  clock "]
+    {
+        assert!(out.contains(words), "{words}:\n{out}");
+    }
+    assert!(!out.contains("wonderland") && !out.contains("FAIL"), "{out}");
+}
+
+#[test]
+fn the_doctor_tells_a_failed_login_once() {
+    let (code, out) = doctor_of_the_lab(|text| text.replace("wonderland-demo-1", "wrong"));
+    assert_eq!(code, 3, "{out}");
+    assert_eq!(out.matches("the password of `alice` is refused").count(), 1, "{out}");
+    assert!(out.contains("not tried: the login of `alice` failed above") && out.contains("no attack can run"), "{out}");
+}
+
+#[test]
+fn the_doctor_counts_what_is_left_when_a_client_does_not_work() {
+    let (code, out) = doctor_of_the_lab(|text| text.replace("lab-second", "nobody"));
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("attacks can run under") && out.contains("--keep-going"), "{out}");
+    assert!(out.contains("the client second does not work: code/other-client"), "{out}");
+}
+
+/// What does not stop a run is a warning, with what to change.
+#[test]
+fn the_doctor_warns_of_what_a_run_could_not_see() {
+    let (code, out) =
+        doctor_of_the_lab(|text| text.replace("openid profile", "profile").replace("extra_scope: email", "extra_scope: profile"));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("warn  no place takes the genuine access token") && !out.contains("FAIL"), "{out}");
+    assert!(out.contains("no place takes the genuine access token: "), "what rests on it is not counted: {out}");
+}
+
 #[test]
 fn explain_shows_the_change_as_requests() {
     let (code, out, _) = grantproof(&["explain", "pkce/wrong-verifier", "--requests"]);

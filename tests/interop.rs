@@ -162,3 +162,36 @@ servers! {
     glewlwyd_default: "glewlwyd" "default",
     glewlwyd_weak: "glewlwyd" "weak",
 }
+
+/// From the address of a real server to checked clients and back: `init --register`, `doctor`, `unregister`.
+#[test]
+fn clients_are_registered_at_oidc_provider() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = match start("oidc-provider", "default", &folder.path().join("unused.pem")) {
+        Ok(running) => running,
+        Err(why) => {
+            assert!(!asked("oidc-provider"), "{why}");
+            eprintln!("SKIPPED init at oidc-provider: {why}");
+            return;
+        }
+    };
+    let grantproof = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_grantproof"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("GRANTPROOF_PASSWORD", "any")
+            .env("GRANTPROOF_OTHER_PASSWORD", "any")
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, told) = grantproof(&["init", &running.url, "--register"]);
+    assert_eq!((code, told.matches("registered  clients.").count()), (Some(0), 4), "{told}");
+    let (code, told) = grantproof(&["doctor", "-t", "grantproof.yaml"]);
+    assert_eq!((code, told.matches("ok    redeem").count()), (Some(0), 5), "four clients, and the other user: {told}");
+    let (code, told) = grantproof(&["unregister", "-t", "grantproof.yaml"]);
+    assert_eq!((code, told.matches("removed  clients.").count()), (Some(0), 4), "{told}");
+    let (code, told) = grantproof(&["doctor", "-t", "grantproof.yaml"]);
+    assert!(code != Some(0), "they are gone: {told}");
+}

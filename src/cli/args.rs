@@ -41,8 +41,10 @@ pub enum When {
 pub enum Command {
     /// Run attack scenarios against a target, or against the embedded lab
     Run(Box<Run>),
-    /// Write a target file from a server's metadata
-    Init(Init),
+    /// Write a target file from a server's metadata, and register clients where it lets you
+    Init(Box<Init>),
+    /// Remove the clients that `init --register` registered
+    Unregister(Unregister),
     /// Check that a target can be tested: drives its clients and users, and attacks nothing
     Doctor(Doctor),
     /// Print what a run would do: which attacks, about how many requests, what is left out and why
@@ -210,19 +212,60 @@ pub enum FailOn {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  grantproof init https://login.staging.example")]
+#[command(after_help = "\
+Examples:
+  grantproof init https://login.staging.example            an issuer; asks what it needs to know
+  grantproof init https://api.staging.example/mcp          a resource that names its authorization server (RFC 9728)
+  grantproof init https://login.staging.example --register --user alice --user bob \\
+    --permission-by 'Jane Doe, TICKET-1' --permission-until 2027-03-01
+  grantproof unregister -t grantproof.yaml                 removes the registered clients again")]
 pub struct Init {
-    /// The issuer
-    pub issuer: String,
+    /// The issuer, its metadata document, or a resource (an API, an MCP server)
+    pub url: String,
     /// The file to write
     #[arg(short, long, value_name = "FILE", default_value = "grantproof.yaml")]
     pub output: PathBuf,
     /// Print it instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "register")]
     pub stdout: bool,
     /// Overwrite the file
     #[arg(long)]
     pub force: bool,
+    /// Ask nothing, even on a terminal
+    #[arg(long)]
+    pub no_input: bool,
+    /// Register the clients at the server (RFC 7591); their secrets go into files beside the target file
+    #[arg(long)]
+    pub register: bool,
+    /// What the server wants to see before it registers clients: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", requires = "register")]
+    pub initial_access_token: Option<String>,
+    /// The redirect URI of the clients; nothing needs to listen there, and it is never contacted
+    #[arg(long, value_name = "URL", default_value = "https://app.example/cb")]
+    pub redirect_uri: String,
+    /// The name of a throw-away user; twice for two
+    #[arg(long, value_name = "NAME")]
+    pub user: Vec<String>,
+    /// Who permitted the test: a person or a ticket
+    #[arg(long, value_name = "WHO")]
+    pub permission_by: Option<String>,
+    /// The last day of the test
+    #[arg(long, value_name = "DATE")]
+    pub permission_until: Option<String>,
+    /// A further origin that may be contacted, where the metadata places endpoints on other hosts; repeatable
+    #[arg(long, value_name = "URL")]
+    pub host: Vec<String>,
+    /// A PEM file with the certificate authority of the server
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof unregister -t grantproof.yaml")]
+pub struct Unregister {
+    /// Target file that `init --register` wrote
+    #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
+    pub target: PathBuf,
 }
 
 #[derive(Debug, Args)]

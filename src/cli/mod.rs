@@ -14,6 +14,7 @@ mod progress;
 mod run;
 mod schema;
 mod selftest;
+mod unregister;
 
 pub use selftest::start_subject;
 
@@ -42,6 +43,7 @@ pub fn main() -> u8 {
     let result = match &arguments.command {
         Command::Run(run) => run::run(run, colour),
         Command::Init(init) => init::init(init),
+        Command::Unregister(unregister) => unregister::unregister(unregister),
         Command::Doctor(doctor) => doctor::doctor(doctor),
         Command::Plan(plan) => plan::plan(plan),
         Command::List(list) => list::list(list),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use crate::model::scenario::Scenario;
-use crate::model::step::{PlannedStep, StepKind};
-use crate::plan::{Plan, draw};
+use crate::model::step::{PlannedStep, StepKind, UserRole};
+use crate::model::value::{Reference, Template};
+use crate::plan::{Case, Plan, draw};
 use crate::target::Target;
 
 use super::args;
@@ -36,33 +37,124 @@ fn text(plan: &Plan, target: &Target, selected: usize) -> String {
         users.join(", "),
         target.origins.iter().cloned().collect::<Vec<_>>().join(", ")
     );
-    let mut by_scenario: BTreeMap<&str, (&Scenario, usize)> = BTreeMap::new();
+    let mut by_scenario: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in plan.groups.iter().flat_map(|g| &g.cases) {
-        by_scenario.entry(&case.scenario.id).or_insert((case.scenario, 0)).1 += 1;
+        by_scenario.entry(&case.scenario.id).or_default().push(case);
     }
     let width = by_scenario.keys().map(|id| id.len()).max().unwrap_or(0);
-    for (id, (scenario, cases)) in &by_scenario {
-        let alone = if scenario.disturbs { ", runs alone: it provokes the server into revoking" } else { "" };
-        let _ = writeln!(out, "{id:width$}  {cases:2} attack(s), {}{alone}", scenario.risk.name());
+    for (id, cases) in &by_scenario {
+        let risk = cases.first().map_or("", |case| case.scenario.risk.name());
+        let _ = writeln!(out, "{id:width$}  {:2} attack(s), {risk}; needs {}; {}", cases.len(), needs(cases, target), changes(cases));
     }
     for left in &plan.left {
         let _ = writeln!(out, "{:width$}  left out: {}", format!("{}/{}", left.scenario.id, left.attack.id), left.why);
     }
+    out.push_str(&not_yet_known(&by_scenario, target));
+    out.push_str(&estimate(plan, target, by_scenario.len(), selected));
+    out.push_str(
+        "left on the server: sessions and consents of the users, and tokens until they expire; nothing is registered or deleted\n",
+    );
+    out
+}
+
+/// Clients, second user and values that the trials of a scenario rest on.
+fn needs(cases: &[&Case], target: &Target) -> String {
+    let steps = || cases.iter().flat_map(|case| case.control.steps.iter().chain(&case.steps));
+    let mut needs: Vec<String> = Vec::new();
+    let mut need = |what: String| {
+        if !needs.contains(&what) {
+            needs.push(what);
+        }
+    };
+    for step in steps() {
+        if let Some(role) = target.role(step.client) {
+            need(format!("client {}", role.name()));
+        }
+    }
+    let mut references = Vec::new();
+    steps().flat_map(|s| &s.parameters).for_each(|p| p.value.references(&mut references));
+    for reference in references {
+        match reference {
+            Reference::Field { field, .. } if field == "refresh_token" => need("a refresh token".into()),
+            Reference::Target(fact) if fact == "extra_scope" => need("`extra_scope`".into()),
+            _ => {}
+        }
+    }
+    if steps().any(|s| s.user == UserRole::Other) {
+        need("user other".into());
+    }
+    if steps().any(|s| s.kind == StepKind::ResourceRequest) {
+        need("a place that takes the token".into());
+    }
+    needs.join(", ")
+}
+
+/// What the trials of a scenario change on the server.
+fn changes(cases: &[&Case]) -> String {
+    let steps = || cases.iter().flat_map(|case| case.control.steps.iter().chain(&case.steps));
+    let has = |kind: StepKind| steps().any(|s| s.kind == kind);
+    let mut changes = vec![if has(StepKind::TokenRequest) { "leaves tokens" } else { "leaves unused codes" }];
+    if has(StepKind::RevocationRequest) {
+        changes.push("revokes tokens of its own");
+    }
+    if cases.iter().any(|case| case.scenario.disturbs) {
+        changes.push("runs alone: it provokes the server into revoking the grant or ending the session");
+    }
+    let burst = steps().filter_map(|s| s.burst).max().map(|n| format!("bursts of {n} simultaneous requests"));
+    changes.into_iter().map(str::to_owned).chain(burst).collect::<Vec<_>>().join(", ")
+}
+
+/// Attacks at endpoints that the target file does not name: whether they run is seen in the metadata, which `plan` does not read.
+fn not_yet_known(by_scenario: &BTreeMap<&str, Vec<&Case>>, target: &Target) -> String {
+    let mut out = String::new();
+    for (kind, what, named) in [
+        (StepKind::IntrospectionRequest, "an introspection endpoint", target.endpoints.introspection.is_some()),
+        (StepKind::RevocationRequest, "a revocation endpoint", target.endpoints.revocation.is_some()),
+        (StepKind::ResourceRequest, "a userinfo endpoint", target.endpoints.userinfo.is_some() || target.resource.is_some()),
+    ] {
+        let uses = |case: &&Case| case.control.steps.iter().chain(&case.steps).any(|s| s.kind == kind);
+        let ids: Vec<&str> = by_scenario.iter().filter(|(_, cases)| cases.iter().any(uses)).map(|(id, _)| *id).collect();
+        if !named && !ids.is_empty() {
+            let _ = writeln!(out, "only if the metadata, which is not read here, names {what}: {}", ids.join(", "));
+        }
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
+}
+
+/// Requests and time.
+fn estimate(plan: &Plan, target: &Target, scenarios: usize, selected: usize) -> String {
     let controls: usize = plan.groups.iter().map(|g| 2 * requests(&g.control.steps)).sum();
-    let attacks: usize = plan.groups.iter().flat_map(|g| &g.cases).map(|c| requests(&c.steps)).sum();
-    let cases: usize = plan.groups.iter().map(|g| g.cases.len()).sum();
-    let _ = writeln!(
-        out,
-        "\n{} of {selected} scenarios, {cases} attacks under {} controls: about {} requests, logins apart; each broken defense is tried a second time",
-        by_scenario.len(),
+    let cases = || plan.groups.iter().flat_map(|g| &g.cases);
+    let total = controls + cases().map(|c| requests(&c.steps)).sum::<usize>();
+    let mut out = format!(
+        "\n{scenarios} of {selected} scenarios, {} attacks under {} controls: about {total} requests, logins apart; each broken defense is tried a second time\n",
+        cases().count(),
         plan.groups.len(),
-        controls + attacks
     );
     if let Some(rate) = target.limits.per_second {
-        let _ = writeln!(out, "at {rate} requests in a second: at least {} s", (controls + attacks) / rate.max(1) as usize);
+        let _ = writeln!(out, "at {rate} requests in a second: at least {} s", total.div_ceil(rate.max(1) as usize));
     }
-    out.push_str("left on the server: sessions, and tokens until they expire; nothing is registered or deleted\n");
+    let pauses: Vec<Duration> = cases().filter_map(|c| pause(c.attack.confirm_after.as_ref()?, target)).filter(|p| !p.is_zero()).collect();
+    if !pauses.is_empty() {
+        let _ = writeln!(
+            out,
+            "pauses: none while replays are refused; up to {} s more where all of {} are accepted, because each is tried again after the grace that a server may have; state `refresh_grace` and `code_grace` to shorten them",
+            pauses.iter().sum::<Duration>().as_secs(),
+            pauses.len()
+        );
+    }
     out
+}
+
+/// How long the repetition of an attack waits.
+fn pause(template: &Template, target: &Target) -> Option<Duration> {
+    let mut references = Vec::new();
+    template.references(&mut references);
+    match references.first() {
+        Some(Reference::Target(fact)) if fact == "refresh_grace" => Some(target.refresh_grace_or_assumed()),
+        Some(Reference::Target(fact)) if fact == "code_grace" => Some(target.code_grace_or_assumed()),
+        _ => crate::duration::parse(&template.to_string()),
+    }
 }
 
 /// One request for each step of a user who is logged in; a burst counts whole.

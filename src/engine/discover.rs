@@ -198,7 +198,7 @@ pub async fn keys(http: &Http, endpoints: &Endpoints) -> Option<Value> {
 }
 
 /// Where metadata may be: OpenID Connect Discovery appends, RFC 8414 inserts before the path, and some do the other thing.
-fn well_known(issuer: &str) -> Vec<String> {
+pub fn well_known(issuer: &str) -> Vec<String> {
     let issuer = issuer.trim_end_matches('/');
     let origin_end =
         issuer.find("://").map(|i| i + 3).and_then(|start| issuer[start..].find('/').map(|i| start + i)).unwrap_or(issuer.len());
@@ -212,7 +212,11 @@ fn well_known(issuer: &str) -> Vec<String> {
     places
 }
 
-async fn get(http: &Http, url: &str) -> Result<Response, String> {
+/// Asks for a JSON document.
+///
+/// # Errors
+/// Why no answer came.
+pub async fn get(http: &Http, url: &str) -> Result<Response, String> {
     let headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
     let request = Request { method: "GET".into(), url: url.to_owned(), headers, body: None };
     http.send(&request).await.map_err(|failure| failure.to_string())

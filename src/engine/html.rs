@@ -11,9 +11,12 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub title: String,
-    /// What the page says is wrong: the text of elements that are marked as an error or alert, else its heading. For
-    /// people only: words on a page prove nothing.
+    /// The text of its headings. Like the two below for people only: words on a page prove nothing.
+    pub heading: String,
+    /// What the page says is wrong: the text of elements that are marked as an error or alert.
     pub message: String,
+    /// The beginning of its paragraphs.
+    pub paragraph: String,
     pub forms: Vec<Form>,
     /// The URL of a meta refresh.
     pub refresh: Option<String>,
@@ -64,7 +67,6 @@ struct Collected {
     open: Option<usize>,
     tags: String,
     in_button: bool,
-    heading: String,
     script: String,
     /// Controls that name their form by id, with the index of the control's form when it is found.
     owned: Vec<(String, Control)>,
@@ -111,7 +113,8 @@ const OUTLINE_TAGS: usize = 400;
 pub fn read(body: &[u8]) -> Page {
     let collected = Rc::new(RefCell::new(Collected::default()));
     {
-        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10) = (
+        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11) = (
+            collected.clone(),
             collected.clone(),
             collected.clone(),
             collected.clone(),
@@ -189,7 +192,11 @@ pub fn read(body: &[u8]) -> Page {
                 Ok(())
             }),
             text!("h1, h2, h3", move |t| {
-                add_text(&mut c9.borrow_mut().heading, t.as_str());
+                add_text(&mut c9.borrow_mut().page.heading, t.as_str());
+                Ok(())
+            }),
+            text!("p, pre, dd", move |t| {
+                add_text(&mut c11.borrow_mut().page.paragraph, t.as_str());
                 Ok(())
             }),
             text!("title", move |t| {
@@ -244,10 +251,25 @@ pub fn read(body: &[u8]) -> Page {
     collected.page.title = joined(&collected.page.title);
     collected.page.script_redirect = script_redirect(&collected.script);
     collected.page.message = joined(&collected.page.message);
-    if collected.page.message.is_empty() {
-        collected.page.message = joined(&collected.heading);
-    }
+    collected.page.heading = joined(&collected.page.heading);
+    collected.page.paragraph = joined(&collected.page.paragraph);
     collected.page
+}
+
+impl Page {
+    /// What a person would call it: its heading, else its title; empty where it has neither.
+    pub fn name(&self) -> &str {
+        if self.heading.is_empty() { &self.title } else { &self.heading }
+    }
+
+    /// What it says beside its name: what is marked as an error, else its paragraphs.
+    pub fn says(&self) -> &str {
+        let text = if self.message.is_empty() { &self.paragraph } else { &self.message };
+        // Where the whole page is marked, its heading comes first.
+        let text = text.strip_prefix(self.heading.as_str()).unwrap_or(text).trim_start();
+        let end = text.char_indices().nth(200).map_or(text.len(), |(at, _)| at);
+        &text[..end]
+    }
 }
 
 fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
@@ -400,10 +422,21 @@ mod tests {
         assert_eq!(to("location = somewhere"), None);
     }
 
+    #[test]
+    fn pages_are_called_by_their_heading_and_say_what_stands_below() {
+        let page = read(b"<title>Accounts</title><h1>Error: <b>invalid_request</b></h1><p>Invalid client_id parameter value.</p>");
+        assert_eq!((page.name(), page.says()), ("Error: invalid_request", "Invalid client_id parameter value."));
+        let page = read(b"<title>Sign in</title><body class=error-page><h1>We are sorry</h1><p>Client not found.</p>");
+        assert_eq!((page.name(), page.says()), ("We are sorry", "Client not found."));
+        let page = read(b"<title>Sign in</title><h1>Hello</h1><span id=input-error>Invalid username or password.</span><p>Welcome");
+        assert_eq!((page.name(), page.says()), ("Hello", "Invalid username or password."));
+        assert_eq!(read(b"<title>Sign in</title>").name(), "Sign in");
+    }
+
     proptest! {
         #[test]
         fn no_page_panics(text in "[<>&;/a-z\"'= #x0-9\u{e9}]{0,300}") {
-            let _ = read(text.as_bytes());
+            let _ = read(text.as_bytes()).says();
             let _ = unescape(&text);
         }
     }

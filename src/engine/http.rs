@@ -108,6 +108,8 @@ struct Shared {
     /// The earliest moment of the next request, and the rate.
     pace: tokio::sync::Mutex<Pace>,
     spent: Mutex<Spent>,
+    /// Seconds by which the server's clock is ahead: the smallest difference that an answer showed.
+    clock: Mutex<Option<i64>>,
 }
 
 /// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
@@ -174,6 +176,7 @@ impl Http {
                 in_flight: Semaphore::new(target.limits.in_flight.max(1)),
                 pace: tokio::sync::Mutex::new(Pace { next: Instant::now(), per_second: target.limits.per_second, throttled: 0 }),
                 spent: Mutex::new(Spent::default()),
+                clock: Mutex::default(),
             }),
         })
     }
@@ -216,8 +219,24 @@ impl Http {
         self.count(1, start.elapsed());
         if let Ok(response) = &result {
             self.listen(response).await;
+            self.look_at_clock(response);
         }
         result.map(|response| Response { elapsed: start.elapsed(), ..response })
+    }
+
+    /// Seconds by which the server's clock is ahead of this machine's, as far as its answers said it.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        self.shared.clock.lock().ok().and_then(|clock| *clock)
+    }
+
+    fn look_at_clock(&self, response: &Response) {
+        if let Ok(mut clock) = self.shared.clock.lock()
+            && clock.is_none_or(|known| known.abs() > 1)
+            && let Some(seen) = super::clock::ahead(response)
+            && clock.is_none_or(|known| seen.abs() < known.abs())
+        {
+            *clock = Some(seen);
+        }
     }
 
     /// Releases identical requests at the same moment: every connection is open and has everything but the last byte

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::pkcs8::DecodePrivateKey as _;
+use p256::pkcs8::EncodePrivateKey as _;
 use p256::pkcs8::EncodePublicKey as _;
 use rsa::pkcs1::EncodeRsaPublicKey as _;
 use rsa::pkcs8::LineEnding;
@@ -15,6 +16,17 @@ use serde_json::Value;
 pub enum SigningKey {
     Es256(Box<p256::ecdsa::SigningKey>),
     Rs256(Box<rsa::RsaPrivateKey>),
+}
+
+/// A fresh P-256 key for client assertions (RFC 7518 §3.4): the private half as PKCS#8 PEM, the public half as a JWK.
+///
+/// # Errors
+/// The key cannot be written down.
+pub fn new_client_key() -> Result<(String, Value), String> {
+    let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
+    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|e| format!("the key cannot be written as PEM: {e}"))?;
+    let public = SigningKey::Es256(Box::new(key)).public_jwk()?;
+    Ok((pem.to_string(), public))
 }
 
 impl SigningKey {

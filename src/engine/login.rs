@@ -29,6 +29,8 @@ pub struct Filled {
     /// The pair that takes the password, and the one that takes a one-time code, which is made when the form is sent.
     pub password: Option<usize>,
     pub code: Option<usize>,
+    /// What stands on the button.
+    pub pressed: Option<String>,
 }
 
 /// What a form is for.
@@ -131,7 +133,7 @@ fn beyond(page: &Page, what: &str) -> String {
 
 /// What a page is called, for people.
 fn named(page: &Page) -> String {
-    let name = if page.message.is_empty() { &page.title } else { &page.message };
+    let name = page.name();
     if name.is_empty() { String::new() } else { format!(" “{name}”") }
 }
 
@@ -266,7 +268,8 @@ fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>
     if let Some(button) = button.filter(|b| !b.name.is_empty()) {
         pairs.push((button.name.clone(), button.value.clone()));
     }
-    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None })
+    let pressed = button.map(|b| [b.text.trim(), &b.value, &b.name, &b.id].into_iter().find(|t| !t.is_empty()).unwrap_or("").to_owned());
+    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None, pressed })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod authentication;
 pub mod browser;
+pub mod clock;
 pub mod delivery;
 pub mod discover;
 pub mod eval;
@@ -15,7 +16,9 @@ pub mod login;
 pub mod outside;
 pub mod proof;
 pub mod raw;
+pub mod registration;
 pub mod step;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -174,6 +177,11 @@ impl Engine {
     /// Whether a password of this user has been taken in this run.
     fn has_logged_in(&self, user: &str) -> bool {
         self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user) == Some(&0)
+    }
+
+    /// Whether the last login of a user was refused.
+    pub fn login_was_refused(&self, user: &str) -> bool {
+        self.refused_logins(user) > 0
     }
 
     /// A good login makes earlier refusals harmless: servers reset their count as well.

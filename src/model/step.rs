@@ -70,6 +70,10 @@ impl StepKind {
                     "where a password was sent: `true` if a 307 or 308 made the browser send it on to the client, else `false`",
                 ),
                 ("form_pages", "how many HTML pages with a form were passed"),
+                (
+                    "pages",
+                    "what was done with each of them, for people: the fields that were filled in, with what kind of value, and the button",
+                ),
                 ("unframed_pages", "those of them without protection against framing, by path"),
             ],
             StepKind::TokenRequest => &[

@@ -8,7 +8,7 @@ pub use setup::advice;
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, discover, leavings};
+use crate::engine::{Engine, clock, discover, leavings};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Risk, Scenario};
@@ -127,6 +127,7 @@ pub async fn run(
             record.remains = settled.remains;
         }
     }
+    record.warnings.extend(clock::warning(http.clock_ahead()));
     let spent = http.spent();
     record.run.requests = spent.requests;
     if spent.throttled > 0 {

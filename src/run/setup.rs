@@ -1,21 +1,96 @@
-//! A set-up that does not work: where in the target file to look.
+//! A set-up that does not work: where in the target file to look, and what the server's words mean.
 
 use crate::judge;
 use crate::model::observation::Outcome;
 
-/// Where in the target file to look.
-pub fn advice(failed: &judge::Failed) -> &'static str {
-    let says = |words: &[&str]| words.iter().any(|w| failed.what.contains(w));
-    match failed.outcome {
-        Outcome::Stuck => "\n    look at `users` and `login`",
-        Outcome::Refused if says(&["invalid_scope"]) => "\n    look at `scope`",
-        Outcome::Refused if says(&["invalid_client", "unauthorized_client", "401"]) => {
-            "\n    look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
+/// Words of a refusal, in small letters, and what to do about it. All words of an entry must be there; the first entry that
+/// fits speaks. What is more telling stands first.
+const WORDS: &[(&[&str], &str)] = &[
+    (
+        &["pushed authorization"],
+        "the server demands pushed authorization requests (RFC 9126) of this client: use a client that need not push",
+    ),
+    (
+        &["pushed_authorization"],
+        "the server demands pushed authorization requests (RFC 9126) of this client: use a client that need not push",
+    ),
+    (&["request_uri"], "the server demands pushed authorization requests (RFC 9126) of this client: use a client that need not push"),
+    (&["request object"], "the server demands signed request objects (RFC 9101) of this client: use a client that need not sign"),
+    (&["dpop"], "the server demands DPoP proofs (RFC 9449) of this client: use a client whose tokens are not bound to a key"),
+    (
+        &["nonce"],
+        "the server demands a `nonce` in the authorization request, or one of its own in a proof: use a client of which it is not asked",
+    ),
+    (&["invalid_target"], "the server wants to know for which API the token is (RFC 8707): see which `resource` the client may name"),
+    (&["audience"], "the server wants to know for which API the token is: see which audience it takes, and give the client a default one"),
+    (
+        &["resource", "parameter"],
+        "the server wants to know for which API the token is (RFC 8707): see which `resource` the client may name",
+    ),
+    (&["state", "length"], "the server objects to the length of `state`: grantproof sends 22 characters, change the server's limit"),
+    (&["state", "entropy"], "the server finds `state` too short: grantproof sends 22 characters, change the server's limit"),
+    (&["state", "characters"], "the server objects to the length of `state`: grantproof sends 22 characters, change the server's limit"),
+    (&["code_challenge"], "the server objects to PKCE as grantproof does it (S256): see which method is set at the client"),
+    (&["code challenge"], "the server objects to PKCE as grantproof does it (S256): see which method is set at the client"),
+    (&["https required"], "the server takes no plain http: write https in `issuer`, or allow http for this test"),
+    (&["offline"], "take `offline_access` out of `scope`, or allow offline tokens to this user and client at the server"),
+    (&["invalid_scope"], "look at `scope`: the client may not ask for a word of it"),
+    (&["redirect_uri"], "look at the client's `redirect_uri`: it must stand in the registration character by character"),
+    (&["redirect uri"], "look at the client's `redirect_uri`: it must stand in the registration character by character"),
+    (&["unsupported_grant_type"], "the server does not have this grant: switch it on, or leave it"),
+    (&["unauthorized_client", "refresh"], "give the client the refresh grant at the server"),
+    (&["unauthorized_client"], "look at the client's registration: it needs the authorization code grant, and refresh tokens"),
+    (&["interaction_required"], "the server wants a person: log in by hand once as this user, finish what it asks for, and try again"),
+    (&["login_required"], "the session was not kept: look at `hosts`, which must name every host of the login"),
+];
+
+/// Where in the target file to look, or what to change at the server; empty where nothing is known.
+pub fn advice(failed: &judge::Failed) -> String {
+    let what = failed.what.to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| what.contains(w));
+    let refused = failed.outcome == Outcome::Refused || failed.outcome == Outcome::Crashed;
+    let named = WORDS.iter().find(|(words, _)| refused && words.iter().all(|word| what.contains(word)));
+    let advice = match failed.outcome {
+        _ if named.is_some() => named.map_or("", |(_, advice)| advice),
+        Outcome::Stuck => "look at `users` and `login`",
+        Outcome::Refused if says(&["invalid_client", "401"]) => {
+            "look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
         }
-        Outcome::Refused if says(&["error page"]) => "\n    look at the client's `id` and `redirect_uri`, and at its registration",
-        Outcome::Refused => "\n    look at the client's registration and at `endpoints`",
-        Outcome::Strayed => "\n    look at `hosts` and at the client's `redirect_uri`",
-        Outcome::NotSent => "\n    look at what the client is given in the target file",
+        Outcome::Refused if says(&["error page"]) => "look at the client's `id` and `redirect_uri`, and at its registration",
+        Outcome::Refused => "look at the client's registration and at `endpoints`",
+        Outcome::Strayed => "look at `hosts` and at the client's `redirect_uri`",
+        Outcome::NotSent => "look at what the client is given in the target file",
+        Outcome::Throttled => "the server limits requests: lower `limits.per_second`, or lift its limit for this test",
         _ => "",
+    };
+    if advice.is_empty() { String::new() } else { format!("\n    {advice}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::verdict::Party;
+
+    #[test]
+    fn words_of_real_refusals_have_advice_of_their_own() {
+        let advice = |what: &str, outcome: Outcome| {
+            advice(&judge::Failed { step: "authorize".into(), what: what.into(), fault: Party::Configuration, outcome })
+        };
+        for (what, words) in [
+            ("authorize was refused: invalid_request (Pushed Authorization Request not used)", "RFC 9126"),
+            ("authorize was refused: invalid_request (Parameter 'request_uri' is required)", "RFC 9126"),
+            ("authorize was refused: invalid_request (Missing parameter: code_challenge_method)", "S256"),
+            ("redeem was refused: 400 invalid_dpop_proof (DPoP proof is missing)", "RFC 9449"),
+            ("authorize was refused: invalid_state (the state is missing or has less than 8 characters entropy)", "22 characters"),
+            ("authorize was refused: an error page “We are sorry... — HTTPS required”", "https in `issuer`"),
+            ("redeem was refused: 400 not_allowed (Offline tokens not allowed for the user or client)", "take `offline_access` out"),
+            ("authorize was refused: invalid_scope (x)", "look at `scope`"),
+            ("authorize was refused: an error page “We are sorry... — Invalid parameter: redirect_uri”", "`redirect_uri`"),
+            ("redeem was refused: 401 invalid_client (no)", "look at the client's `id`"),
+            ("authorize was refused: an error page “Error” with the status 400, no redirect", "`id` and `redirect_uri`"),
+        ] {
+            assert!(advice(what, Outcome::Refused).contains(words), "{what}: {}", advice(what, Outcome::Refused));
+        }
+        assert!(advice("authorize was stuck at the login: the audience", Outcome::Stuck).contains("look at `users`"));
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model::step::ClientRole;
 use crate::place::At;
 
 /// One deployment under test: where it is, which clients and users may be used, and who permitted the test.
@@ -73,6 +74,20 @@ pub struct ClientsFile {
     pub assertion: Option<ClientFile>,
 }
 
+impl ClientsFile {
+    /// The clients that are there, with their roles.
+    pub fn roles(&self) -> impl Iterator<Item = (ClientRole, &ClientFile)> {
+        [
+            (ClientRole::Public, &self.public),
+            (ClientRole::Second, &self.second),
+            (ClientRole::Confidential, &self.confidential),
+            (ClientRole::Assertion, &self.assertion),
+        ]
+        .into_iter()
+        .filter_map(|(role, client)| client.as_ref().map(|client| (role, client)))
+    }
+}
+
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientFile {
@@ -81,7 +96,7 @@ pub struct ClientFile {
     pub redirect_uri: At<String>,
     #[serde(default)]
     pub auth: AuthFile,
-    /// `env:NAME`, `file:PATH`, or `plain:TEXT` for a throw-away test secret.
+    /// `env:NAME`, `file:PATH`, `file:PATH#NAME`, or `plain:TEXT` for a throw-away test secret.
     pub secret: Option<At<String>>,
     /// The private key of private_key_jwt, as PEM (PKCS#8) or JWK: `file:PATH` or `env:NAME`.
     pub key: Option<At<String>>,
@@ -90,6 +105,18 @@ pub struct ClientFile {
     /// Its tokens are bound to a key (DPoP or mTLS): rotation of refresh tokens is then not asked for (RFC 9700 §4.14.2).
     #[serde(default)]
     pub sender_constrained: bool,
+    /// Where the client was registered by `grantproof init --register`, so that `grantproof unregister` can remove it.
+    pub registration: Option<RegistrationFile>,
+}
+
+/// The client configuration endpoint of a client that was registered dynamically (RFC 7592).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationFile {
+    /// The `registration_client_uri` that the server gave.
+    pub uri: At<String>,
+    /// The registration access token: `file:PATH#NAME` or `env:NAME`.
+    pub token: At<String>,
 }
 
 /// How the client authenticates at the token endpoint.

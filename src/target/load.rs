@@ -22,15 +22,19 @@ pub fn from_file(path: &Path) -> Result<Target, Vec<Diagnostic>> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => from_text(&name, &text, path.parent().unwrap_or(Path::new("."))),
-        Err(error) => Err(vec![Diagnostic {
-            file: name,
-            line: 0,
-            column: 0,
-            source: None,
-            message: format!("the target file cannot be read: {error}"),
-            help: Some("give its path with --target, or leave the flag out to test the embedded lab".into()),
-        }]),
+        Err(error) => Err(unreadable(&name, &error)),
     }
+}
+
+pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Vec<Diagnostic> {
+    vec![Diagnostic {
+        file: name.to_owned(),
+        line: 0,
+        column: 0,
+        source: None,
+        message: format!("the target file cannot be read: {error}"),
+        help: Some("give its path with --target, or leave the flag out to test the embedded lab".into()),
+    }]
 }
 
 /// Reads a target from text; relative paths in it are relative to `folder`.
@@ -85,16 +89,8 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         Some(at) => Some(Some(url(at, "metadata", found)?)),
     };
     let mut clients = BTreeMap::new();
-    let roles = [
-        (ClientRole::Public, &file.clients.public),
-        (ClientRole::Second, &file.clients.second),
-        (ClientRole::Confidential, &file.clients.confidential),
-        (ClientRole::Assertion, &file.clients.assertion),
-    ];
-    for (role, client_file) in roles {
-        if let Some(client_file) = client_file
-            && let Some(client) = client(role, client_file, folder, found)
-        {
+    for (role, client_file) in file.clients.roles() {
+        if let Some(client) = client(role, client_file, folder, found) {
             clients.insert(role, client);
         }
     }
@@ -173,6 +169,16 @@ fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagno
             &file.redirect_uri,
             format!("`{}` is no URL: {error}", file.redirect_uri.value),
             Some("write the address as it is registered".into()),
+        );
+    }
+    if let Some(registration) = &file.registration
+        && secret::kind(&registration.token.value).is_none()
+    {
+        // Whether it can still be read matters to `unregister` alone.
+        found.at(
+            &registration.token,
+            "a registration access token does not stand in the target file",
+            Some("write `file:PATH#NAME`, `file:PATH` or `env:NAME`".into()),
         );
     }
     let auth = match (role, file.auth, &file.secret, &file.key) {

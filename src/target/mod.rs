@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod load;
+pub mod registrations;
 pub mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +146,31 @@ impl Default for Limits {
 }
 
 impl Target {
+    /// A target of which only the issuer is known: enough to read its metadata.
+    pub fn bare(issuer: &str) -> Target {
+        Target {
+            name: issuer.to_owned(),
+            source: String::new(),
+            digest: String::new(),
+            issuer: issuer.to_owned(),
+            metadata: None,
+            endpoints: Endpoints::default(),
+            origins: origin(issuer).into_iter().collect(),
+            scope: String::new(),
+            extra_scope: None,
+            resource: None,
+            refresh_grace: None,
+            code_grace: None,
+            clients: BTreeMap::new(),
+            user: User::new("", Secret::new("")),
+            other_user: None,
+            login: Login::default(),
+            permission: None,
+            limits: Limits::default(),
+            ca: None,
+        }
+    }
+
     /// The client of a role, where the target has one.
     pub fn client(&self, role: ClientRole) -> Option<&Client> {
         self.clients.get(&self.role(role)?)
@@ -194,7 +220,8 @@ pub fn origin_of(url: &url::Url) -> Option<String> {
     matches!(url.scheme(), "http" | "https").then(|| format!("{}://{}:{}", url.scheme(), host, url.port_or_known_default().unwrap_or(0)))
 }
 
-fn is_loopback(origin: &str) -> bool {
+/// Whether an origin is on this machine.
+pub fn is_loopback(origin: &str) -> bool {
     match url::Url::parse(origin).ok().as_ref().and_then(|u| u.host()) {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),

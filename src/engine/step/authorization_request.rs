@@ -9,7 +9,7 @@ use crate::engine::html::{self, Form, Page};
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::outside::{self, Answer};
-use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, delivery};
+use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, delivery, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
 use crate::target::{LoginDriver, User};
@@ -62,6 +62,8 @@ struct Journey<'t, 'e> {
     unframed: Vec<String>,
     /// The error that the address of the server's own page carries: code and description.
     page_error: Option<(String, String)>,
+    /// What was done with each page, for people.
+    told: Vec<String>,
     /// Pages seen so far, by path, outline and status; and how many came again.
     pages: std::collections::BTreeSet<(String, String, u16)>,
     repeats: u32,
@@ -124,6 +126,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             form_pages: 0,
             unframed: Vec::new(),
             page_error: None,
+            told: Vec::new(),
             pages: std::collections::BTreeSet::new(),
             repeats: 0,
         }
@@ -277,7 +280,14 @@ impl<'t, 'e> Journey<'t, 'e> {
             return Turn::Outside;
         }
         match action {
-            Action::Submit(filled) => self.submit(&base, &page, filled, response, user).await,
+            Action::Submit(filled) => {
+                let told = told::page(&page, &filled, user);
+                let turn = self.submit(&base, &page, filled, response, user).await;
+                if matches!(turn, Turn::Go(_)) {
+                    self.told.push(told);
+                }
+                turn
+            }
             Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
                 Some(url) => self.follow(&url),
                 None => self.over(Outcome::Unclear, "the page refreshes to what is no URL".into()),
@@ -535,6 +545,9 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.raw.field("password_forwarded", Some(self.forwarded.to_string()));
         }
         self.raw.field("form_pages", Some(self.form_pages.to_string()));
+        if !self.told.is_empty() {
+            self.raw.field("pages", Some(self.told.join("\n")));
+        }
         if !self.unframed.is_empty() {
             self.unframed.dedup();
             self.raw.field("unframed_pages", Some(self.unframed.join(" ")));
@@ -561,8 +574,8 @@ impl<'t, 'e> Journey<'t, 'e> {
 
 /// What a page is called, and what it says, for people.
 fn titled(page: &Page) -> String {
-    let words: Vec<&str> = [page.title.as_str(), page.message.as_str()].into_iter().filter(|w| !w.is_empty()).collect();
-    if words.is_empty() { String::new() } else { format!(" “{}”", words.join(": ")) }
+    let words: Vec<&str> = [page.name(), page.says()].into_iter().filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { String::new() } else { format!(" “{}”", words.join(" — ")) }
 }
 
 fn without_query(url: &Url) -> String {

@@ -53,7 +53,12 @@ const config = {
   // Every name is a user, and every password is right: the library's own pages for development ask for both.
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: id, email: `${id}@example.com` }) }),
   issueRefreshToken: () => true, // without offline_access too, so that the refresh scenarios have something to attack
-  features: { introspection: { enabled: true }, revocation: { enabled: true } },
+  features: {
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    registration: { enabled: true }, // for `init --register`; no scenario uses it
+    registrationManagement: { enabled: true },
+  },
 };
 
 if (mode === 'weak') {

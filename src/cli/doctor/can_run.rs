@@ -1,0 +1,92 @@
+//! Which attacks can really run after what was seen, and what stands in the way of the others.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::judge::{self, Applies};
+use crate::model::scenario::{Risk, Scenario};
+use crate::model::step::{ClientRole, PlannedStep, StepKind, UserRole};
+use crate::model::value::Reference;
+use crate::plan::{self, Case};
+use crate::report::terminal::safe;
+use crate::scenario::resolve::roles;
+use crate::target::Target;
+
+use super::Seen;
+
+/// The count, and each obstacle with the attacks that it stops.
+pub fn text(scenarios: &[&Scenario], target: &Target, seen: &Seen) -> String {
+    let plan = plan::draw(scenarios, target, Risk::Destructive);
+    // By obstacle: the scenarios, each with the number of attacks that it stops.
+    let mut stopped: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    for left in &plan.left {
+        *stopped.entry(left.why.clone()).or_default().entry(&left.scenario.id).or_default() += 1;
+    }
+    let (mut can, mut controls) = (0, 0);
+    for group in &plan.groups {
+        let before = can;
+        for case in &group.cases {
+            match obstacle(case, target, seen) {
+                Some(why) => *stopped.entry(why).or_default().entry(&case.scenario.id).or_default() += 1,
+                None => can += 1,
+            }
+        }
+        controls += usize::from(can > before);
+    }
+    if can == 0 {
+        return "\nno attack can run: no control works\n".to_owned();
+    }
+    let mut out = format!("\n{can} attacks can run under {controls} controls");
+    if seen.works.len() < target.clients.len() {
+        out.push_str(" with `grantproof run --keep-going`; without it, a run judges nothing until every client works");
+    }
+    out.push('\n');
+    for (why, scenarios) in stopped {
+        let all: usize = scenarios.values().sum();
+        let ids: Vec<&str> = scenarios.into_keys().collect();
+        let _ = writeln!(out, "{all} left out, {}: {}", safe(&why), ids.join(", "));
+    }
+    out
+}
+
+/// Why a case could not be judged here; None: nothing is known against it.
+fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
+    let steps = || case.control.steps.iter().chain(&case.steps);
+    for role in roles(&case.control.steps).into_iter().chain(roles(&case.steps)) {
+        let own = target.role(role)?;
+        if !seen.works.contains_key(&own) {
+            return Some(format!("the client {} does not work", own.name()));
+        }
+    }
+    if target.other_user.is_some() && !seen.other_user && steps().any(|s| s.user == UserRole::Other) {
+        return Some("the user other does not work".into());
+    }
+    let endpoints = &seen.facts.endpoints;
+    for (kind, there, what) in [
+        (StepKind::IntrospectionRequest, endpoints.introspection.is_some(), "there is no introspection endpoint"),
+        (StepKind::RevocationRequest, endpoints.revocation.is_some(), "there is no revocation endpoint"),
+        (StepKind::ResourceRequest, seen.proof, "no place takes the genuine access token"),
+    ] {
+        if !there && steps().any(|s| s.kind == kind) {
+            return Some(what.into());
+        }
+    }
+    let trial = |role: ClientRole| target.role(role).and_then(|own| seen.works.get(&own));
+    let refreshes = |s: &&PlannedStep| !s.probe && s.parameters.iter().any(|p| names_refresh_token(&p.value));
+    for step in case.control.steps.iter().filter(refreshes) {
+        let given = trial(step.client)?.step("redeem").is_some_and(|s| s.fields.contains_key("refresh_token"));
+        if !given {
+            return Some("no refresh token comes".into());
+        }
+    }
+    let first = trial(case.control.steps.first()?.client)?;
+    let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
+    // What this short flow did not come to is not known.
+    conditions.into_iter().find(|c| judge::applies(c, &case.control, first, &[]) == Applies::No).map(|c| c.otherwise.clone())
+}
+
+fn names_refresh_token(value: &crate::model::value::Value) -> bool {
+    let mut found = Vec::new();
+    value.references(&mut found);
+    found.iter().any(|r| matches!(r, Reference::Field { field, .. } if field == "refresh_token"))
+}
