@@ -23,6 +23,7 @@ const SECRET_NAMES: &[(&str, &str)] = &[
     ("code_verifier", "code_verifier"),
     ("client_secret", "client_secret"),
     ("client_assertion", "client_assertion"),
+    ("request_uri", "request_uri"),
     ("password", "password"),
     ("session_code", "session_code"),
     ("session_state", "session_state"),
@@ -193,6 +194,7 @@ impl Redactor {
                 }
                 None => mark("credential", value),
             },
+            "dpop" => mark("dpop_proof", value),
             // What no server puts a secret into; most headers are of these, and each text costs a search for every secret.
             "accept"
             | "cache-control"

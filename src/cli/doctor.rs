@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, discover, html};
+use crate::engine::{Engine, discover, html, tls};
 use crate::judge;
 use crate::model::observation::StepObservation;
 use crate::model::scenario::{Control, Scenario};
@@ -56,10 +56,11 @@ async fn examine(target: &Target, plain: &Control, refresh: Option<&Control>) ->
         ("introspection", &endpoints.introspection),
         ("revocation", &endpoints.revocation),
         ("keys", &endpoints.jwks),
+        ("pushed", &endpoints.pushed_authorization),
     ] {
         let _ = writeln!(out, "  {name:13} {}", safe(endpoint.as_deref().unwrap_or("-")));
     }
-    for warning in &facts.warnings {
+    for warning in tls::warning(target).iter().chain(&facts.warnings) {
         let _ = writeln!(out, "warn  {}", safe(warning));
     }
     let engine = Engine::new(target.clone(), http, facts);
@@ -91,7 +92,7 @@ fn acting_as(control: &Control, client: ClientRole, user: UserRole) -> Control {
 
 /// Drives a control and tells of each step. Only what `needed` asks for makes the target unhealthy.
 async fn drive(out: &mut String, engine: &Engine, control: &Control, needed: &Control) -> bool {
-    let (trial, _, warning) = engine.run_control("doctor", &control.variables, &control.steps).await;
+    let (trial, _, warnings) = engine.run_control("doctor", &control.variables, &control.steps).await;
     for step in &trial.steps {
         let sign = if step.outcome.granted() { "ok  " } else { "FAIL" };
         let _ = writeln!(out, "{sign}  {:13} {}", step.step, safe(&told(step)));
@@ -99,7 +100,7 @@ async fn drive(out: &mut String, engine: &Engine, control: &Control, needed: &Co
             pages(out, step);
         }
     }
-    if let Some(warning) = warning {
+    for warning in warnings {
         let _ = writeln!(out, "warn  {}", safe(&warning));
     }
     match judge::granted(needed, &trial) {

@@ -9,7 +9,7 @@ use crate::engine::discover;
 use crate::engine::http::Http;
 use crate::report::gate;
 use crate::report::terminal::safe;
-use crate::target::{self, Endpoints, Limits, Login, Secret, Target, User};
+use crate::target::{self, Endpoints, Extras, Limits, Login, Secret, Target, User};
 
 use super::args::Init;
 use super::{Failure, print};
@@ -66,6 +66,7 @@ fn bare(issuer: &str, origin: String) -> Target {
         scope: String::new(),
         extra_scope: None,
         resource: None,
+        extras: Extras::default(),
         refresh_grace: None,
         code_grace: None,
         clients: BTreeMap::new(),
@@ -75,6 +76,7 @@ fn bare(issuer: &str, origin: String) -> Target {
         permission: None,
         limits: Limits::default(),
         ca: None,
+        insecure_tls: false,
     }
 }
 

@@ -10,7 +10,7 @@ pub fn advice(failed: &judge::Failed) -> &'static str {
         Outcome::Stuck => "\n    look at `users` and `login`",
         Outcome::Refused if says(&["invalid_scope"]) => "\n    look at `scope`",
         Outcome::Refused if says(&["invalid_client", "unauthorized_client", "401"]) => {
-            "\n    look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
+            "\n    look at the client's `id`, `auth`, `secret`, `key`, `kid` and `audience`, and at its registration"
         }
         Outcome::Refused if says(&["error page"]) => "\n    look at the client's `id` and `redirect_uri`, and at its registration",
         Outcome::Refused => "\n    look at the client's registration and at `endpoints`",
