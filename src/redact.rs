@@ -24,6 +24,7 @@ const SECRET_NAMES: &[(&str, &str)] = &[
     ("client_secret", "client_secret"),
     ("client_assertion", "client_assertion"),
     ("registration_access_token", "registration_access_token"),
+    ("request_uri", "request_uri"),
     ("password", "password"),
     ("session_code", "session_code"),
     ("session_state", "session_state"),
@@ -194,6 +195,7 @@ impl Redactor {
                 }
                 None => mark("credential", value),
             },
+            "dpop" => mark("dpop_proof", value),
             // What no server puts a secret into; most headers are of these, and each text costs a search for every secret.
             "accept"
             | "cache-control"

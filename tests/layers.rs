@@ -34,6 +34,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("lol_html", "engine/html.rs"),
     ("httparse", "engine/raw.rs"),
     ("cookie_store", "engine/browser.rs"),
+    ("x509_cert", "target/certificate.rs"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -50,6 +50,7 @@ async fn session(target: &Target) -> String {
             url: here.join(&form.action).expect("a URL").to_string(),
             headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
             body: Some(grantproof::wire::form(pairs).into_bytes()),
+            ..Request::default()
         };
     }
 }

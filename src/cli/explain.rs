@@ -117,6 +117,8 @@ fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
         for name in &step.removed {
             if let Some(parameter) = was(name) {
                 let _ = writeln!(out, "  - {} = {}", parameter.name, parameter.value);
+            } else {
+                let _ = writeln!(out, "  - {name}, if the target file adds one");
             }
         }
         for parameter in &step.parameters {

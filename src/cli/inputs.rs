@@ -8,7 +8,7 @@ use crate::lab::{Flaw, Lab, LabConfig};
 use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
-use crate::target::{Client, ClientAuthentication, Endpoints, Limits, Login, Secret, Target, User};
+use crate::target::{Client, ClientAuthentication, Endpoints, Extras, Limits, Login, Secret, Target, User};
 
 use super::Failure;
 use super::args::Choose;
@@ -95,10 +95,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
                 (_, Some(pem)) => ClientAuthentication::PrivateKeyJwt { key: Secret::new(pem), kid: None },
                 _ => ClientAuthentication::None,
             };
-            Some((
-                role,
-                Client { id: client.id.clone(), redirect_uri: client.redirect_uri.clone(), authentication, sender_constrained: false },
-            ))
+            Some((role, Client::new(&client.id, &client.redirect_uri, authentication)))
         })
         .collect();
     let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));
@@ -116,6 +113,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         scope: "openid profile".into(),
         extra_scope: Some("email".into()),
         resource: Some(directory.resource.clone()),
+        extras: Extras::default(),
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),
         code_grace: Some(std::time::Duration::ZERO),
@@ -126,5 +124,6 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         permission: None,
         limits: Limits { in_flight: 4, ..Limits::default() },
         ca: None,
+        insecure_tls: false,
     }
 }

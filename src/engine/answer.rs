@@ -133,6 +133,22 @@ pub fn shape_of(response: &Response, page: Option<&super::html::Page>) -> String
     format!("{} {media} {detail}", response.status)
 }
 
+/// The request_uri of a pushed authorization response (RFC 9126 §2.2), or what the answer is instead (§2.3).
+///
+/// # Errors
+/// The outcome of the authorization request, which ends here.
+pub fn pushed(response: &Response) -> Result<String, (Outcome, String)> {
+    let members = object(response).unwrap_or_default();
+    match text(&members, "request_uri").filter(|uri| !uri.is_empty()) {
+        Some(uri) if (200..300).contains(&response.status) => Ok(uri),
+        _ => Err(match token(response) {
+            // A token here would be no answer to the question.
+            (Outcome::Unclear | Outcome::Issued, _) => (Outcome::Unclear, format!("{} without a request_uri", response.status)),
+            other => other,
+        }),
+    }
+}
+
 /// A token response (RFC 6749 §5). Whatever the status says, a token that came is a token.
 pub fn token(response: &Response) -> (Outcome, String) {
     let members = object(response);

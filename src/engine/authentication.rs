@@ -1,67 +1,95 @@
-//! Client authentication as the client is registered (RFC 6749 §2.3, RFC 7523 §2.2), or bent as an attack says.
+//! Client authentication as the client is registered (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2), or bent as an attack says.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::model::step::{AssertionForgery, Authentication};
-use crate::target::{Client, ClientAuthentication};
+use crate::target::{Audience, Client, ClientAuthentication};
 use crate::wire;
 
 use super::eval::{self, Actor, Known, Missing};
 use super::forge;
 use super::keys::SigningKey;
+use super::learned::Learned;
 
 /// What client authentication adds to a request.
 #[derive(Debug, Default)]
 pub struct Credentials {
     pub parameters: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    /// The client whose certificate the TLS connection shows.
+    pub certificate_of: Option<String>,
 }
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// # Errors
-/// A value that never came, or a key that cannot be read: the request is not sent.
-pub fn credentials(client: &Client, bent: Option<&Authentication>, known: &Known, actor: &Actor) -> Result<Credentials, Missing> {
+/// A value that never came, or a key that cannot be read: the request is not sent. A bend that this client's method does
+/// not know.
+pub fn credentials(
+    client: &Client,
+    bent: Option<&Authentication>,
+    known: &Known,
+    actor: &Actor,
+    learned: &Learned,
+) -> Result<Credentials, Missing> {
     let id = ("client_id".to_owned(), client.id.clone());
-    match bent {
+    let method = &client.authentication;
+    // Without its credentials, the client has no certificate either.
+    let secret = match bent {
         Some(Authentication::Nothing) => return Ok(Credentials::default()),
-        Some(Authentication::ClientIdOnly) => {
-            return Ok(Credentials { parameters: vec![id], ..Credentials::default() });
-        }
-        _ => {}
-    }
-    let secret = match (bent, &client.authentication) {
-        (Some(Authentication::Secret(template)), _) => Some(known.template(template, actor)?),
-        (_, ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret)) => Some(secret.reveal().to_owned()),
+        Some(Authentication::ClientIdOnly) => return Ok(Credentials { parameters: vec![id], ..Credentials::default() }),
+        Some(Authentication::Secret(_)) if method.secret().is_none() => return Err(no_such(client, "secret")),
+        Some(Authentication::Assertion(_)) if !method.asserts() => return Err(no_such(client, "assertion")),
+        Some(Authentication::Secret(template)) => Some(known.template(template, actor)?),
+        _ => method.secret().map(|secret| secret.reveal().to_owned()),
+    };
+    let certificate_of = client.certificate.as_ref().map(|_| client.id.clone());
+    let forgery = match bent {
+        Some(Authentication::Assertion(forgery)) => Some(forgery),
         _ => None,
     };
-    match (&client.authentication, secret) {
+    let asserted = |key: &SigningKey, kid: Option<&str>| -> Result<Vec<(String, String)>, Missing> {
+        let audience = audience(client, known, learned);
+        let assertion = assertion(client, key, kid, &audience, forgery, known, actor)?;
+        Ok(vec![id.clone(), ("client_assertion_type".into(), JWT_BEARER.into()), ("client_assertion".into(), assertion)])
+    };
+    let mut headers = Vec::new();
+    let parameters = match (method, secret) {
         (ClientAuthentication::Basic(_), Some(secret)) => {
             // RFC 6749 §2.3.1: both are form-encoded before they are joined.
             let pair = format!("{}:{}", wire::encode(&client.id), wire::encode(&secret));
-            Ok(Credentials {
-                headers: vec![("authorization".into(), format!("Basic {}", STANDARD.encode(pair)))],
-                ..Credentials::default()
-            })
+            headers.push(("authorization".into(), format!("Basic {}", STANDARD.encode(pair))));
+            Vec::new()
         }
-        (ClientAuthentication::Post(_), Some(secret)) => {
-            Ok(Credentials { parameters: vec![id, ("client_secret".into(), secret)], ..Credentials::default() })
-        }
+        (ClientAuthentication::Post(_), Some(secret)) => vec![id, ("client_secret".into(), secret)],
+        (ClientAuthentication::SecretJwt(_), Some(secret)) => asserted(&SigningKey::Hs256(secret.into_bytes()), None)?,
         (ClientAuthentication::PrivateKeyJwt { key, kid }, _) => {
-            let key = SigningKey::read(key.reveal()).map_err(Missing::Never)?;
-            let forgery = match bent {
-                Some(Authentication::Assertion(forgery)) => Some(forgery),
-                _ => None,
-            };
-            let assertion = assertion(client, &key, kid.as_deref(), forgery, known, actor)?;
-            Ok(Credentials {
-                parameters: vec![id, ("client_assertion_type".into(), JWT_BEARER.into()), ("client_assertion".into(), assertion)],
-                ..Credentials::default()
-            })
+            asserted(&SigningKey::read(key.reveal()).map_err(Missing::Never)?, kid.as_deref())?
         }
-        _ => Ok(Credentials { parameters: vec![id], ..Credentials::default() }),
+        _ => vec![id],
+    };
+    Ok(Credentials { parameters, headers, certificate_of })
+}
+
+fn no_such(client: &Client, what: &str) -> Missing {
+    Missing::NoSuchForm(format!(
+        "client `{}` authenticates with {}, so there is no {what} to change",
+        client.id,
+        client.authentication.method()
+    ))
+}
+
+/// The `aud` of a client's assertions. By default the issuer, as FAPI 2.0 asks of clients (Security Profile §5.3.3).
+fn audience(client: &Client, known: &Known, learned: &Learned) -> String {
+    let fact = |name: &str| known.target.get(name).cloned();
+    let token_endpoint = || fact("token_endpoint").unwrap_or_default();
+    match &client.audience {
+        Some(Audience::Url(url)) => url.clone(),
+        Some(Audience::TokenEndpoint) => token_endpoint(),
+        None if learned.token_endpoint_audience(&client.id) == Some(true) => token_endpoint(),
+        Some(Audience::Issuer) | None => fact("issuer").unwrap_or_else(token_endpoint),
     }
 }
 
@@ -69,12 +97,12 @@ fn assertion(
     client: &Client,
     key: &SigningKey,
     kid: Option<&str>,
+    audience: &str,
     forgery: Option<&AssertionForgery>,
     known: &Known,
     actor: &Actor,
 ) -> Result<String, Missing> {
     let now = jiff::Timestamp::now().as_second();
-    let audience = known.target.get("issuer").or(known.target.get("token_endpoint")).cloned().unwrap_or_default();
     let claims = json!({
         "iss": client.id, "sub": client.id, "aud": audience,
         "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,
@@ -84,12 +112,12 @@ fn assertion(
         header["kid"] = Value::String(kid.to_owned());
     }
     match forgery {
-        None => forge::assertion(&header, &claims, Some(key)),
-        Some(AssertionForgery::FreshKey) => key.fresh().and_then(|fresh| forge::assertion(&header, &claims, Some(&fresh))),
-        Some(AssertionForgery::EmptySignature) => forge::assertion(&header, &claims, None),
+        None => forge::jws(&header, &claims, Some(key)),
+        Some(AssertionForgery::FreshKey) => key.fresh().and_then(|fresh| forge::jws(&header, &claims, Some(&fresh))),
+        Some(AssertionForgery::EmptySignature) => forge::jws(&header, &claims, None),
         Some(AssertionForgery::Unsigned { alg }) => {
             header["alg"] = Value::String(known.template(alg, actor)?);
-            forge::assertion(&header, &claims, None)
+            forge::jws(&header, &claims, None)
         }
     }
     .map_err(Missing::Never)

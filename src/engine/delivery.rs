@@ -1,9 +1,11 @@
 //! Parameters onto the wire, and the proof, read back from the bytes that went out, that the change is among them.
 
-use crate::model::step::{Place, PlannedStep};
+use crate::model::step::{Place, PlannedStep, Transport};
 use crate::wire;
 
+use super::authentication::Credentials;
 use super::http::Request;
+use super::request_object;
 
 /// A parameter with its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,15 +19,20 @@ pub struct Sent {
     pub changed: bool,
 }
 
+impl Sent {
+    /// A parameter that no attack has touched.
+    pub fn plain(name: &str, value: String) -> Sent {
+        Sent { name: name.to_owned(), value, place: None, raw: false, changed: false }
+    }
+}
+
 /// A POST of parameters to an endpoint, with credentials, bent as the step says.
-pub fn post(url: &str, planned: &PlannedStep, parameters: &[Sent], credentials: super::authentication::Credentials) -> Request {
-    let transport = &planned.transport;
+pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: &Credentials) -> Request {
     let method = transport.method.clone().unwrap_or_else(|| "POST".into());
     // A GET has no body: what would stand there moves to the query.
     let default = if method == "GET" { Place::Query } else { Place::Body };
     let place = |p: &Sent| p.place.unwrap_or(default);
-    let extra =
-        credentials.parameters.iter().map(|(n, v)| Sent { name: n.clone(), value: v.clone(), place: None, raw: false, changed: false });
+    let extra = credentials.parameters.iter().map(|(n, v)| Sent::plain(n, v.clone()));
     let all: Vec<Sent> = parameters.iter().cloned().chain(extra).collect();
     let join = |wanted: Place| wire::form(all.iter().filter(|p| place(p) == wanted).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
     let url = wire::with_query(&with_suffix(url, transport.path_suffix.as_deref()), &join(Place::Query));
@@ -43,9 +50,9 @@ pub fn post(url: &str, planned: &PlannedStep, parameters: &[Sent], credentials: 
     if body.is_some() {
         headers.push(("content-type".into(), media));
     }
-    headers.extend(credentials.headers);
+    headers.extend(credentials.headers.iter().cloned());
     headers.extend(all.iter().filter(|p| place(p) == Place::Header).map(|p| (p.name.clone(), p.value.clone())));
-    Request { method, url, headers, body }
+    Request { method, url, headers, body, certificate_of: credentials.certificate_of.clone() }
 }
 
 /// A path with something appended, before the query.
@@ -59,13 +66,22 @@ pub fn with_suffix(url: &str, suffix: Option<&str>) -> String {
 
 /// Reads the recorded request and says what is missing of the change; None: it went out as planned.
 pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request) -> Option<String> {
-    let query = wire::parse_form(wire::query_of(&request.url));
+    let mut query = wire::parse_form(wire::query_of(&request.url));
     let text = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
-    let body: Vec<(String, String)> = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
+    let mut body: Vec<(String, String)> = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
         Ok(members) => members.into_iter().map(|(n, v)| (n, v.as_str().unwrap_or_default().to_owned())).collect(),
         Err(_) => wire::parse_form(&text),
     };
-    let raw = format!("{}\n{text}", request.url);
+    let mut raw = format!("{}\n{text}", request.url);
+    // A signed request is read from inside: what stands beside it counts for nothing (RFC 9101 §5).
+    let own = |(name, _): &&(String, String)| name == request_object::PARAMETER;
+    if !parameters.iter().any(|p| p.name == request_object::PARAMETER)
+        && let Some((_, object)) = query.iter().chain(&body).find(own)
+    {
+        body = request_object::parameters(object);
+        raw = body.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        query.clear();
+    }
     for parameter in parameters.iter().filter(|p| p.changed) {
         let found = match (parameter.raw, parameter.place) {
             (true, _) => raw.contains(&parameter.value),

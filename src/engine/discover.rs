@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::step::ClientRole;
-use crate::target::{Endpoints, Target, origin};
+use crate::target::{Client, Endpoints, Target, Use, origin};
 
 use super::answer;
 use super::http::{Http, Request, Response};
@@ -15,6 +15,12 @@ use super::http::{Http, Request, Response};
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub endpoints: Endpoints,
+    /// What a client with a certificate uses in their place (`mtls_endpoint_aliases`, RFC 8705 §5).
+    pub mtls: Endpoints,
+    /// Authorization requests are pushed (RFC 9126).
+    pub pushes: bool,
+    /// Authorization requests are signed (RFC 9101), by the clients that can.
+    pub signs: bool,
     /// The metadata document, as served.
     pub metadata: Option<Map<String, Value>>,
     pub jwks: Option<Arc<Value>>,
@@ -23,6 +29,23 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The endpoints as a client uses them.
+    pub fn endpoints_of(&self, client: &Client) -> Endpoints {
+        if client.certificate.is_none() {
+            return self.endpoints.clone();
+        }
+        let (own, mtls) = (&self.endpoints, &self.mtls);
+        let either = |alias: &Option<String>, usual: &Option<String>| alias.clone().or_else(|| usual.clone());
+        Endpoints {
+            token: either(&mtls.token, &own.token),
+            userinfo: either(&mtls.userinfo, &own.userinfo),
+            introspection: either(&mtls.introspection, &own.introspection),
+            revocation: either(&mtls.revocation, &own.revocation),
+            pushed_authorization: either(&mtls.pushed_authorization, &own.pushed_authorization),
+            ..own.clone()
+        }
+    }
+
     /// The facts that scenarios may name as `target.…`.
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -84,7 +107,14 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         introspection: named(&target.endpoints.introspection, "introspection_endpoint"),
         revocation: named(&target.endpoints.revocation, "revocation_endpoint"),
         jwks: named(&target.endpoints.jwks, "jwks_uri"),
+        pushed_authorization: named(&target.endpoints.pushed_authorization, "pushed_authorization_request_endpoint"),
     };
+    let required = |name: &str| facts.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_bool).unwrap_or(false);
+    let used = |wanted: Use, name: &str| wanted == Use::Always || wanted == Use::Auto && required(name);
+    let pushes = used(target.extras.pushed, "require_pushed_authorization_requests");
+    let signs = used(target.extras.request_objects, "require_signed_request_object");
+    let mtls = aliases(target, facts.metadata.as_ref());
+    (facts.pushes, facts.signs, facts.mtls) = (pushes, signs, mtls);
     facts.endpoints = endpoints;
     for (what, endpoint) in [("authorization", &facts.endpoints.authorization), ("token", &facts.endpoints.token)] {
         if endpoint.is_none() {
@@ -94,6 +124,9 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
             ));
         }
     }
+    if facts.pushes && facts.endpoints.pushed_authorization.is_none() {
+        return Err("authorization requests are to be pushed (RFC 9126), and the metadata names no endpoint for it\n  write `endpoints: {pushed_authorization: https://…}` or `pushed_authorization: never` into the target file".into());
+    }
     let named: Vec<(&str, &mut Option<String>)> = vec![
         ("authorization", &mut facts.endpoints.authorization),
         ("token", &mut facts.endpoints.token),
@@ -101,6 +134,12 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         ("introspection", &mut facts.endpoints.introspection),
         ("revocation", &mut facts.endpoints.revocation),
         ("jwks", &mut facts.endpoints.jwks),
+        ("pushed_authorization", &mut facts.endpoints.pushed_authorization),
+        ("token (mTLS)", &mut facts.mtls.token),
+        ("userinfo (mTLS)", &mut facts.mtls.userinfo),
+        ("introspection (mTLS)", &mut facts.mtls.introspection),
+        ("revocation (mTLS)", &mut facts.mtls.revocation),
+        ("pushed_authorization (mTLS)", &mut facts.mtls.pushed_authorization),
     ];
     for (what, endpoint) in named {
         let Some(url) = endpoint.clone() else {
@@ -111,7 +150,12 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
                 "the metadata places the {what} endpoint at {url}, outside the target's hosts; add `hosts: [{}]` if that is right",
                 origin(&url).unwrap_or_default()
             );
-            if matches!(what, "authorization" | "token") {
+            let pushing = what.starts_with("pushed_authorization");
+            if pushing && !facts.pushes {
+                *endpoint = None;
+                continue;
+            }
+            if pushing || matches!(what, "authorization" | "token" | "token (mTLS)") {
                 return Err(message);
             }
             facts.warnings.push(message);
@@ -127,6 +171,26 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
             .push("there is an introspection endpoint, and no client with a secret or key to ask it: add `clients.confidential`".into());
     }
     Ok(facts)
+}
+
+/// The endpoints for clients with a certificate, where the target has one (RFC 8705 §5); what the target file names wins.
+fn aliases(target: &Target, metadata: Option<&Map<String, Value>>) -> Endpoints {
+    let aliases = metadata.and_then(|m| m.get("mtls_endpoint_aliases")).and_then(Value::as_object);
+    let Some(aliases) = aliases.filter(|_| target.clients.values().any(|c| c.certificate.is_some())) else {
+        return Endpoints::default();
+    };
+    let named = |given: &Option<String>, name: &str| match given {
+        Some(_) => None,
+        None => answer::text(aliases, name).filter(|url| origin(url).is_some()),
+    };
+    Endpoints {
+        token: named(&target.endpoints.token, "token_endpoint"),
+        userinfo: named(&target.endpoints.userinfo, "userinfo_endpoint"),
+        introspection: named(&target.endpoints.introspection, "introspection_endpoint"),
+        revocation: named(&target.endpoints.revocation, "revocation_endpoint"),
+        pushed_authorization: named(&target.endpoints.pushed_authorization, "pushed_authorization_request_endpoint"),
+        ..Endpoints::default()
+    }
 }
 
 /// In the message about a server that nobody answers for.
@@ -218,7 +282,7 @@ pub fn well_known(issuer: &str) -> Vec<String> {
 /// Why no answer came.
 pub async fn get(http: &Http, url: &str) -> Result<Response, String> {
     let headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
-    let request = Request { method: "GET".into(), url: url.to_owned(), headers, body: None };
+    let request = Request { method: "GET".into(), url: url.to_owned(), headers, ..Request::default() };
     http.send(&request).await.map_err(|failure| failure.to_string())
 }
 

@@ -102,7 +102,10 @@ fn with_members(part: &str, members: &[(String, Value)]) -> Result<String, Strin
 }
 
 /// The MAC of RFC 7518 §3.2.
-fn hmac(alg: &str, key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// An `alg` that is no HMAC.
+pub fn hmac(alg: &str, key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
     fn tag<M: Mac + hmac::digest::KeyInit>(key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
         let mut mac = <M as Mac>::new_from_slice(key).map_err(|e| e.to_string())?;
         mac.update(input);
@@ -134,11 +137,11 @@ pub fn flip_last(text: &str) -> String {
     }
 }
 
-/// A signed or deliberately unsigned client assertion (RFC 7523 §3).
+/// A signed or deliberately unsigned compact JWS: client assertions (RFC 7523 §3), request objects, DPoP proofs.
 ///
 /// # Errors
 /// The key cannot sign.
-pub fn assertion(header: &Value, claims: &Value, key: Option<&SigningKey>) -> Result<String, String> {
+pub fn jws(header: &Value, claims: &Value, key: Option<&SigningKey>) -> Result<String, String> {
     let encode = |value: &Value| serde_json::to_vec(value).map(|b| URL_SAFE_NO_PAD.encode(b)).map_err(|e| e.to_string());
     let input = format!("{}.{}", encode(header)?, encode(claims)?);
     let signature = match key {

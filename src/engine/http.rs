@@ -1,7 +1,7 @@
 //! The HTTP layer: sends exactly what it is given, follows nothing, keeps no cookies, and puts a limit on everything that
 //! a hostile server could make endless. The only file that names reqwest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::target::{Limits, Target, origin, origin_of};
 
-use super::raw;
+use super::{raw, tls};
 
 /// A request as bytes will show it. Header names and values go out as they stand.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Request {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
+    /// The client (by id) whose certificate the connection shows, where the target file has one (RFC 8705).
+    pub certificate_of: Option<String>,
 }
 
 /// An answer. Redirects are answers like any other.
@@ -100,8 +102,9 @@ pub struct Http {
 
 #[derive(Debug)]
 struct Shared {
-    client: reqwest::Client,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    bare: Connections,
+    /// Those that show a client certificate, by client id.
+    certified: BTreeMap<String, Connections>,
     limits: Limits,
     origins: Mutex<BTreeSet<String>>,
     in_flight: Semaphore,
@@ -110,6 +113,31 @@ struct Shared {
     spent: Mutex<Spent>,
     /// Seconds by which the server's clock is ahead: the smallest difference that an answer showed.
     clock: Mutex<Option<i64>>,
+}
+
+/// Connections that show the same certificate, or none.
+#[derive(Debug)]
+struct Connections {
+    client: reqwest::Client,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Connections {
+    fn new(target: &Target, tls: Option<rustls::ClientConfig>) -> Result<Connections, String> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .timeout(target.limits.timeout)
+            .pool_max_idle_per_host(target.limits.in_flight);
+        builder = match &tls {
+            Some(config) => builder.tls_backend_preconfigured(config.clone()),
+            // No https origin: reading the platform's roots would cost more than the whole run on a loopback target.
+            None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
+        };
+        let client = builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))?;
+        Ok(Connections { client, tls: tls.map(Arc::new) })
+    }
 }
 
 /// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
@@ -150,27 +178,19 @@ impl Http {
     pub fn new(target: &Target) -> Result<Http, String> {
         // Several runs in one process share the provider: only the first call sets it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let tls = if target.origins.iter().any(|o| o.starts_with("https:")) || target.ca.is_some() {
-            Some(Arc::new(tls_config(target)?))
-        } else {
-            None
-        };
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .timeout(target.limits.timeout)
-            .pool_max_idle_per_host(target.limits.in_flight);
-        builder = match &tls {
-            Some(config) => builder.tls_backend_preconfigured((**config).clone()),
-            // No https origin: reading the platform's roots would cost more than the whole run on a loopback target.
-            None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
-        };
-        let client = builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))?;
+        let https = target.origins.iter().any(|o| o.starts_with("https:")) || target.ca.is_some() || target.insecure_tls;
+        let tls = https.then(|| tls::config(target)).transpose()?;
+        let mut certified = BTreeMap::new();
+        for client in target.clients.values() {
+            if let (Some(certificate), Some(config)) = (&client.certificate, &tls) {
+                let config = tls::with_certificate(config, certificate.certified());
+                certified.insert(client.id.clone(), Connections::new(target, Some(config))?);
+            }
+        }
         Ok(Http {
             shared: Arc::new(Shared {
-                client,
-                tls,
+                bare: Connections::new(target, tls)?,
+                certified,
                 limits: target.limits,
                 origins: Mutex::new(target.origins.clone()),
                 in_flight: Semaphore::new(target.limits.in_flight.max(1)),
@@ -214,7 +234,7 @@ impl Http {
             self.normal(request, url).await
         } else {
             // reqwest would send the address as it was resolved here, not as it stands.
-            raw::send(request, self.shared.tls.as_ref(), &self.shared.limits).await
+            raw::send(request, self.connections(request).tls.as_ref(), &self.shared.limits).await
         };
         self.count(1, start.elapsed());
         if let Ok(response) = &result {
@@ -239,22 +259,27 @@ impl Http {
         }
     }
 
-    /// Releases identical requests at the same moment: every connection is open and has everything but the last byte
-    /// before the first last byte goes out.
+    fn connections(&self, request: &Request) -> &Connections {
+        request.certificate_of.as_ref().and_then(|client| self.shared.certified.get(client)).unwrap_or(&self.shared.bare)
+    }
+
+    /// Releases requests at the same moment: every connection is open and has everything but the last byte before the
+    /// first last byte goes out.
     ///
     /// # Errors
     /// One entry for each request.
-    pub async fn burst(&self, request: &Request, count: u32) -> Vec<Result<Response, Failure>> {
-        if let Err(failure) = self.inside(request) {
+    pub async fn burst(&self, requests: &[Request]) -> Vec<Result<Response, Failure>> {
+        if let Some(failure) = requests.iter().find_map(|request| self.inside(request).err()) {
             return vec![Err(failure)];
         }
         // A burst spends the turns of all its requests before it is released.
-        for _ in 0..count {
+        for _ in requests {
             self.pace().await;
         }
         let start = Instant::now();
-        let answers = raw::burst(request, count, self.shared.tls.as_ref(), &self.shared.limits).await;
-        self.count(u64::from(count), start.elapsed());
+        let work = requests.iter().map(|request| (request.clone(), self.connections(request).tls.clone())).collect();
+        let answers = raw::burst(work, &self.shared.limits).await;
+        self.count(requests.len() as u64, start.elapsed());
         answers
     }
 
@@ -302,7 +327,7 @@ impl Http {
 
     async fn normal(&self, request: &Request, url: Url) -> Result<Response, Failure> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| Failure::Broken(e.to_string()))?;
-        let mut builder = self.shared.client.request(method, url);
+        let mut builder = self.connections(request).client.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value.as_bytes());
         }
@@ -349,32 +374,6 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Broken(why)
     }
-}
-
-/// One TLS set-up for both drivers: the platform's roots, or only the target's own authority where it names one.
-fn tls_config(target: &Target) -> Result<rustls::ClientConfig, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    match &target.ca {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|e| format!("tls.ca is no PEM certificate: {e}"))?;
-                roots.add(certificate).map_err(|e| format!("tls.ca: {e}"))?;
-            }
-            if roots.is_empty() {
-                return Err("tls.ca holds no certificate".into());
-            }
-        }
-        None => {
-            let platform = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(platform.certs);
-            if roots.is_empty() {
-                return Err("this machine has no certificate authorities; name one with tls.ca".into());
-            }
-        }
-    }
-    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keys: the client's own for assertions, and the server's published ones in every encoding in which careless code has
+//! Keys: the client's own for assertions, request objects and DPoP proofs, and the server's published ones in every encoding in which careless code has
 //! fed them to an HMAC.
 
 use base64::Engine as _;
@@ -11,9 +11,11 @@ use rsa::pkcs8::LineEnding;
 use rsa::traits::PublicKeyParts as _;
 use serde_json::Value;
 
-/// A private key that signs client assertions.
+/// A key of a client that signs assertions, request objects and proofs.
 #[derive(Clone)]
 pub enum SigningKey {
+    /// The client secret (OpenID Connect Core §10.1).
+    Hs256(Vec<u8>),
     Es256(Box<p256::ecdsa::SigningKey>),
     Rs256(Box<rsa::RsaPrivateKey>),
 }
@@ -30,6 +32,11 @@ pub fn new_client_key() -> Result<(String, Value), String> {
 }
 
 impl SigningKey {
+    /// A fresh P-256 key.
+    pub fn p256() -> SigningKey {
+        SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng)))
+    }
+
     /// Reads PKCS#8 PEM or a private JWK (RFC 7517); P-256 and RSA.
     ///
     /// # Errors
@@ -71,10 +78,10 @@ impl SigningKey {
     /// # Errors
     /// No RSA key could be made.
     pub fn fresh(&self) -> Result<SigningKey, String> {
-        let mut rng = rand::rngs::OsRng;
         match self {
-            SigningKey::Es256(_) => Ok(SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rng)))),
-            SigningKey::Rs256(key) => rsa::RsaPrivateKey::new(&mut rng, key.size() * 8)
+            SigningKey::Hs256(secret) => Ok(SigningKey::Hs256(super::eval::random(secret.len().max(32)).into_bytes())),
+            SigningKey::Es256(_) => Ok(SigningKey::p256()),
+            SigningKey::Rs256(key) => rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, key.size() * 8)
                 .map(|key| SigningKey::Rs256(Box::new(key)))
                 .map_err(|e| format!("no RSA key could be made: {e}")),
         }
@@ -83,6 +90,7 @@ impl SigningKey {
     /// The JWS name of its algorithm (RFC 7518 §3.1).
     pub fn alg(&self) -> &'static str {
         match self {
+            SigningKey::Hs256(_) => "HS256",
             SigningKey::Es256(_) => "ES256",
             SigningKey::Rs256(_) => "RS256",
         }
@@ -94,6 +102,7 @@ impl SigningKey {
     /// The key cannot sign.
     pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, String> {
         match self {
+            SigningKey::Hs256(secret) => super::forge::hmac("HS256", secret, input),
             SigningKey::Es256(key) => {
                 use p256::ecdsa::signature::Signer as _;
                 let signature: p256::ecdsa::Signature = key.try_sign(input).map_err(|e| e.to_string())?;
@@ -116,6 +125,7 @@ impl SigningKey {
     pub fn public_jwk(&self) -> Result<Value, String> {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
+            SigningKey::Hs256(_) => Err("a secret has no public half".into()),
             SigningKey::Es256(key) => {
                 let point = key.verifying_key().to_encoded_point(false);
                 let (Some(x), Some(y)) = (point.x(), point.y()) else { return Err("the key is no point of P-256".into()) };
@@ -133,8 +143,7 @@ impl SigningKey {
 /// # Errors
 /// Another algorithm than ES256 and RS256.
 pub fn attacker(alg: &str) -> Result<&'static SigningKey, String> {
-    static EC: std::sync::LazyLock<SigningKey> =
-        std::sync::LazyLock::new(|| SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng))));
+    static EC: std::sync::LazyLock<SigningKey> = std::sync::LazyLock::new(SigningKey::p256);
     static RSA: std::sync::LazyLock<Result<SigningKey, String>> = std::sync::LazyLock::new(|| {
         rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).map(|key| SigningKey::Rs256(Box::new(key))).map_err(|e| e.to_string())
     });

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::step::ClientRole;
+use crate::model::step::{ClientRole, Transport};
 use crate::target::LoginDriver;
 
 use super::authentication::credentials;
+use super::delivery::{self, Sent};
 use super::eval::{Actor, Known};
 use super::http::Request;
-use super::{Engine, USER_AGENT, answer, html};
+use super::{Engine, answer, dpop, html};
 use crate::model::observation::Outcome;
 use crate::wire;
 
@@ -102,17 +103,14 @@ pub async fn settle(engine: &Engine, clean_up: bool) -> Outcomes {
 async fn revoke(engine: &Engine, endpoint: &str, token: &Token) -> Result<(), String> {
     let client = engine.target.client(token.client).ok_or("the client is gone")?;
     let known = Known { target: engine.facts().for_scenarios(&engine.target), ..Known::default() };
-    let added = credentials(client, None, &known, &Actor::default()).map_err(|_| "its credentials cannot be had")?;
-    let mut pairs = vec![("token".to_owned(), token.value.clone()), ("token_type_hint".to_owned(), token.kind.to_owned())];
-    pairs.extend(added.parameters);
-    let mut headers = vec![
-        ("accept".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), USER_AGENT.to_owned()),
-        ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
-    ];
-    headers.extend(added.headers);
-    let body = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false))).into_bytes();
-    let request = Request { method: "POST".into(), url: endpoint.to_owned(), headers, body: Some(body) };
+    let added =
+        credentials(client, None, &known, &Actor::default(), &engine.learned).map_err(|_| "its credentials cannot be had".to_owned())?;
+    let endpoint = engine.facts().endpoints_of(client).revocation.unwrap_or_else(|| endpoint.to_owned());
+    let parameters = [Sent::plain("token", token.value.clone()), Sent::plain("token_type_hint", token.kind.to_owned())];
+    let mut request = delivery::post(&endpoint, &Transport::default(), &parameters, &added);
+    if client.dpop {
+        request.headers.push((dpop::HEADER.into(), engine.proof_for(&request.method, &request.url, None)?));
+    }
     let response = engine.http.send(&request).await.map_err(|failure| failure.to_string())?;
     match answer::revocation(&response) {
         (Outcome::Accepted, _) => Ok(()),

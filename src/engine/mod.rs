@@ -6,28 +6,33 @@ pub mod browser;
 pub mod clock;
 pub mod delivery;
 pub mod discover;
+pub mod dpop;
 pub mod eval;
 pub mod forge;
 pub mod html;
 pub mod http;
+mod kept;
 pub mod keys;
+pub mod learned;
 pub mod leavings;
 pub mod login;
 pub mod outside;
 pub mod proof;
 pub mod raw;
 pub mod registration;
+pub mod request_object;
 pub mod step;
+pub mod tls;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
 use crate::model::value::{Template, Value};
-use crate::redact::{Redactor, secret_kind};
-use crate::target::{Client, ClientAuthentication, LoginDriver, Target, User};
+use crate::redact::Redactor;
+use crate::target::{Client, LoginDriver, Target, User};
 use crate::totp::Totp;
 
 use browser::Browser;
@@ -38,9 +43,6 @@ use proof::ProofEndpoint;
 
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
-
-/// Bytes of a body that the evidence keeps.
-const KEPT_BODY: usize = 4096;
 
 /// Drives trials against one target.
 #[derive(Debug)]
@@ -58,6 +60,10 @@ pub struct Engine {
     codes: tokio::sync::Mutex<HashMap<String, u64>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
     places: RwLock<Option<proof::Chosen>>,
+    /// The key of every DPoP proof of this run (RFC 9449). One for all clients: where an attack acts as another client, what
+    /// is refused is that client, not its key.
+    dpop_key: keys::SigningKey,
+    learned: learned::Learned,
     /// Knows the secrets of the target file.
     redactor: Redactor,
     /// What was issued and not taken back.
@@ -70,7 +76,7 @@ const MOST_REFUSED_LOGINS: u32 = 2;
 impl Engine {
     pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
         Engine {
-            redactor: redactor(&target),
+            redactor: kept::redactor(&target),
             leavings: Mutex::default(),
             target,
             http,
@@ -80,6 +86,8 @@ impl Engine {
             refused_logins: Mutex::default(),
             codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
+            dpop_key: keys::SigningKey::p256(),
+            learned: learned::Learned::default(),
         }
     }
 
@@ -202,17 +210,18 @@ impl Engine {
     }
 
     /// Runs a control: after a step that is not granted (probes apart) the rest of its session is left out. The first
-    /// access token that a control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and a
-    /// warning where there is no such endpoint.
+    /// access token that a control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and
+    /// warnings: that there is no such endpoint, and what else was found out.
     pub async fn run_control(
         &self,
         name: &str,
         variables: &[(String, Template)],
         steps: &[PlannedStep],
-    ) -> (Trial, Vec<NegativeControl>, Option<String>) {
+    ) -> (Trial, Vec<NegativeControl>, Vec<String>) {
         let mut trial = RunningTrial::new(self, name);
+        trial.is_control = true;
         trial.draw(variables);
-        let (mut negatives, mut warning) = (Vec::new(), None);
+        let (mut negatives, mut warnings) = (Vec::new(), Vec::new());
         let mut ended = BTreeSet::new();
         for planned in steps {
             if ended.contains(planned.session.as_str()) {
@@ -229,14 +238,15 @@ impl Engine {
                 negatives.clone_from(&chosen.negatives);
                 if chosen.proof.is_none() {
                     let seen = if chosen.refused.is_empty() { "none is known".to_owned() } else { chosen.refused.join("; ") };
-                    warning = Some(format!(
+                    warnings.push(format!(
                         "no place takes the genuine access token, so what rests on showing one is not judged ({seen}): add `openid` to `scope`, or name an API as `resource`"
                     ));
                 }
                 *self.places.write().unwrap_or_else(PoisonError::into_inner) = Some(chosen);
             }
         }
-        (trial.finish(), negatives, warning)
+        warnings.extend(self.learned.warnings());
+        (trial.finish(), negatives, warnings)
     }
 }
 
@@ -246,6 +256,10 @@ pub struct RunningTrial<'e> {
     pub known: Known,
     browsers: HashMap<String, Browser>,
     redactor: Redactor,
+    /// It is a control, in which what the server wants may be found out.
+    is_control: bool,
+    /// The client of each step.
+    clients: BTreeMap<String, ClientRole>,
     /// The trial as the judge sees it, without secrets.
     seen: Trial,
 }
@@ -286,29 +300,6 @@ impl RawStep {
     }
 }
 
-/// A redactor that knows the secrets of a target file.
-fn redactor(target: &Target) -> Redactor {
-    let mut redactor = Redactor::default();
-    for client in target.clients.values() {
-        match &client.authentication {
-            ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) => redactor.learn("client_secret", secret.reveal()),
-            ClientAuthentication::PrivateKeyJwt { key, .. } => redactor.learn("private_key", key.reveal()),
-            ClientAuthentication::None => {}
-        }
-    }
-    for user in std::iter::once(&target.user).chain(&target.other_user) {
-        let secrets = [("password", &user.password), ("otp_secret", &user.totp), ("cookie", &user.cookie)];
-        for (kind, secret) in secrets.into_iter().filter_map(|(kind, secret)| Some((kind, secret.as_ref()?.reveal()))) {
-            redactor.learn(kind, secret);
-            // A Cookie header holds one secret for each cookie.
-            for (_, value) in secret.split(';').filter_map(|pair| pair.split_once('=')).filter(|_| kind == "cookie") {
-                redactor.learn(kind, value.trim());
-            }
-        }
-    }
-    redactor
-}
-
 impl<'e> RunningTrial<'e> {
     fn new(engine: &'e Engine, name: &str) -> Self {
         let facts = engine.facts();
@@ -319,6 +310,8 @@ impl<'e> RunningTrial<'e> {
             known,
             browsers: HashMap::new(),
             redactor: engine.redactor.clone(),
+            is_control: false,
+            clients: BTreeMap::new(),
             seen: Trial { name: name.to_owned(), ..Trial::default() },
         }
     }
@@ -341,8 +334,10 @@ impl<'e> RunningTrial<'e> {
             actor.client.insert("redirect_uri".into(), client.redirect_uri.clone());
             actor.client.insert("redirect_is_loopback".into(), is_loopback(&client.redirect_uri).to_string());
             actor.client.insert("auth".into(), client.authentication.method().into());
-            actor.client.insert("sender_constrained".into(), client.sender_constrained.to_string());
-            if let ClientAuthentication::Basic(secret) | ClientAuthentication::Post(secret) = &client.authentication {
+            // A server that takes proofs and binds nothing constrains nobody.
+            let constrained = client.sender_constrained && !self.engine.learned.unbound(&client.id);
+            actor.client.insert("sender_constrained".into(), constrained.to_string());
+            if let Some(secret) = client.authentication.secret() {
                 actor.client.insert("secret".into(), secret.reveal().to_owned());
             }
         }
@@ -356,6 +351,13 @@ impl<'e> RunningTrial<'e> {
 
     pub fn client(&self, role: ClientRole) -> Option<&'e Client> {
         self.engine.target.client(role)
+    }
+
+    /// The client that was given an access token in this trial.
+    pub fn holder(&self, token: &str) -> Option<&'e Client> {
+        let given = |fields: &BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
+        let (step, _) = self.known.fields.iter().find(|(_, fields)| given(fields))?;
+        self.client(*self.clients.get(step)?)
     }
 
     /// The browser of a session, logged in where its user has been before.
@@ -381,6 +383,7 @@ impl<'e> RunningTrial<'e> {
         let outcome = raw.outcome.unwrap_or(Outcome::Unclear);
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
+        self.clients.insert(planned.name.clone(), planned.client);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.seen.steps.push(observation);
@@ -395,57 +398,9 @@ impl<'e> RunningTrial<'e> {
         let Some(proof) = self.engine.proof() else {
             return;
         };
-        let raw = proof::show(self.engine, &proof, &token).await;
+        let raw = proof::show(self.engine, &proof, &token, self.holder(&token)).await;
         let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
         self.seen.proof = Some(Box::new(observation));
-    }
-
-    fn redacted(&mut self, name: &str, kind: crate::model::step::StepKind, raw: RawStep) -> StepObservation {
-        for (name, kind) in &raw.secret_names {
-            self.redactor.learn_name(name, kind);
-        }
-        for (field, value) in raw.fields.iter().chain(&raw.sent) {
-            if let Some(kind) = secret_kind(field) {
-                self.redactor.learn(kind, value);
-            } else if field == "token" {
-                self.redactor.learn("token", value);
-            }
-        }
-        for (request, answer) in &raw.exchanges {
-            self.redactor.learn_from(&request.url);
-            self.redactor.learn_from(&String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()));
-            if let Ok(response) = answer {
-                self.redactor.learn_from(&response.text());
-                self.redactor.learn_from(response.header("location").unwrap_or_default());
-            }
-        }
-        for browser in self.browsers.values() {
-            for cookie in browser.secrets() {
-                self.redactor.learn("cookie", cookie);
-            }
-        }
-        let redactor = &self.redactor;
-        let map = |values: BTreeMap<String, String>| -> BTreeMap<String, String> {
-            values
-                .into_iter()
-                .map(|(name, value)| {
-                    let clean = if name == "location" { redactor.url(&value) } else { redactor.parameter(&name, &value) };
-                    (name, clean)
-                })
-                .collect()
-        };
-        StepObservation {
-            step: name.to_owned(),
-            kind,
-            outcome: raw.outcome.unwrap_or(Outcome::Unclear),
-            fields: map(raw.fields),
-            sent: map(raw.sent),
-            note: redactor.text(&raw.note),
-            shape: raw.shape,
-            waited_millis: 0,
-            undelivered: raw.undelivered.map(|u| redactor.text(&u)),
-            exchanges: raw.exchanges.iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
-        }
     }
 
     /// The trial so far, as the judge sees it.
@@ -484,51 +439,6 @@ impl<'e> RunningTrial<'e> {
     pub fn evaluate(&self, value: &Value, actor: &Actor) -> Result<String, eval::Missing> {
         self.known.value(value, actor)
     }
-}
-
-fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Failure>) -> Exchange {
-    let headers = |list: &[(String, String)]| -> Vec<(String, String)> {
-        list.iter().map(|(name, value)| (name.clone(), redact_header(redactor, name, value))).collect()
-    };
-    let body = request.body.as_deref().map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
-    let is_form = request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("content-type") && v.contains("x-www-form-urlencoded"));
-    let (status, response_headers, response_body, error, elapsed) = match answer {
-        Ok(response) => {
-            let mut kept = response.text();
-            let mut end = KEPT_BODY.min(kept.len());
-            while !kept.is_char_boundary(end) {
-                end -= 1;
-            }
-            let cut = kept.len() > end || response.truncated;
-            // Redact first: a secret must not be cut in two and so escape.
-            kept = redactor.text(&kept);
-            let mut end = KEPT_BODY.min(kept.len());
-            while !kept.is_char_boundary(end) {
-                end -= 1;
-            }
-            kept.truncate(end);
-            if cut {
-                kept.push_str("… (cut)");
-            }
-            (response.status, headers(&response.headers), kept, None, response.elapsed)
-        }
-        Err(failure) => (0, Vec::new(), String::new(), Some(failure.to_string()), std::time::Duration::ZERO),
-    };
-    Exchange {
-        method: request.method.clone(),
-        url: redactor.url(&request.url),
-        request_headers: headers(&request.headers),
-        request_body: if is_form { redactor.form(&body) } else { redactor.text(&body) },
-        status,
-        response_headers,
-        response_body,
-        error,
-        server_micros: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-    }
-}
-
-fn redact_header(redactor: &Redactor, name: &str, value: &str) -> String {
-    if name.eq_ignore_ascii_case("location") { redactor.url(value) } else { redactor.header(name, value) }
 }
 
 /// Whether a redirect URI leads to the user's own machine, where any port is right (RFC 8252 §7.3).

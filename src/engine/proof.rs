@@ -3,12 +3,13 @@
 
 use crate::model::observation::NegativeControl;
 use crate::model::step::{ClientRole, Place, StepKind, Transport};
+use crate::target::Client;
 use crate::wire;
 
 use super::authentication::{Credentials, credentials};
 use super::eval::{self, Actor, Known};
-use super::http::Request;
-use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery};
+use super::http::{Failure, Request, Response};
+use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop};
 
 /// A place where tokens are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,14 +21,55 @@ pub struct ProofEndpoint {
     pub refuses: bool,
 }
 
-/// Shows a token in the Authorization header.
-pub async fn show(engine: &Engine, endpoint: &ProofEndpoint, token: &str) -> RawStep {
-    request(engine, endpoint, Some((token, None)), &Transport::default()).await
+impl ProofEndpoint {
+    /// Its address for whoever holds the token: a client with a certificate may have one of its own (RFC 8705 §5).
+    fn of(&self, engine: &Engine, client: Option<&Client>) -> String {
+        let alias = client.filter(|_| self.name == "userinfo").and_then(|client| engine.facts().endpoints_of(client).userinfo);
+        alias.unwrap_or_else(|| self.url.clone())
+    }
 }
 
-/// Asks a proof endpoint; `token` is None for a request without any, and its place is the Authorization header unless
-/// an attack moved it.
-pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&str, Option<Place>)>, transport: &Transport) -> RawStep {
+/// A token and whoever shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    pub token: &'a str,
+    /// The Authorization header, unless an attack moved it.
+    pub place: Option<Place>,
+    /// The client whose key or certificate the token is bound to, where it is.
+    pub client: Option<&'a Client>,
+}
+
+impl<'a> Shown<'a> {
+    /// In the Authorization header.
+    pub fn new(token: &'a str, client: Option<&'a Client>) -> Shown<'a> {
+        Shown { token, place: None, client }
+    }
+
+    /// With a DPoP proof (RFC 9449 §7.1), unless the server is known to bind nothing.
+    fn proves(&self, engine: &Engine) -> bool {
+        self.client.is_some_and(|client| client.dpop && !engine.learned.unbound(&client.id))
+    }
+}
+
+/// Shows a token in the Authorization header.
+pub async fn show(engine: &Engine, endpoint: &ProofEndpoint, token: &str, client: Option<&Client>) -> RawStep {
+    request(engine, endpoint, Some(Shown::new(token, client)), &Transport::default()).await
+}
+
+/// Asks a proof endpoint; `shown` is None for a request without any token. A proof that is refused for want of a nonce is made
+/// once more (RFC 9449 §9).
+pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>, transport: &Transport) -> RawStep {
+    let first = ask(engine, endpoint, shown, transport).await;
+    let wants_nonce = |(_, answer): &(Request, Result<Response, Failure>)| answer.as_ref().is_ok_and(dpop::wants_nonce);
+    if !first.exchanges.last().is_some_and(wants_nonce) || !shown.is_some_and(|s| s.proves(engine)) {
+        return first;
+    }
+    let mut second = ask(engine, endpoint, shown, transport).await;
+    second.exchanges.splice(0..0, first.exchanges);
+    second
+}
+
+async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>, transport: &Transport) -> RawStep {
     let mut raw = RawStep::default();
     let introspection = endpoint.name == "introspection";
     let mut added = Credentials::default();
@@ -36,18 +78,22 @@ pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&
             return RawStep::not_sent("no client of the target may introspect");
         };
         let known = Known { target: engine.facts().for_scenarios(&engine.target), ..Known::default() };
-        added = match credentials(client, None, &known, &Actor::default()) {
+        added = match credentials(client, None, &known, &Actor::default(), &engine.learned) {
             Ok(credentials) => credentials,
             Err(missing) => return RawStep::missing(&missing),
         };
     }
     let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
-    let mut url = delivery::with_suffix(&endpoint.url, transport.path_suffix.as_deref());
+    let own = endpoint.of(engine, shown.and_then(|s| s.client));
+    let mut url = delivery::with_suffix(&own, transport.path_suffix.as_deref());
     let mut body: Vec<(String, String)> = added.parameters;
     let mut method = if introspection { "POST" } else { "GET" };
-    match token {
+    let proves = !introspection && shown.is_some_and(|s| s.proves(engine));
+    match shown.map(|s| (s.token, s.place)) {
         Some((token, _)) if introspection => body.push(("token".into(), token.to_owned())),
-        Some((token, None | Some(Place::Header))) => headers.push(("authorization".into(), format!("Bearer {token}"))),
+        Some((token, None | Some(Place::Header))) => {
+            headers.push(("authorization".into(), format!("{} {token}", if proves { "DPoP" } else { "Bearer" })));
+        }
         Some((token, Some(Place::Query))) => url = wire::with_query(&url, &wire::form([("access_token", token, false)])),
         Some((token, Some(Place::Body))) => {
             body.push(("access_token".into(), token.to_owned()));
@@ -60,8 +106,16 @@ pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&
         headers.push(("content-type".into(), "application/x-www-form-urlencoded".into()));
         wire::form(body.iter().map(|(n, v)| (n.as_str(), v.as_str(), false))).into_bytes()
     });
-    let request = Request { method: transport.method.clone().unwrap_or_else(|| method.into()), url, headers, body };
-    if let Some((token, _)) = token {
+    let method = transport.method.clone().unwrap_or_else(|| method.into());
+    if let Some(Shown { token, .. }) = shown.filter(|_| proves) {
+        match engine.proof_for(&method, &url, Some(token)) {
+            Ok(proof) => headers.push((dpop::HEADER.into(), proof)),
+            Err(why) => return RawStep::not_sent(why),
+        }
+    }
+    let certificate_of = if introspection { added.certificate_of } else { shown.and_then(|s| s.client).map(|c| c.id.clone()) };
+    let request = Request { method, url, headers, body, certificate_of };
+    if let Some(Shown { token, .. }) = shown {
         raw.sent.insert("access_token".into(), token.to_owned());
         if !introspection {
             raw.undelivered = delivery::other_credential(&request, token);
@@ -71,6 +125,7 @@ pub async fn request(engine: &Engine, endpoint: &ProofEndpoint, token: Option<(&
     let result = engine.http.send(&request).await;
     match &result {
         Ok(response) => {
+            engine.keep_nonce(&request.url, response);
             let (outcome, note) = if introspection { answer::introspection(response) } else { answer::resource(response) };
             raw.outcome = Some(outcome);
             raw.note = note;
@@ -117,9 +172,10 @@ pub struct Chosen {
 /// Looks for the places that take the genuine token of a trial, and shows each a made-up one and none.
 pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
     let mut chosen = Chosen::default();
+    let client = trial.holder(token);
     let mut open: Option<(ProofEndpoint, Vec<NegativeControl>)> = None;
     for mut candidate in candidates(trial.engine) {
-        let genuine = show(trial.engine, &candidate, token).await;
+        let genuine = show(trial.engine, &candidate, token, client).await;
         if !genuine.outcome.is_some_and(|o| o.granted()) {
             chosen.refused.push(format!("{} answers {}", candidate.name, genuine.note));
             continue;
@@ -127,7 +183,7 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
         let made_up = eval::random(43);
         let mut negatives = Vec::new();
         candidate.refuses = true;
-        for (what, shown) in [("a made-up token", Some((made_up.as_str(), None))), ("no token", None)] {
+        for (what, shown) in [("a made-up token", Some(Shown::new(&made_up, client))), ("no token", None)] {
             let answer = request(trial.engine, &candidate, shown, &Transport::default()).await;
             candidate.refuses &= !answer.outcome.is_some_and(|o| o.granted());
             let answer = trial.redacted(&format!("negative control: {what} at {}", candidate.name), StepKind::ResourceRequest, answer);

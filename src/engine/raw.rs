@@ -94,16 +94,11 @@ pub async fn send(request: &Request, tls: Option<&Arc<rustls::ClientConfig>>, li
 }
 
 /// Opens a connection for each request, sends all but the last byte, and releases the last bytes together.
-pub async fn burst(
-    request: &Request,
-    count: u32,
-    tls: Option<&Arc<rustls::ClientConfig>>,
-    limits: &Limits,
-) -> Vec<Result<Response, Failure>> {
-    let ready = Arc::new(tokio::sync::Barrier::new(count as usize));
+pub async fn burst(requests: Vec<(Request, Option<Arc<rustls::ClientConfig>>)>, limits: &Limits) -> Vec<Result<Response, Failure>> {
+    let ready = Arc::new(tokio::sync::Barrier::new(requests.len()));
     let mut tasks = Vec::new();
-    for _ in 0..count {
-        let (request, ready, tls, limits) = (request.clone(), Arc::clone(&ready), tls.cloned(), *limits);
+    for (request, tls) in requests {
+        let (ready, limits) = (Arc::clone(&ready), *limits);
         tasks.push(tokio::spawn(async move {
             let prepared = tokio::time::timeout(limits.timeout, async {
                 let address = split(&request.url).ok_or_else(|| Failure::Broken(format!("`{}` is no http URL", request.url)))?;

@@ -81,7 +81,13 @@ async fn post(http: &Http, endpoint: &str, wish: &Wish, initial: Option<&Secret>
     }
     let mut headers = headers(initial);
     headers.push(("content-type".into(), "application/json".into()));
-    let request = Request { method: "POST".into(), url: endpoint.to_owned(), headers, body: Some(body.to_string().into_bytes()) };
+    let request = Request {
+        method: "POST".into(),
+        url: endpoint.to_owned(),
+        headers,
+        body: Some(body.to_string().into_bytes()),
+        ..Request::default()
+    };
     http.send(&request)
         .await
         .map_err(|failure| Refused { words: failure.to_string(), advice: "look at `registration_endpoint` in the metadata" })
@@ -192,7 +198,7 @@ pub enum Removal {
 
 /// Removes a registered client.
 pub async fn remove(http: &Http, uri: &str, token: &Secret) -> Removal {
-    let request = Request { method: "DELETE".into(), url: uri.to_owned(), headers: headers(Some(token)), body: None };
+    let request = Request { method: "DELETE".into(), url: uri.to_owned(), headers: headers(Some(token)), ..Request::default() };
     let response = match http.send(&request).await {
         Ok(response) => response,
         Err(failure) => return Removal::Remains(failure.to_string()),

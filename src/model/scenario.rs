@@ -147,6 +147,8 @@ pub enum Operation {
     Replace(String, Value),
     /// The control sends it.
     Remove(String),
+    /// The control does not send it; where the target file adds it, it is left out.
+    Omit(String),
     /// Sent twice, the control's value first.
     Duplicate(String, Value),
     /// Sent twice, the control's value last.

@@ -155,6 +155,7 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::Set(name, value) => format!("{step}: + {name} = {value}"),
                 Operation::Replace(name, value) => format!("{step}: {name} = {value}"),
                 Operation::Remove(name) => format!("{step}: - {name}"),
+                Operation::Omit(name) => format!("{step}: - {name}, if the target file adds one"),
                 Operation::Duplicate(name, value) => format!("{step}: {name} twice, then {value}"),
                 Operation::DuplicateBefore(name, value) => {
                     format!("{step}: {name} twice, first {value}")

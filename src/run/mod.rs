@@ -8,7 +8,7 @@ pub use setup::advice;
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, clock, discover, leavings};
+use crate::engine::{Engine, clock, discover, leavings, tls};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Risk, Scenario};
@@ -102,7 +102,7 @@ pub async fn run(
         negative_controls: Vec::new(),
         cases: Vec::new(),
         fatal: None,
-        warnings: Vec::new(),
+        warnings: tls::warning(target).into_iter().collect(),
         cleaned_up: Vec::new(),
         remains: Vec::new(),
     };
@@ -117,7 +117,7 @@ pub async fn run(
     match discover::discover(&http, target).await {
         Err(why) => record.fatal = Some(why),
         Ok(facts) => {
-            record.warnings.clone_from(&facts.warnings);
+            record.warnings.extend(facts.warnings.iter().cloned());
             let engine = Engine::new(target.clone(), http.clone(), facts);
             let mut runner = Runner::new(&engine, options, stop, tell, record);
             runner.all(selected).await;

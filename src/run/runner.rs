@@ -181,8 +181,8 @@ impl<'r> Runner<'r> {
     async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
-        let (trial, negatives, warning) = self.engine.run_control(&name, &control.variables, &control.steps).await;
-        self.record.warnings.extend(warning);
+        let (trial, negatives, warnings) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
         self.listen(&trial);
         let result = judge::granted(control, &trial);

@@ -54,7 +54,7 @@ pub fn advice(failed: &judge::Failed) -> String {
         _ if named.is_some() => named.map_or("", |(_, advice)| advice),
         Outcome::Stuck => "look at `users` and `login`",
         Outcome::Refused if says(&["invalid_client", "401"]) => {
-            "look at the client's `id`, `auth`, `secret`, `key` and `kid`, and at its registration"
+            "look at the client's `id`, `auth`, `secret`, `key`, `kid` and `audience`, and at its registration"
         }
         Outcome::Refused if says(&["error page"]) => "look at the client's `id` and `redirect_uri`, and at its registration",
         Outcome::Refused => "look at the client's registration and at `endpoints`",

@@ -46,6 +46,12 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             steps[index].parameters.retain(|p| p.name != *name);
             steps[index].removed.push(name.clone());
         }
+        Operation::Omit(name) => {
+            if sends(steps, name) {
+                return Err((format!("the step `{step}` sends `{name}`"), Some("write `remove:` to leave it out".into())));
+            }
+            steps[index].removed.push(name.clone());
+        }
         Operation::Duplicate(name, value) | Operation::DuplicateBefore(name, value) => {
             let Some(at) = steps[index].parameters.iter().position(|p| p.name == *name) else {
                 return Err(not_sent(steps, name));
@@ -113,6 +119,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
             ("authenticate", &[StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest])
         }
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
+        Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest]),
         _ => return Ok(()),
     };
     if kinds.contains(&step.kind) {

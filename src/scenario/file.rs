@@ -157,6 +157,9 @@ pub struct OperationsFile {
     /// Parameters that the control sends.
     #[serde(default)]
     pub remove: Vec<At<String>>,
+    /// Parameters that the control does not send, and a target file may add (`authorization_parameters`): left out.
+    #[serde(default)]
+    pub omit: Vec<At<String>>,
     /// Sent twice, the control's value first.
     #[serde(default)]
     pub duplicate: Names<ValueFile>,

@@ -51,6 +51,9 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     for name in &file.remove {
         operations.push(((name.line, name.column), on.clone(), Operation::Remove(name.value.clone())));
     }
+    for name in &file.omit {
+        operations.push(((name.line, name.column), on.clone(), Operation::Omit(name.value.clone())));
+    }
     for (name, place) in &file.move_to.0 {
         operations.push(((name.line, name.column), on.clone(), Operation::Move(name.value.clone(), *place)));
     }

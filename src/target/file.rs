@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::step::ClientRole;
-use crate::place::At;
+use crate::place::{At, Names};
 
 /// One deployment under test: where it is, which clients and users may be used, and who permitted the test.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,8 +27,19 @@ pub struct TargetFile {
     pub scope: String,
     /// One more scope that every client may ask for; escalation attacks try to get it.
     pub extra_scope: Option<String>,
-    /// An API that takes the access tokens: GET with a bearer token answers 2xx.
+    /// An API that takes the access tokens: GET with the token answers 2xx.
     pub resource: Option<At<String>>,
+    /// Parameters that a client of this server adds to each authorization request; `random` is a fresh text each time.
+    #[serde(default)]
+    pub authorization_parameters: Names<At<String>>,
+    /// The `resource` parameter of authorization and token requests (RFC 8707).
+    pub resource_indicator: Option<At<String>>,
+    /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
+    #[serde(default)]
+    pub pushed_authorization: Use,
+    /// Whether authorization requests are signed (JAR, RFC 9101); `auto`: where the metadata requires it.
+    #[serde(default)]
+    pub request_objects: Use,
     /// How long a used refresh token is forgiven on purpose (`30s`); not given: at most 65s is assumed.
     pub refresh_grace: Option<At<String>>,
     /// How long a used code is forgiven on purpose; not given: at most 31s is assumed.
@@ -45,6 +56,17 @@ pub struct TargetFile {
     pub tls: TlsFile,
 }
 
+/// Whether a part of the protocol is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// Where the server's metadata requires it.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
 fn openid() -> String {
     "openid".into()
 }
@@ -58,6 +80,8 @@ pub struct EndpointsFile {
     pub introspection: Option<At<String>>,
     pub revocation: Option<At<String>>,
     pub jwks: Option<At<String>>,
+    /// The pushed authorization request endpoint (RFC 9126).
+    pub pushed_authorization: Option<At<String>>,
 }
 
 /// The clients that scenarios act as. A scenario whose client is missing is skipped, and the report names what to add.
@@ -68,7 +92,7 @@ pub struct ClientsFile {
     pub public: Option<ClientFile>,
     /// Another client, of any kind.
     pub second: Option<ClientFile>,
-    /// A client with a secret.
+    /// A client that authenticates: with a secret, or however `auth` says.
     pub confidential: Option<ClientFile>,
     /// A client with private_key_jwt.
     pub assertion: Option<ClientFile>,
@@ -102,7 +126,17 @@ pub struct ClientFile {
     pub key: Option<At<String>>,
     /// The kid in the header of its assertions.
     pub kid: Option<String>,
+    /// The `aud` of its assertions: `issuer`, `token_endpoint` or a URL (RFC 7523 §3).
+    pub audience: Option<At<String>>,
+    /// It sends DPoP proofs with a key that is made for the run (RFC 9449).
+    #[serde(default)]
+    pub dpop: bool,
+    /// Its TLS certificate, PEM, with the chain behind it: `file:PATH` or `env:NAME` (RFC 8705).
+    pub certificate: Option<At<String>>,
+    /// The private key of the certificate, PEM: `file:PATH` or `env:NAME`.
+    pub certificate_key: Option<At<String>>,
     /// Its tokens are bound to a key (DPoP or mTLS): rotation of refresh tokens is then not asked for (RFC 9700 §4.14.2).
+    /// Follows from `dpop`.
     #[serde(default)]
     pub sender_constrained: bool,
     /// Where the client was registered by `grantproof init --register`, so that `grantproof unregister` can remove it.
@@ -127,7 +161,12 @@ pub enum AuthFile {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    ClientSecretJwt,
     PrivateKeyJwt,
+    /// A certificate that an authority signed (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// A certificate that is registered itself (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -225,4 +264,7 @@ pub struct LimitsFile {
 pub struct TlsFile {
     /// A PEM file with the certificate authority of the target, beside this file.
     pub ca: Option<At<String>>,
+    /// Accept any server certificate; every report warns of it.
+    #[serde(default)]
+    pub insecure: bool,
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::step::ClientRole;
 use crate::place::At;
 
-use super::file::{AuthFile, ClientFile, TargetFile, UserFile};
-use super::secret::{self, Secret};
-use super::{Client, ClientAuthentication, Endpoints, Limits, Login, LoginDriver, Target, User, origin};
+use super::client::client;
+use super::file::{TargetFile, UserFile};
+use super::secret::read_secret;
+use super::{Endpoints, ExtraValue, Extras, Limits, Login, LoginDriver, Target, User, origin};
 
 /// Reads a target file from disk.
 ///
@@ -81,6 +81,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         introspection: optional(&file.endpoints.introspection, "introspection endpoint", found),
         revocation: optional(&file.endpoints.revocation, "revocation endpoint", found),
         jwks: optional(&file.endpoints.jwks, "jwks", found),
+        pushed_authorization: optional(&file.endpoints.pushed_authorization, "pushed authorization request endpoint", found),
     };
     let resource = optional(&file.resource, "resource", found);
     let metadata = match &file.metadata {
@@ -131,6 +132,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         scope: file.scope.clone(),
         extra_scope: file.extra_scope.clone(),
         resource,
+        extras: extras(file, found),
         refresh_grace,
         code_grace,
         clients,
@@ -150,87 +152,55 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         permission: file.permission.clone(),
         limits,
         ca,
+        insecure_tls: file.tls.insecure,
     })
 }
 
-fn read_secret(place: &At<String>, folder: &Path, found: &mut Diagnostics) -> Option<Secret> {
-    match secret::resolve(&place.value, folder) {
-        Ok(secret) => Some(secret),
-        Err((message, help)) => {
-            found.at(place, message, help);
-            None
-        }
-    }
-}
+/// Parameters that the flow or another key of the file fills in.
+const OWN: &[&str] = &[
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "dpop_jkt",
+];
 
-fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagnostics) -> Option<Client> {
-    if let Err(error) = url::Url::parse(&file.redirect_uri.value) {
-        found.at(
-            &file.redirect_uri,
-            format!("`{}` is no URL: {error}", file.redirect_uri.value),
-            Some("write the address as it is registered".into()),
-        );
-    }
-    if let Some(registration) = &file.registration
-        && secret::kind(&registration.token.value).is_none()
-    {
-        // Whether it can still be read matters to `unregister` alone.
-        found.at(
-            &registration.token,
-            "a registration access token does not stand in the target file",
-            Some("write `file:PATH#NAME`, `file:PATH` or `env:NAME`".into()),
-        );
-    }
-    let auth = match (role, file.auth, &file.secret, &file.key) {
-        // The role says how it authenticates where the file does not.
-        (ClientRole::Confidential, AuthFile::None, Some(_), _) => AuthFile::ClientSecretBasic,
-        (ClientRole::Assertion, AuthFile::None, _, _) => AuthFile::PrivateKeyJwt,
-        (_, auth, _, _) => auth,
-    };
-    if role == ClientRole::Public && auth != AuthFile::None {
-        found.at(
-            &file.id,
-            "`clients.public` is the client without authentication",
-            Some("move it to `clients.confidential` or `clients.assertion`".into()),
-        );
-    }
-    if role == ClientRole::Confidential && auth == AuthFile::None {
-        found.at(&file.id, "`clients.confidential` has no secret", Some("add `secret: env:NAME`".into()));
-        return None;
-    }
-    let authentication = match auth {
-        AuthFile::None => {
-            if let Some(secret) = &file.secret {
-                found.at(
-                    secret,
-                    "a client with `auth: none` has no secret",
-                    Some("write `auth: client_secret_basic`, or remove the secret".into()),
-                );
-            }
-            ClientAuthentication::None
+fn extras(file: &TargetFile, found: &mut Diagnostics) -> Extras {
+    let mut parameters: Vec<(String, ExtraValue)> = Vec::new();
+    for (name, value) in &file.authorization_parameters.0 {
+        if OWN.contains(&name.value.as_str()) {
+            found.at(name, format!("the control flow fills in `{}` itself", name.value), Some("leave it out here".into()));
+        } else if name.value == "resource" {
+            found.at(name, "`resource` belongs to the token requests as well", Some("write `resource_indicator: URL`".into()));
+        } else if parameters.iter().any(|(n, _)| *n == name.value) {
+            found.at(name, format!("a second `{}`", name.value), None);
+        } else {
+            let value = if value.value == "random" { ExtraValue::Random } else { ExtraValue::Text(value.value.clone()) };
+            parameters.push((name.value.clone(), value));
         }
-        AuthFile::ClientSecretBasic | AuthFile::ClientSecretPost => {
-            let Some(secret) = &file.secret else {
-                found.at(&file.id, "the client has no secret", Some("add `secret: env:NAME`".into()));
-                return None;
-            };
-            let secret = read_secret(secret, folder, found)?;
-            if auth == AuthFile::ClientSecretBasic { ClientAuthentication::Basic(secret) } else { ClientAuthentication::Post(secret) }
+    }
+    if let Some(at) = &file.resource_indicator {
+        let url = url::Url::parse(&at.value);
+        if url.as_ref().map_or(true, |url| url.fragment().is_some()) {
+            // RFC 8707 §2.
+            found.at(
+                at,
+                format!("`{}` is no absolute URI without a fragment", at.value),
+                Some("write it as the server knows the API".into()),
+            );
         }
-        AuthFile::PrivateKeyJwt => {
-            let Some(key) = &file.key else {
-                found.at(&file.id, "the client has no key", Some("add `key: file:client-key.pem` (PKCS#8 PEM or JWK)".into()));
-                return None;
-            };
-            ClientAuthentication::PrivateKeyJwt { key: read_secret(key, folder, found)?, kid: file.kid.clone() }
-        }
-    };
-    Some(Client {
-        id: file.id.value.clone(),
-        redirect_uri: file.redirect_uri.value.clone(),
-        authentication,
-        sender_constrained: file.sender_constrained,
-    })
+    }
+    Extras {
+        parameters,
+        resource_indicator: file.resource_indicator.as_ref().map(|at| at.value.clone()),
+        pushed: file.pushed_authorization,
+        request_objects: file.request_objects,
+    }
 }
 
 fn user(file: &UserFile, driver: LoginDriver, folder: &Path, found: &mut Diagnostics) -> Option<User> {

@@ -1,5 +1,7 @@
 //! What is tested: one deployment, with the clients and users that the test may use.
 
+pub mod certificate;
+pub mod client;
 pub mod file;
 pub mod load;
 pub mod registrations;
@@ -10,8 +12,9 @@ use std::time::Duration;
 
 use crate::model::step::{ClientRole, UserRole};
 
-pub use file::LoginDriver;
-pub use file::PermissionFile as Permission;
+pub use certificate::Certificate;
+pub use client::{Audience, Client, ClientAuthentication};
+pub use file::{LoginDriver, PermissionFile as Permission, Use};
 pub use secret::Secret;
 
 /// A deployment, ready to be driven.
@@ -31,6 +34,7 @@ pub struct Target {
     pub scope: String,
     pub extra_scope: Option<String>,
     pub resource: Option<String>,
+    pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
     pub clients: BTreeMap<ClientRole, Client>,
@@ -41,6 +45,8 @@ pub struct Target {
     pub limits: Limits,
     /// PEM of a private certificate authority.
     pub ca: Option<Vec<u8>>,
+    /// Any server certificate is accepted.
+    pub insecure_tls: bool,
 }
 
 /// Where the endpoints are; what is given in the target file wins over the metadata.
@@ -52,35 +58,27 @@ pub struct Endpoints {
     pub introspection: Option<String>,
     pub revocation: Option<String>,
     pub jwks: Option<String>,
+    pub pushed_authorization: Option<String>,
 }
 
-#[derive(Debug, Clone)]
-pub struct Client {
-    pub id: String,
-    pub redirect_uri: String,
-    pub authentication: ClientAuthentication,
-    pub sender_constrained: bool,
+/// What this server's clients put into requests beside what the flow says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extras {
+    /// Parameters of each authorization request.
+    pub parameters: Vec<(String, ExtraValue)>,
+    /// The `resource` of authorization and token requests (RFC 8707).
+    pub resource_indicator: Option<String>,
+    /// Whether authorization requests are pushed first (RFC 9126).
+    pub pushed: Use,
+    /// Whether authorization requests are signed (RFC 9101).
+    pub request_objects: Use,
 }
 
-/// Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
-#[derive(Debug, Clone)]
-pub enum ClientAuthentication {
-    None,
-    Basic(Secret),
-    Post(Secret),
-    PrivateKeyJwt { key: Secret, kid: Option<String> },
-}
-
-impl ClientAuthentication {
-    /// The registered name of the method.
-    pub fn method(&self) -> &'static str {
-        match self {
-            ClientAuthentication::None => "none",
-            ClientAuthentication::Basic(_) => "client_secret_basic",
-            ClientAuthentication::Post(_) => "client_secret_post",
-            ClientAuthentication::PrivateKeyJwt { .. } => "private_key_jwt",
-        }
-    }
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExtraValue {
+    /// A fresh text in each request.
+    Random,
+    Text(String),
 }
 
 #[derive(Debug, Clone)]
@@ -167,7 +165,9 @@ impl Target {
             login: Login::default(),
             permission: None,
             limits: Limits::default(),
+            extras: Extras::default(),
             ca: None,
+            insecure_tls: false,
         }
     }
 

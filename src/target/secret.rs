@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::diagnostic::Diagnostics;
+use crate::place::At;
+
 /// A secret value. It never prints.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -53,6 +56,17 @@ pub fn resolve(reference: &str, folder: &Path) -> Result<Secret, (String, Option
             "a secret does not stand in the target file".into(),
             Some("write `env:NAME` or `file:PATH`; `plain:TEXT` for a throw-away value of a test server".into()),
         )),
+    }
+}
+
+/// The same of a value in the target file; what is wrong goes to `found`.
+pub fn read_secret(place: &At<String>, folder: &Path, found: &mut Diagnostics) -> Option<Secret> {
+    match resolve(&place.value, folder) {
+        Ok(secret) => Some(secret),
+        Err((message, help)) => {
+            found.at(place, message, help);
+            None
+        }
     }
 }
 

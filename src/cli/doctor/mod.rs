@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, clock, discover, leavings};
+use crate::engine::{Engine, clock, discover, leavings, tls};
 use crate::judge;
 use crate::model::observation::{Outcome, StepObservation, Trial};
 use crate::model::scenario::{Control, Scenario};
@@ -71,7 +71,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
         }
     };
     seen.facts = facts.clone();
-    places(&mut seen.out, &facts, &http);
+    places(&mut seen.out, target, &facts, &http);
     let engine = Engine::new(target.clone(), http, facts);
     let mut healthy = true;
     for (role, client) in &target.clients {
@@ -113,7 +113,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     healthy
 }
 
-fn places(out: &mut String, facts: &discover::Facts, http: &Http) {
+fn places(out: &mut String, target: &Target, facts: &discover::Facts, http: &Http) {
     let endpoints = &facts.endpoints;
     for (name, endpoint) in [
         ("authorization", &endpoints.authorization),
@@ -122,13 +122,14 @@ fn places(out: &mut String, facts: &discover::Facts, http: &Http) {
         ("introspection", &endpoints.introspection),
         ("revocation", &endpoints.revocation),
         ("keys", &endpoints.jwks),
+        ("pushed", &endpoints.pushed_authorization),
     ] {
         let _ = writeln!(out, "  {name:13} {}", safe(endpoint.as_deref().unwrap_or("-")));
     }
     let clock = http.clock_ahead();
     let difference = clock.map_or_else(|| "- (no Date header)".into(), |seconds| format!("{seconds:+} s beside this machine's"));
     let _ = writeln!(out, "  {:13} {difference}", "clock");
-    for warning in facts.warnings.iter().cloned().chain(clock::warning(clock)) {
+    for warning in tls::warning(target).into_iter().chain(facts.warnings.iter().cloned()).chain(clock::warning(clock)) {
         let _ = writeln!(out, "warn  {}", safe(&warning));
     }
 }
@@ -151,7 +152,7 @@ async fn drive(seen: &mut Seen, engine: &Engine, control: &Control, needed: &Con
         let _ = writeln!(seen.out, "      not tried: the login of `{}` failed above", safe(&user));
         return None;
     }
-    let (trial, _, warning) = engine.run_control("doctor", &control.variables, &control.steps).await;
+    let (trial, _, warnings) = engine.run_control("doctor", &control.variables, &control.steps).await;
     let cause = judge::granted(needed, &trial).err();
     for step in &trial.steps {
         let fatal = cause.as_ref().is_some_and(|failed| failed.step == step.step);
@@ -174,7 +175,7 @@ async fn drive(seen: &mut Seen, engine: &Engine, control: &Control, needed: &Con
             seen.locked_out.insert(user.clone());
         }
     }
-    if let Some(warning) = warning {
+    for warning in warnings {
         let _ = writeln!(seen.out, "warn  {}", safe(&warning));
     }
     cause.is_none().then_some(trial)

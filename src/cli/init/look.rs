@@ -84,7 +84,7 @@ pub async fn look(address: &str, ca: Option<&[u8]>) -> Result<Found, String> {
 /// The address is no issuer: perhaps it is a document at a place of its own, or a resource.
 async fn as_document_or_resource(http: &Http, address: &str, mut tried: Tried, ca: Option<&[u8]>) -> Result<Found, String> {
     let headers = vec![("accept".to_owned(), "application/json, */*;q=0.5".to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
-    let request = Request { method: "GET".into(), url: address.to_owned(), headers, body: None };
+    let request = Request { method: "GET".into(), url: address.to_owned(), headers, ..Request::default() };
     let mut scopes = Vec::new();
     let mut places = Vec::new();
     let mut notices = Vec::new();

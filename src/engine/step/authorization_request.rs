@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::engine::browser::Browser;
+use crate::engine::delivery::Sent;
 use crate::engine::html::{self, Form, Page};
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
@@ -15,19 +16,25 @@ use crate::model::step::Place;
 use crate::target::{LoginDriver, User};
 use crate::wire;
 
-use super::Ready;
+use super::{Ready, pushed};
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
         return RawStep::not_sent("the target has no authorization endpoint");
     };
     let user = trial.engine.target.user(step.planned.user).clone();
+    let mut raw = RawStep::default();
+    raw.sent.extend(step.own());
+    let Some(carried) = pushed::carried(trial, step, &mut raw).await else { return raw };
+    let pushed = !raw.exchanges.is_empty();
     let mut browser = match step.planned.logged_out {
         true => Browser::default(),
         false => std::mem::take(trial.browser(&step.planned.session, &user)),
     };
-    let mut journey = Journey::new(trial, step, &endpoint);
-    journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
+    let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
+    if !pushed {
+        journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
+    }
     journey.go(&mut browser, &user).await;
     let raw = journey.raw;
     // As in a person's browser, the cookies of the last answer are those of the next request: servers renew a session
@@ -87,15 +94,11 @@ enum Leads {
 }
 
 impl<'t, 'e> Journey<'t, 'e> {
-    fn new(trial: &'t RunningTrial<'e>, step: &Ready<'_>, endpoint: &str) -> Self {
-        let mut raw = RawStep::default();
-        for parameter in &step.parameters {
-            raw.sent.insert(parameter.name.clone(), parameter.value.clone());
-        }
+    /// `carried`: what the browser takes to the authorization endpoint.
+    fn new(trial: &'t RunningTrial<'e>, step: &Ready<'_>, endpoint: &str, carried: &[Sent], raw: RawStep) -> Self {
         let transport = &step.planned.transport;
-        let joined = wire::form(
-            step.parameters.iter().filter(|p| p.place != Some(Place::Header)).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)),
-        );
+        let joined =
+            wire::form(carried.iter().filter(|p| p.place != Some(Place::Header)).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
         let endpoint = delivery::with_suffix(endpoint, transport.path_suffix.as_deref());
         let post = transport.method.as_deref() == Some("POST");
         let next = if post {
@@ -625,6 +628,7 @@ fn form_post(url: &str, body: &str) -> Request {
         url: url.to_owned(),
         headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
         body: Some(body.as_bytes().to_vec()),
+        ..Request::default()
     }
 }
 

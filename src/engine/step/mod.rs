@@ -1,17 +1,19 @@
 //! One driver for each kind of step.
 
 mod authorization_request;
+mod back_channel;
+mod pushed;
 mod token_request;
 mod token_use;
 
 use crate::model::step::{Origin, PlannedStep, StepKind};
-use crate::target::Client;
+use crate::target::{Client, ExtraValue};
 
-use super::authentication::credentials;
 use super::delivery::{self, Sent};
-use super::eval::{Actor, Known, Missing};
+use super::eval::{self, Actor, Missing};
 use super::http::Request;
-use super::{RawStep, RunningTrial};
+use super::{RawStep, RunningTrial, dpop};
+use back_channel::{Exchanged, To};
 
 /// Drives one step of a trial.
 pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawStep {
@@ -19,7 +21,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
         return RawStep::not_sent(format!("the target has no {} client", planned.client.name()));
     };
     let actor = trial.actor(Some(client), planned.user);
-    let parameters = match evaluate(trial, planned, &actor) {
+    let parameters = match evaluate(trial, planned, &actor).and_then(|own| with_extras(trial, planned, client, own)) {
         Ok(parameters) => parameters,
         Err(missing) => return RawStep::missing(&missing),
     };
@@ -42,20 +44,60 @@ pub struct Ready<'a> {
 }
 
 impl Ready<'_> {
-    /// The request to a back-channel endpoint, with client authentication; and the step so far: what is sent, and whether
-    /// the change is in the bytes.
+    /// The request to a back-channel endpoint, with client authentication and, where the endpoint takes one, a proof; and the
+    /// step so far: what is sent, and whether the change is in the bytes.
     ///
     /// # Errors
     /// A credential that cannot be had.
-    pub fn post(&self, known: &Known, endpoint: &str) -> Result<(RawStep, Request), Missing> {
-        let added = credentials(self.client, self.planned.authentication.as_ref(), known, &self.actor)?;
-        let mut raw = RawStep::default();
-        raw.sent.extend(added.parameters.iter().cloned());
-        raw.sent.extend(self.parameters.iter().map(|p| (p.name.clone(), p.value.clone())));
-        let request = delivery::post(endpoint, self.planned, &self.parameters, added);
+    fn ready(&self, trial: &RunningTrial<'_>, endpoint: &str, proves: bool) -> Result<(RawStep, Request), Missing> {
+        let (added, request) = back_channel::prepare(trial, self, &self.to(endpoint, proves))?;
+        let mut raw = RawStep { sent: added.parameters.into_iter().collect(), ..RawStep::default() };
+        raw.sent.extend(self.own());
         raw.undelivered = delivery::undelivered(self.planned, &self.parameters, &request);
         Ok((raw, request))
     }
+
+    /// Sends it, and gives the step so far, and the last exchange.
+    ///
+    /// # Errors
+    /// A credential that cannot be had.
+    async fn post(&self, trial: &RunningTrial<'_>, endpoint: &str, proves: bool) -> Result<(RawStep, Exchanged), Missing> {
+        let mut raw = RawStep::default();
+        let exchanged = back_channel::send(trial, self, &self.to(endpoint, proves), &mut raw).await?;
+        raw.sent.extend(self.own());
+        raw.undelivered = delivery::undelivered(self.planned, &self.parameters, &exchanged.0);
+        Ok((raw, exchanged))
+    }
+
+    /// The parameters that are no credentials.
+    fn own(&self) -> impl Iterator<Item = (String, String)> {
+        self.parameters.iter().map(|p| (p.name.clone(), p.value.clone()))
+    }
+
+    fn to<'a>(&'a self, endpoint: &'a str, proves: bool) -> To<'a> {
+        To { endpoint, parameters: &self.parameters, transport: &self.planned.transport, proves }
+    }
+}
+
+/// The parameters of a step, and what a client of this target adds to them. What the scenario sends, removes or omits is the
+/// scenario's.
+fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client, own: Vec<Sent>) -> Result<Vec<Sent>, Missing> {
+    let extras = &trial.engine.target.extras;
+    let mut more: Vec<(&str, String)> = Vec::new();
+    if planned.kind == StepKind::AuthorizationRequest {
+        more.extend(extras.parameters.iter().map(|(name, value)| match value {
+            ExtraValue::Random => (name.as_str(), eval::random(22)),
+            ExtraValue::Text(text) => (name.as_str(), text.clone()),
+        }));
+        if client.dpop {
+            more.push(("dpop_jkt", dpop::thumbprint(&trial.engine.dpop_key).map_err(Missing::Never)?));
+        }
+    }
+    if let (StepKind::AuthorizationRequest | StepKind::TokenRequest, Some(resource)) = (planned.kind, &extras.resource_indicator) {
+        more.push(("resource", resource.clone()));
+    }
+    more.retain(|(name, _)| !planned.removed.iter().any(|r| r == name) && !own.iter().any(|p| p.name == *name));
+    Ok(own.into_iter().chain(more.into_iter().map(|(name, value)| Sent::plain(name, value))).collect())
 }
 
 fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<Sent>, Missing> {

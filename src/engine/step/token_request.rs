@@ -9,22 +9,24 @@ use crate::model::observation::Outcome;
 use super::Ready;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let Some(endpoint) = trial.engine.facts().endpoints.token.clone() else {
+    let Some(endpoint) = trial.engine.facts().endpoints_of(step.client).token else {
         return RawStep::not_sent("the target has no token endpoint");
     };
-    let (mut raw, request) = match step.post(&trial.known, &endpoint) {
-        Ok(ready) => ready,
-        Err(missing) => return RawStep::missing(&missing),
-    };
-    match step.planned.burst {
-        None => {
-            let answer = trial.engine.http.send(&request).await;
+    if let Some(count) = step.planned.burst {
+        let ready: Result<Vec<_>, _> = (0..count).map(|_| step.ready(trial, &endpoint, true)).collect();
+        return match ready {
+            Ok(ready) => burst(trial, step, ready).await,
+            Err(missing) => RawStep::missing(&missing),
+        };
+    }
+    match step.post(trial, &endpoint, true).await {
+        Ok((mut raw, (request, answer))) => {
             read(trial, step, &mut raw, &answer).await;
             raw.exchanges.push((request, answer));
+            raw
         }
-        Some(count) => burst(trial, step, count, &request, &mut raw).await,
+        Err(missing) => RawStep::missing(&missing),
     }
-    raw
 }
 
 async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep, answer: &Result<Response, Failure>) {
@@ -57,6 +59,9 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
         let used = step.parameters.iter().find(|p| p.name == "refresh_token").map(|p| p.value.as_str());
         let user = trial.engine.target.user(step.planned.user).name.as_str();
         trial.engine.leavings().note(step.planned.client, user, used, &raw.fields);
+    }
+    if step.client.dpop && outcome.granted() {
+        trial.engine.learned.bound(&step.client.id, raw.fields.get("token_type").map_or("", String::as_str));
     }
     if let Some(token) = raw.fields.get("access_token").cloned() {
         describe(trial, raw, &token).await;
@@ -104,9 +109,12 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     raw.field("access_token_key", Some(key));
 }
 
-/// Identical requests at the same moment. Several answers with the same token are idempotency, not a race.
-async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, request: &Request, raw: &mut RawStep) {
-    let answers = trial.engine.http.burst(request, count).await;
+/// The same request several times at the same moment; assertions and proofs, which are taken once, are of each its own. Several answers with the same token are idempotency, not a race.
+async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawStep, Request)>) -> RawStep {
+    let (raws, requests): (Vec<RawStep>, Vec<Request>) = ready.into_iter().unzip();
+    let mut raw = raws.into_iter().next().unwrap_or_default();
+    let count = requests.len();
+    let answers = trial.engine.http.burst(&requests).await;
     let mut tokens = BTreeSet::new();
     let mut worst: Option<(Outcome, String)> = None;
     let (mut first_grant, mut first_refusal): (Option<usize>, Option<usize>) = (None, None);
@@ -135,7 +143,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, reque
     }
     let shown = first_grant.or(first_refusal).unwrap_or(0);
     if let Some(answer) = answers.get(shown) {
-        read(trial, step, raw, answer).await;
+        read(trial, step, &mut raw, answer).await;
     }
     // Two different tokens are a race whatever else came; "at most one" is only known where every answer came whole, and
     // one of them was an answer of the protocol.
@@ -151,7 +159,6 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, count: u32, reque
         raw.outcome = Some(outcome);
         raw.note = format!("{note} (in a burst of {count})");
     }
-    for answer in answers {
-        raw.exchanges.push((request.clone(), answer));
-    }
+    raw.exchanges.extend(requests.into_iter().zip(answers));
+    raw
 }

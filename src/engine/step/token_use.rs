@@ -1,7 +1,8 @@
 //! Tokens in use: shown at the proof endpoint, introspected (RFC 7662), revoked (RFC 7009).
 
-use crate::engine::http::{Failure, Response};
-use crate::engine::{RawStep, RunningTrial, answer, proof};
+use crate::engine::http::Response;
+use crate::engine::proof::{self, Shown};
+use crate::engine::{RawStep, RunningTrial, answer};
 use crate::model::observation::Outcome;
 use crate::model::step::ResourcePlace;
 
@@ -17,9 +18,12 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         return RawStep::not_sent("nothing at this target takes an access token");
     };
     let token = step.parameters.iter().find(|p| p.name == "access_token");
-    let mut raw = proof::request(trial.engine, &endpoint, token.map(|t| (t.value.as_str(), t.place)), &step.planned.transport).await;
+    // A forged token is nobody's: it is shown with the key of the client that was given the genuine one.
+    let client = token.and_then(|t| trial.holder(&t.value)).or(Some(step.client));
+    let shown = token.map(|t| Shown { token: &t.value, place: t.place, client });
+    let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
     if raw.undelivered.is_none()
-        && let (Some(token), Some((request, _))) = (token, raw.exchanges.first())
+        && let (Some(token), Some((request, _))) = (token, raw.exchanges.last())
         && token.changed
         && !carries(request, &token.value)
     {
@@ -35,13 +39,14 @@ fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
 }
 
 pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints.introspection.clone();
-    post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"]).await
+    let endpoint = trial.engine.facts().endpoints_of(step.client).introspection;
+    post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"], false).await
 }
 
 pub async fn revocation(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints.revocation.clone();
-    post(trial, step, endpoint, "revocation", answer::revocation, &["error"]).await
+    let endpoint = trial.engine.facts().endpoints_of(step.client).revocation;
+    // Keycloak asks for a proof here too; nobody minds one.
+    post(trial, step, endpoint, "revocation", answer::revocation, &["error"], true).await
 }
 
 async fn post(
@@ -51,15 +56,15 @@ async fn post(
     what: &str,
     classify: fn(&Response) -> (Outcome, String),
     fields: &[&str],
+    proves: bool,
 ) -> RawStep {
     let Some(endpoint) = endpoint else {
         return RawStep::not_sent(format!("the target has no {what} endpoint"));
     };
-    let (mut raw, request) = match step.post(&trial.known, &endpoint) {
-        Ok(ready) => ready,
+    let (mut raw, (request, answer)) = match step.post(trial, &endpoint, proves).await {
+        Ok(exchanged) => exchanged,
         Err(missing) => return RawStep::missing(&missing),
     };
-    let answer: Result<Response, Failure> = trial.engine.http.send(&request).await;
     match &answer {
         Ok(response) => {
             let (outcome, note) = classify(response);

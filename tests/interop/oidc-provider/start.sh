@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Starts oidc-provider on 127.0.0.1, in the foreground. It needs Node.js and, at the first start, npm and a network.
 #
-#   MODE=default|weak|jwt PORT=4200 CLIENT_KEY_FILE=client-key.pem ./start.sh
+#   MODE=default|weak|jwt|strict|mtls|signed PORT=4200 CLIENT_KEY_FILE=client-key.pem ./start.sh
 #
-#   MODE             default: the library as it comes; weak: weakened; jwt: RS256 access tokens for an API
+#   MODE             default: the library as it comes; weak: weakened; jwt: RS256 access tokens for an API;
+#                    strict: FAPI 2.0 with DPoP; mtls: https and client certificates, which need openssl;
+#                    signed: signed authorization requests
 #   PORT             0, or left out: a free one
-#   CLIENT_KEY_FILE  where to write the private key of the client pkjwt (PKCS#8 PEM); left out: client-key.pem beside this file
+#   CLIENT_KEY_FILE  where to write the private key of the client pkjwt (PKCS#8 PEM); left out: client-key.pem beside this
+#                    file. mtls writes certificates beside it: FILE.ca.pem, FILE.client.pem, FILE.client.key, FILE.self.…
 #
-# Prints one line, `ready http://127.0.0.1:PORT`, when it listens, and ends with the signal that it is sent.
+# Prints one line, `ready http://127.0.0.1:PORT` (https for mtls), when it listens, and ends with the signal that it is sent.
 set -euo pipefail
 
 case "${CLIENT_KEY_FILE:-}" in

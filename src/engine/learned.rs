@@ -1,0 +1,78 @@
+//! What a run learns about the server on its way, beside tokens: it stays true until the run ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, Default)]
+pub struct Learned(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Clients whose audience is settled; true: the token endpoint, where the issuer was refused.
+    audiences: BTreeMap<String, bool>,
+    /// The newest DPoP nonce of each origin (RFC 9449 §8).
+    nonces: BTreeMap<String, String>,
+    /// Clients with proofs whose tokens come unbound all the same.
+    unbound: BTreeSet<String>,
+    /// For the reader, not yet told.
+    warnings: Vec<String>,
+}
+
+impl Learned {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the assertions of a client go to the token endpoint; None: nothing was tried yet.
+    pub fn token_endpoint_audience(&self, client: &str) -> Option<bool> {
+        self.state().audiences.get(client).copied()
+    }
+
+    /// The next assertion of a client goes to the token endpoint.
+    pub fn try_token_endpoint(&self, client: &str) {
+        self.state().audiences.insert(client.to_owned(), true);
+    }
+
+    /// What a client's first assertions showed; `taken`: the last one was. It stays with the one that was tried last, and
+    /// with the issuer where neither was taken.
+    pub fn settle_audience(&self, client: &str, taken: bool) {
+        let mut state = self.state();
+        let tried = state.audiences.get(client).copied().unwrap_or(false);
+        state.audiences.insert(client.to_owned(), tried && taken);
+        if tried && taken {
+            state.warnings.push(format!(
+                "client `{client}`: its assertion is refused with the issuer as `aud`, and taken with the token endpoint; write `audience: token_endpoint` (RFC 7523 §3)"
+            ));
+        }
+    }
+
+    pub fn nonce(&self, origin: &str) -> Option<String> {
+        self.state().nonces.get(origin).cloned()
+    }
+
+    pub fn keep_nonce(&self, origin: &str, nonce: &str) {
+        self.state().nonces.insert(origin.to_owned(), nonce.to_owned());
+    }
+
+    /// Whether a client's tokens are known to come unbound in spite of its proofs.
+    pub fn unbound(&self, client: &str) -> bool {
+        self.state().unbound.contains(client)
+    }
+
+    /// A token came for a client that sent a proof.
+    pub fn bound(&self, client: &str, token_type: &str) {
+        let mut state = self.state();
+        if token_type.eq_ignore_ascii_case("DPoP") {
+            state.unbound.remove(client);
+        } else if state.unbound.insert(client.to_owned()) {
+            state.warnings.push(format!(
+                "client `{client}`: it sends DPoP proofs, and its tokens are of type `{token_type}`: they are not bound to its key (RFC 9449 §5)"
+            ));
+        }
+    }
+
+    /// The warnings since the last call.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().warnings)
+    }
+}

@@ -1,0 +1,52 @@
+//! Signed authorization requests (JAR, RFC 9101).
+
+use serde_json::{Map, Value, json};
+
+use crate::target::{Client, ClientAuthentication};
+
+use super::delivery::Sent;
+use super::keys::SigningKey;
+use super::{eval, forge};
+
+/// The parameter that carries a request object (RFC 9101 §5).
+pub const PARAMETER: &str = "request";
+
+/// The key that a client signs with: its private key, or its secret (OpenID Connect Core §6.1); None: it has neither.
+///
+/// # Errors
+/// The key cannot be read.
+pub fn key(client: &Client) -> Result<Option<(SigningKey, Option<&str>)>, String> {
+    match &client.authentication {
+        ClientAuthentication::PrivateKeyJwt { key, kid } => Ok(Some((SigningKey::read(key.reveal())?, kid.as_deref()))),
+        other => Ok(other.secret().map(|secret| (SigningKey::Hs256(secret.reveal().as_bytes().to_vec()), None))),
+    }
+}
+
+/// The request object of some parameters (RFC 9101 §4).
+///
+/// # Errors
+/// A parameter that stands twice, which a JSON object cannot say.
+pub fn sign(client: &Client, issuer: &str, parameters: &[Sent], key: &SigningKey, kid: Option<&str>) -> Result<String, String> {
+    let now = jiff::Timestamp::now().as_second();
+    let mut claims = Map::new();
+    for parameter in parameters {
+        if claims.insert(parameter.name.clone(), Value::String(parameter.value.clone())).is_some() {
+            return Err(format!("a signed request has each parameter once, so `{}` cannot be sent twice", parameter.name));
+        }
+    }
+    let own = json!({ "iss": client.id, "aud": issuer, "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 300 });
+    for (name, value) in own.as_object().into_iter().flatten() {
+        claims.insert(name.clone(), value.clone());
+    }
+    let mut header = json!({ "alg": key.alg(), "typ": "oauth-authz-req+jwt" });
+    if let Some(kid) = kid {
+        header["kid"] = Value::String(kid.to_owned());
+    }
+    forge::jws(&header, &Value::Object(claims), Some(key))
+}
+
+/// The parameters that a request object carries, read back from it.
+pub fn parameters(object: &str) -> Vec<(String, String)> {
+    let claims = forge::split(object).and_then(|parts| forge::object(parts.payload)).unwrap_or_default();
+    claims.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
+}

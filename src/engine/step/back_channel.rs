@@ -1,0 +1,102 @@
+//! Requests of the back channel: client authentication, the DPoP proof, and the two lawful second tries.
+
+use crate::engine::authentication::{Credentials, credentials};
+use crate::engine::delivery::{self, Sent};
+use crate::engine::dpop;
+use crate::engine::eval::Missing;
+use crate::engine::http::{Failure, Request, Response};
+use crate::engine::{RawStep, RunningTrial, answer};
+use crate::model::step::{StepKind, Transport};
+use crate::target;
+
+use super::Ready;
+
+/// Where a request goes, and how it is written.
+pub struct To<'a> {
+    pub endpoint: &'a str,
+    pub parameters: &'a [Sent],
+    pub transport: &'a Transport,
+    /// The endpoint takes DPoP proofs.
+    pub proves: bool,
+}
+
+/// A request and what was answered.
+pub type Exchanged = (Request, Result<Response, Failure>);
+
+/// The request with client authentication and proof, made afresh at each call: an assertion or a proof that came twice is
+/// refused for that alone.
+///
+/// # Errors
+/// A credential that cannot be had.
+pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<(Credentials, Request), Missing> {
+    let engine = trial.engine;
+    let mut added = credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor, &engine.learned)?;
+    if step.planned.kind == StepKind::AuthorizationRequest {
+        // It has its client_id already, and an attack may have changed it (RFC 9126 §2.1).
+        added.parameters.retain(|(name, _)| name != "client_id");
+    }
+    let mut request = delivery::post(to.endpoint, to.transport, to.parameters, &added);
+    if to.proves && step.client.dpop {
+        request.headers.push((dpop::HEADER.into(), engine.proof_for(&request.method, &request.url, None).map_err(Missing::Never)?));
+    }
+    Ok((added, request))
+}
+
+/// Sends a request; tries that were refused for want of a DPoP nonce (RFC 9449 §8) or for the audience of the assertion (RFC
+/// 7523 §3) are followed by a second one. `raw` keeps the credentials that were sent, and all exchanges but the last.
+///
+/// # Errors
+/// A credential that cannot be had.
+pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut RawStep) -> Result<Exchanged, Missing> {
+    let engine = trial.engine;
+    let mut sent = once(trial, step, to, raw).await?;
+    if to.proves && step.client.dpop && matches!(&sent.1, Ok(response) if dpop::wants_nonce(response)) {
+        let second = once(trial, step, to, raw).await?;
+        raw.exchanges.push(std::mem::replace(&mut sent, second));
+    }
+    let id = &step.client.id;
+    let unsettled = engine.learned.token_endpoint_audience(id).is_none();
+    // Only in a control, so that no attack is ever tried twice.
+    if trial.is_control && unsettled && step.client.authentication.asserts() && step.client.audience.is_none() {
+        if refuses_client(&sent.1) {
+            engine.learned.try_token_endpoint(id);
+            let second = once(trial, step, to, raw).await?;
+            raw.exchanges.push(std::mem::replace(&mut sent, second));
+        }
+        engine.learned.settle_audience(id, !refuses_client(&sent.1));
+    }
+    Ok(sent)
+}
+
+async fn once(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut RawStep) -> Result<Exchanged, Missing> {
+    let (added, request) = prepare(trial, step, to)?;
+    raw.sent.extend(added.parameters);
+    let answer = trial.engine.http.send(&request).await;
+    if let Ok(response) = &answer {
+        trial.engine.keep_nonce(&request.url, response);
+    }
+    Ok((request, answer))
+}
+
+fn refuses_client(answer: &Result<Response, Failure>) -> bool {
+    let error = answer.as_ref().ok().and_then(answer::object).and_then(|members| answer::text(&members, "error"));
+    error.as_deref() == Some("invalid_client")
+}
+
+impl crate::engine::Engine {
+    /// A DPoP proof of this run's key for one request.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn proof_for(&self, method: &str, url: &str, token: Option<&str>) -> Result<String, String> {
+        let nonce = target::origin(url).and_then(|origin| self.learned.nonce(&origin));
+        dpop::proof(&self.dpop_key, method, url, nonce.as_deref(), token)
+    }
+
+    /// Keeps the nonce that an answer hands out, for the next request to the same origin.
+    pub fn keep_nonce(&self, url: &str, response: &Response) {
+        if let (Some(nonce), Some(origin)) = (dpop::nonce_of(response), target::origin(url)) {
+            self.learned.keep_nonce(&origin, nonce);
+        }
+    }
+}

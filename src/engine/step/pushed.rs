@@ -1,0 +1,100 @@
+//! Pushed and signed authorization requests (RFC 9126, RFC 9101): the same parameters by another way.
+
+use crate::engine::delivery::{self, Sent};
+use crate::engine::eval::Missing;
+use crate::engine::{RawStep, RunningTrial, answer, request_object};
+use crate::model::observation::Outcome;
+use crate::model::step::Transport;
+
+use super::Ready;
+use super::back_channel::{self, To};
+
+/// Where a step ended before the browser set out, and why.
+type End = (Outcome, String);
+
+/// What the browser takes to the authorization endpoint: the parameters themselves, a request object, or the `request_uri` of
+/// what was pushed. `raw` keeps the exchanges, and whether the change went out; None: the step ended, and `raw` says how.
+pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep) -> Option<Vec<Sent>> {
+    match by_its_way(trial, step, raw).await {
+        Ok(parameters) => Some(parameters),
+        Err((outcome, note)) => {
+            raw.outcome = Some(outcome);
+            raw.note = note;
+            None
+        }
+    }
+}
+
+async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep) -> Result<Vec<Sent>, End> {
+    // In the name of another client nobody can push, nor sign: an attacker's browser brings the parameters themselves.
+    if !step.parameters.iter().any(|p| p.name == "client_id" && p.value == step.client.id) {
+        return Ok(step.parameters.clone());
+    }
+    let parameters = signed(trial, step).map_err(ended)?.unwrap_or_else(|| step.parameters.clone());
+    let facts = trial.engine.facts();
+    if !facts.pushes {
+        return Ok(parameters);
+    }
+    let endpoint = facts.endpoints_of(step.client).pushed_authorization;
+    let endpoint = endpoint.ok_or_else(|| (Outcome::NotSent, "the target has no endpoint for pushed requests".to_owned()))?;
+    let to = To { endpoint: &endpoint, parameters: &parameters, transport: &Transport::default(), proves: true };
+    let (request, answer) = back_channel::send(trial, step, &to, raw).await.map_err(ended)?;
+    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
+    let uri = match &answer {
+        Ok(response) => {
+            raw.field("status", Some(response.status.to_string()));
+            raw.shape = answer::shape(response);
+            let members = answer::object(response).unwrap_or_default();
+            for name in ["error", "error_description"] {
+                raw.field(name, answer::text(&members, name));
+            }
+            answer::pushed(response)
+        }
+        Err(failure) => Err(answer::failed(failure)),
+    };
+    raw.exchanges.push((request, answer));
+    let uri = uri.map_err(|(outcome, note)| (outcome, format!("{note}, at the endpoint for pushed requests")))?;
+    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).collect())
+}
+
+/// `client_id` and `request` (RFC 9101 §5), where requests are signed and the client can.
+fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<Sent>>, Missing> {
+    if !trial.engine.facts().signs {
+        return Ok(None);
+    }
+    let Some((key, kid)) = request_object::key(step.client).map_err(Missing::Never)? else { return Ok(None) };
+    let issuer = &trial.engine.target.issuer;
+    let object = request_object::sign(step.client, issuer, &step.parameters, &key, kid).map_err(Missing::NoSuchForm)?;
+    Ok(Some(own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).collect()))
+}
+
+/// The `client_id` that stands beside `request` and `request_uri`.
+fn own_name(step: &Ready<'_>) -> Option<Sent> {
+    step.parameters.iter().rfind(|p| p.name == "client_id").cloned()
+}
+
+fn ended(missing: Missing) -> End {
+    let step = RawStep::missing(&missing);
+    (step.outcome.unwrap_or(Outcome::NotSent), step.note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_pushed_request() {
+        let response = |status: u16, body: &str| crate::engine::http::Response {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..crate::engine::http::Response::default()
+        };
+        assert_eq!(answer::pushed(&response(201, r#"{"request_uri":"urn:x","expires_in":60}"#)), Ok("urn:x".into()));
+        let outcome = |status, body| answer::pushed(&response(status, body)).expect_err("no request_uri").0;
+        assert_eq!(outcome(400, r#"{"error":"invalid_request"}"#), Outcome::Refused);
+        assert_eq!(outcome(401, ""), Outcome::Refused);
+        assert_eq!(outcome(500, r#"{"error":"server_error"}"#), Outcome::Crashed);
+        assert_eq!(outcome(429, ""), Outcome::Throttled);
+        assert_eq!(outcome(200, "{}"), Outcome::Unclear);
+    }
+}

@@ -1,0 +1,259 @@
+//! What the target file says of clients reaches the server, and the verdicts stay what they are: pushed and signed requests,
+//! DPoP, audiences, added parameters, certificates.
+
+mod common;
+#[path = "common/gate.rs"]
+mod gate;
+
+use std::sync::Arc;
+
+use common::{Mischief, behind, lab, run_on};
+use gate::{Gate, Rules};
+use grantproof::engine::http::{Failure, Http, Request};
+use grantproof::lab::Flaw;
+use grantproof::model::report::Report;
+use grantproof::model::step::ClientRole;
+use grantproof::model::verdict::Verdict;
+use grantproof::target::{Audience, Client, ClientAuthentication, ExtraValue, Target, Use, load, origin};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// The lab behind a gate, with its confidential client alone, which signs with its secret.
+async fn gated(flaws: &[Flaw], rules: Rules) -> (grantproof::lab::Lab, Gate, Target) {
+    let (lab, mut target) = lab(flaws).await;
+    let client = target.client(ClientRole::Confidential).expect("a client").clone();
+    let secret = client.authentication.secret().expect("a secret").clone();
+    let gate = Gate::open(&target.issuer, (&client.id, secret.reveal()), rules.clone()).await;
+    let at = |path: &str| Some(format!("{}{path}", gate.base()));
+    (target.endpoints.authorization, target.endpoints.token, target.endpoints.userinfo) = (at("/authorize"), at("/token"), at("/userinfo"));
+    target.origins.extend(origin(gate.base()));
+    target.endpoints.pushed_authorization = at("/par");
+    target.extras.pushed = if rules.pushed { Use::Always } else { Use::Never };
+    target.extras.request_objects = if rules.signed { Use::Always } else { Use::Never };
+    target.resource = None;
+    let own = Client { dpop: rules.dpop, ..Client::new(&client.id, &client.redirect_uri, ClientAuthentication::SecretJwt(secret)) };
+    target.clients = [(ClientRole::Confidential, own)].into();
+    (lab, gate, target)
+}
+
+fn verdict(report: &Report, id: &str) -> Verdict {
+    report.verdicts.iter().find(|v| v.id == id).unwrap_or_else(|| panic!("no {id}")).verdict
+}
+
+fn undecided(report: &Report) -> Vec<String> {
+    let open = |v: &&grantproof::model::report::ScenarioVerdict| v.selected && v.verdict == Verdict::Inconclusive;
+    report.verdicts.iter().filter(open).map(|v| format!("{}: {}", v.id, v.reason)).collect()
+}
+
+const GROUPS: &[&str] = &["pkce", "redirect-uri", "code", "refresh", "client-auth", "state/", "race", "bearer", "jwt-access-token"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_requests_with_proofs() {
+    let rules = Rules { pushed: true, dpop: true, ..Rules::default() };
+    let (_lab, gate, target) = gated(&[], rules.clone()).await;
+    let report = run_on(&target, GROUPS).await;
+    assert!(report.fatal.is_none(), "{:?}", report.fatal);
+    assert_eq!(undecided(&report), [""; 0]);
+    assert_eq!(common::count(&report, Verdict::Broken), 0, "{:?}", report.verdicts.iter().find(|v| v.verdict == Verdict::Broken));
+    assert!(common::count(&report, Verdict::Holds) > 35);
+    let all = serde_json::to_string(&report).expect("JSON");
+    assert!(all.contains("‹request_uri ") && all.contains("‹dpop_proof ") && all.contains("‹client_assertion "));
+    assert!(!all.contains("urn:gate:") && !all.contains("eyJ"), "a secret is in the report");
+    // One try without a nonce at the gate, and then never again.
+    let wanting: Vec<_> = gate.log().into_iter().filter(|l| l.contains("use_dpop_nonce")).collect();
+    assert_eq!(wanting, ["/par use_dpop_nonce"]);
+    assert!(!gate.log().iter().any(|l| l.contains("invalid_dpop_proof")), "{:?}", gate.log());
+
+    // What is broken is broken by this way too, and nothing else is.
+    let flaws = [(Flaw::PkcePlainAccepted, "pkce/plain-method"), (Flaw::RedirectUriUnchecked, "redirect-uri/foreign-host")];
+    for (flaw, id) in flaws {
+        let (_lab, _gate, target) = gated(&[flaw], rules.clone()).await;
+        let report = run_on(&target, &[id, "pkce/wrong-verifier"]).await;
+        assert_eq!(verdict(&report, id), Verdict::Broken, "{id}");
+        assert_eq!(verdict(&report, "pkce/wrong-verifier"), Verdict::Holds);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_requests_pushed_or_not() {
+    for pushed in [false, true] {
+        let (_lab, _gate, target) = gated(&[], Rules { pushed, signed: true, ..Rules::default() }).await;
+        let report = run_on(&target, &["pkce", "redirect-uri", "state/"]).await;
+        assert_eq!((undecided(&report), common::count(&report, Verdict::Broken)), (Vec::new(), 0));
+        // JSON has each member once.
+        assert_eq!(verdict(&report, "redirect-uri/duplicate-parameter"), Verdict::NotApplicable);
+        let (_lab, _gate, target) = gated(&[Flaw::PkcePlainAccepted], Rules { pushed, signed: true, ..Rules::default() }).await;
+        let report = run_on(&target, &["pkce/plain-method"]).await;
+        assert_eq!(verdict(&report, "pkce/plain-method"), Verdict::Broken);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proofs_that_bind_nothing_are_told() {
+    let (_lab, _gate, target) = gated(&[], Rules { dpop: true, unbound: true, ..Rules::default() }).await;
+    let report = run_on(&target, &["pkce/wrong-verifier", "bearer/no-token"]).await;
+    assert!(report.warnings.iter().any(|w| w.contains("its tokens are of type `Bearer`")), "{:?}", report.warnings);
+    assert_eq!(verdict(&report, "bearer/no-token"), Verdict::Holds, "shown as the Bearer tokens that they are");
+    let facts = &report.controls.last().expect("a control").facts;
+    assert_eq!(facts.get("client.sender_constrained").map(String::as_str), Some("false"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audience_of_assertions() {
+    let wants = |audience: &str| Rules { audience: Some(audience.to_owned()), ..Rules::default() };
+    // The default, refused: once more with the token endpoint, once for the run, and with a word about it.
+    let (_lab, gate, target) = gated(&[], wants("/token")).await;
+    let report = run_on(&target, &["pkce"]).await;
+    assert!(report.warnings.iter().any(|w| w.contains("write `audience: token_endpoint`")), "{:?}", report.warnings);
+    assert_eq!(verdict(&report, "pkce/wrong-verifier"), Verdict::Holds);
+    assert_eq!(gate.log(), ["/token invalid_client"]);
+    let report = run_on(&target, &["client-auth"]).await;
+    assert_eq!(verdict(&report, "client-auth/wrong-secret"), Verdict::Holds);
+
+    // What the file says is what is sent.
+    for (key, wanted) in [(Audience::TokenEndpoint, "/token"), (Audience::Url("https://as.example/".into()), "https://as.example/")] {
+        let (_lab, gate, mut target) = gated(&[], wants(wanted)).await;
+        target.clients.get_mut(&ClientRole::Confidential).expect("a client").audience = Some(key);
+        let report = run_on(&target, &["pkce/wrong-verifier"]).await;
+        assert_eq!((verdict(&report, "pkce/wrong-verifier"), gate.log()), (Verdict::Holds, Vec::new()));
+    }
+    let (_lab, gate, mut target) = gated(&[], wants("/token")).await;
+    target.clients.get_mut(&ClientRole::Confidential).expect("a client").audience = Some(Audience::Issuer);
+    let report = run_on(&target, &["pkce/wrong-verifier"]).await;
+    common::assert_nothing_judged(&report, "the wrong audience", &["invalid_client", "`audience`"]);
+    assert_eq!(gate.log(), ["/token invalid_client"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_that_the_target_file_adds() {
+    let (_lab, target) = lab(&[]).await;
+    let (mut target, proxy) = behind(&target, usize::MAX, "/", Mischief::Cut).await;
+    target.extras.parameters = vec![("nonce".into(), ExtraValue::Random), ("audience".into(), ExtraValue::Text("https://api".into()))];
+    target.extras.resource_indicator = Some("https://api.example/v1".into());
+    let ids = ["pkce/challenge-missing-confidential", "authorize/implicit-token", "state/missing"];
+    let report = run_on(&target, &ids).await;
+    for id in ids {
+        assert_eq!(verdict(&report, id), Verdict::Holds, "{id}");
+    }
+    let seen = proxy.seen.lock().expect("the log").clone();
+    let pairs = |r: &String| grantproof::wire::parse_form(grantproof::wire::query_of(r.split(' ').nth(1).unwrap_or_default()));
+    let requests: Vec<_> = seen.iter().filter(|r| r.starts_with("GET /authorize?")).map(pairs).filter(|p| !p.is_empty()).collect();
+    let mut nonces = std::collections::BTreeSet::new();
+    let mut bare = 0;
+    for request in &requests {
+        let all = |name: &str| -> Vec<&str> { request.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect() };
+        if all("response_type").is_empty() || all("client_id").iter().any(|id| id.starts_with("grantproof-")) {
+            continue; // on the way back from the login
+        }
+        assert_eq!((all("audience"), all("resource")), (vec!["https://api"], vec!["https://api.example/v1"]), "{request:?}");
+        match all("nonce").as_slice() {
+            // What happens with neither challenge nor nonce is the question of these attacks.
+            [] => bare += usize::from(all("code_challenge").is_empty() && all("response_type") == ["code"]),
+            // An attack's own nonce is the only one.
+            [nonce] => assert!(nonces.insert((*nonce).to_owned()), "a nonce came twice"),
+            more => panic!("{more:?}"),
+        }
+    }
+    assert!(bare >= 3, "{requests:#?}");
+    assert!(nonces.len() > 5);
+    let tokens = seen.iter().filter(|r| r.starts_with("POST /token") && r.contains("grant_type=authorization_code&"));
+    assert!(tokens.clone().count() > 0 && tokens.clone().all(|r| r.contains("resource=https%3A%2F%2Fapi.example%2Fv1")));
+}
+
+fn load(text: &str) -> Result<Target, Vec<String>> {
+    let head = "name: t\nissuer: http://127.0.0.1:1\nusers: {default: {name: a, password: \"plain:secret-of-a-test\"}}\n";
+    let folder = std::path::Path::new(".");
+    load::from_text("t.yaml", &format!("{head}{text}"), folder).map_err(|d| d.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn mistakes_in_the_target_file() {
+    let conf = |more: &str| format!("clients: {{confidential: {{id: c, redirect_uri: \"https://a/cb\", {more}}}}}\n");
+    let table = [
+        (conf("secret: \"plain:x\", audience: issuer"), "client_secret_basic has none"),
+        (conf("auth: client_secret_jwt, secret: \"plain:x\", audience: tokens"), "`tokens` is no audience"),
+        (conf("auth: client_secret_jwt"), "the client has no secret"),
+        (conf("auth: tls_client_auth"), "a client certificate is a certificate and its key"),
+        (conf("secret: \"plain:x\", certificate: \"plain:x\""), "a client certificate is a certificate and its key"),
+        (conf("secret: \"plain:x\", certificate: \"plain:x\", certificate_key: \"plain:x\""), "the file holds no certificate"),
+        (format!("{}authorization_parameters: {{state: x}}\n", conf("secret: \"plain:x\"")), "fills in `state` itself"),
+        (format!("{}authorization_parameters: {{resource: x}}\n", conf("secret: \"plain:x\"")), "write `resource_indicator: URL`"),
+        (format!("{}resource_indicator: api\n", conf("secret: \"plain:x\"")), "no absolute URI"),
+        (format!("{}pushed_authorization: sometimes\n", conf("secret: \"plain:x\"")), "sometimes"),
+    ];
+    for (text, said) in table {
+        let found = load(&text).map(|_| ()).expect_err(said);
+        assert!(found.iter().any(|d| d.contains(said) && d.contains("t.yaml:")), "{text}: {found:?}");
+    }
+    let target = load(&format!("{}tls: {{insecure: true}}\n", conf("secret: \"plain:x\", dpop: true"))).expect("a target");
+    assert!(target.insecure_tls && target.clients[&ClientRole::Confidential].sender_constrained);
+}
+
+/// A TLS server that asks for a client certificate, takes any or none, and answers with how many it was shown.
+async fn counting(identity: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("a key");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(identity.cert.der().clone()).expect("a root");
+    let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build().expect("a verifier");
+    let config = rustls::ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![identity.cert.der().clone()], key)
+        .expect("a set-up");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("https://localhost:{}", listener.local_addr().expect("an address").port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let shown = stream.get_ref().1.peer_certificates().map_or(0, <[_]>::len);
+                let mut request = Vec::new();
+                while !request.windows(4).any(|w| w == b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|n| n > 0) {}
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\n{shown}");
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    base
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_in_both_drivers() {
+    let identity = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let base = counting(&identity).await;
+    let scratch = tempfile::tempdir().expect("a folder");
+    std::fs::write(scratch.path().join("c.pem"), identity.cert.pem()).expect("a file");
+    std::fs::write(scratch.path().join("c.key"), identity.signing_key.serialize_pem()).expect("a file");
+    let text = |tls: &str| {
+        format!(
+            "name: t\nissuer: {base}\nusers: {{default: {{name: a, password: \"plain:secret-of-a-test\"}}}}\ntls: {{{tls}}}\nclients: {{confidential: \
+             {{id: c, redirect_uri: \"https://a/cb\", auth: self_signed_tls_client_auth, certificate: file:c.pem, certificate_key: file:c.key}}}}\n"
+        )
+    };
+    let http = |tls: &str| {
+        let target = load::from_text("t.yaml", &text(tls), scratch.path()).unwrap_or_else(|d| panic!("{}", d[0]));
+        Http::new(&target).expect("a client")
+    };
+    let ask = |path: &str, client: Option<&str>| Request {
+        method: "GET".into(),
+        url: format!("{base}{path}"),
+        certificate_of: client.map(str::to_owned),
+        ..Request::default()
+    };
+    // The second path is one that only the raw driver sends as it stands.
+    for tls in ["ca: c.pem", "insecure: true"] {
+        let http = http(tls);
+        for path in ["/plain", "/a/../b"] {
+            for (client, shown) in [(Some("c"), "1"), (None, "0"), (Some("c"), "1")] {
+                let answer = http.send(&ask(path, client)).await.unwrap_or_else(|e| panic!("{tls} {path}: {e}"));
+                assert_eq!(answer.text(), shown, "{tls} {path} {client:?}");
+            }
+        }
+        let burst = http.burst(&[ask("/x", Some("c")), ask("/x", Some("c"))]).await;
+        assert!(burst.iter().all(|answer| answer.as_ref().is_ok_and(|r| r.text() == "1")), "{burst:?}");
+    }
+    // Without either, a certificate that nobody vouches for is refused.
+    assert!(matches!(http("").send(&ask("/plain", None)).await, Err(Failure::Unreachable(_))));
+}
