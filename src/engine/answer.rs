@@ -29,35 +29,16 @@ pub fn general(response: &Response) -> Option<(Outcome, String)> {
     }
 }
 
-/// The error codes with which an authorization endpoint refuses (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 9101
-/// §7, RFC 8707 §2), and those that servers use beside them.
-const AUTHORIZATION_ERRORS: &[&str] = &[
-    "access_denied",
-    "account_selection_required",
-    "consent_required",
-    "interaction_required",
-    "invalid_authorization_details",
-    "invalid_client",
-    "invalid_dpop_proof",
-    "invalid_grant",
-    "invalid_redirect_uri",
-    "invalid_request",
-    "invalid_request_object",
-    "invalid_request_uri",
-    "invalid_scope",
-    "invalid_state",
-    "invalid_target",
-    "login_required",
-    "registration_not_supported",
-    "request_not_supported",
-    "request_unauthorized",
-    "request_uri_not_supported",
-    "server_error",
-    "temporarily_unavailable",
-    "unauthorized_client",
-    "unsupported_response_mode",
-    "unsupported_response_type",
-];
+/// Whether a word is an error code as authorization endpoints have them (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC
+/// 9101 §7, RFC 8707 §2, and what servers make up after their pattern). What speaks of a login speaks of no request.
+fn is_authorization_error(code: &str) -> bool {
+    let pattern = ["invalid_", "unsupported_", "unauthorized_", "unknown_"].iter().any(|start| code.starts_with(start))
+        || code.ends_with("_required")
+        || code.ends_with("_not_supported")
+        || matches!(code, "access_denied" | "request_unauthorized")
+        || is_fault_of_server(code);
+    pattern && !["credential", "password", "user", "login_"].iter().any(|word| code.contains(word) && code != "login_required")
+}
 
 /// An error of the server's own, which refuses nothing (RFC 6749 §4.1.2.1).
 pub fn is_fault_of_server(code: &str) -> bool {
@@ -69,7 +50,7 @@ pub fn is_fault_of_server(code: &str) -> bool {
 pub fn error_in_address(url: &url::Url) -> Option<(String, String)> {
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let value = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    let code = value("error").filter(|code| AUTHORIZATION_ERRORS.contains(&code.as_str()))?;
+    let code = value("error").filter(|code| is_authorization_error(code))?;
     Some((code, value("error_description").unwrap_or_default()))
 }
 
@@ -179,7 +160,8 @@ pub fn token(response: &Response) -> (Outcome, String) {
 /// Whether a Location leads to a login page, by the words of its path.
 fn asks_to_log_in(location: &str) -> bool {
     let path = location.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    path.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "login" | "signin" | "logon" | "sign_in"))
+    let plain = |segment: &str| segment.split('.').next().unwrap_or_default().replace(['-', '_'], "");
+    path.split('/').any(|segment| matches!(plain(segment).as_str(), "login" | "signin" | "logon"))
 }
 
 /// An answer to a bearer token (RFC 6750 §3), of userinfo or any API.
@@ -275,7 +257,9 @@ mod tests {
             token(&response).0
         };
         assert_eq!(to("/login"), Outcome::Refused);
-        assert_eq!(to("https://as.example/account/sign-in?next=/login"), Outcome::Unclear);
+        assert_eq!(to("https://as.example/account/sign-in?next=/login"), Outcome::Refused);
+        assert_eq!(to("https://as.example/login.html"), Outcome::Refused);
+        assert_eq!(to("https://as.example/blog/in"), Outcome::Unclear);
         assert_eq!(to("https://as.example/oauth2/token/"), Outcome::Unclear);
     }
 
@@ -291,7 +275,13 @@ mod tests {
     fn errors_in_the_address_of_a_page() {
         let of = |text: &str| error_in_address(&url::Url::parse(text).expect("a URL")).map(|(code, _)| code);
         assert_eq!(of("https://as.example/error?error=invalid_client&error_description=x"), Some("invalid_client".into()));
-        for text in ["https://as.example/login?error", "https://as.example/login?error=bad+password", "https://as.example/login"] {
+        assert_eq!(of("https://as.example/api/auth/error?error=invalid_redirect"), Some("invalid_redirect".into()));
+        for text in [
+            "https://as.example/login?error",
+            "https://as.example/login?error=bad+password",
+            "https://as.example/login?error=invalid_credentials",
+            "https://as.example/login",
+        ] {
             assert_eq!(of(text), None, "{text}");
         }
     }

@@ -9,7 +9,7 @@ use crate::wire;
 use super::authentication::{Credentials, credentials};
 use super::eval::{self, Actor, Known};
 use super::http::{Failure, Request, Response};
-use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop};
+use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge};
 
 /// A place where tokens are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,8 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         }
     }
     raw.field("endpoint", Some(endpoint.name));
+    let is_jwt = shown.is_some_and(|s| forge::split(s.token).and_then(|parts| forge::object(parts.header)).is_some());
+    raw.field("checked", Some(if endpoint.name == "resource" && is_jwt { "maybe_offline" } else { "online" }));
     let result = engine.http.send(&request).await;
     match &result {
         Ok(response) => {

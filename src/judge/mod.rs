@@ -39,6 +39,8 @@ pub struct Evidence<'a> {
 pub enum Sight {
     Harm(String),
     Refusal(Truth),
+    /// There was nothing to attack after all.
+    Moot(String),
     /// Neither, and the step that came to something else.
     Neither {
         what: String,
@@ -84,7 +86,17 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if sights.is_empty() {
         return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
     }
+    if let Some(Sight::Moot(seen)) = sights.first().filter(|_| sights.iter().all(|s| matches!(s, Sight::Moot(_)))) {
+        return Judgement::new(Verdict::NotApplicable, format!("there was nothing to attack: {seen}"));
+    }
     let harms = sights.iter().filter(|s| matches!(s, Sight::Harm(_))).count();
+    if attack.is_race() && harms == 0 {
+        // A burst that came to nothing says nothing; those that were answered decide.
+        let answered: Vec<Sight> = sights.iter().filter(|s| matches!(s, Sight::Refusal(_))).cloned().collect();
+        if !answered.is_empty() {
+            sights = answered;
+        }
+    }
     let refusals = sights.iter().filter(|s| matches!(s, Sight::Refusal(_))).count();
     if harms > 0 {
         return broken_or_not(control, attack, &sights, harms, &attempts, evidence);
@@ -119,6 +131,11 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
         _ => None,
     });
     let harm = harm.unwrap_or_default();
+    if attack.is_race() && harms >= 2 {
+        let seen = format!("{harm}, in {harms} of {} bursts", sights.len());
+        let proved = attempts.iter().any(|t| t.proof.as_ref().is_some_and(|p| p.outcome.granted()));
+        return Judgement { confirmed: proved && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, seen) };
+    }
     if harms == sights.len() && harms >= 2 {
         let proved = attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
         let shown = at_the_resource(attack);
@@ -166,6 +183,9 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     }
     if let Some(truth) = condition(&view, &attack.holds) {
         return Sight::Refusal(truth);
+    }
+    if let Some(truth) = attack.moot.as_ref().and_then(|moot| condition(&view, moot)) {
+        return Sight::Moot(truth.seen);
     }
     let (what, fault) = neither(trial);
     Sight::Neither { what, fault, filed_under: None }
@@ -329,7 +349,9 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         earlier.into_iter().all(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
     };
     match trial.step(step) {
-        // A client that may not even ask says nothing about what it would have been told.
+        // A client that may not even ask says nothing about what it would have been told; that it may not revoke is a fact,
+        // where the same client was given tokens in the same trial.
+        Some(seen) if seen.kind == StepKind::RevocationRequest && seen.outcome == Outcome::Refused && reached() => Applies::No,
         Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") => {
             Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
         }

@@ -45,12 +45,17 @@ impl<'a> View<'a> {
             (Word::Issued, Outcome::Issued) | (Word::Accepted, Outcome::Accepted) | (Word::Refused, Outcome::Refused)
         );
         let learned = if word == Word::Refused { self.learned(step) } else { None };
-        if !direct && learned.is_none() {
+        let astray = word == Word::Refused && refused_astray(step);
+        if !direct && learned.is_none() && !astray {
             return None;
         }
         let note = if step.note.is_empty() { String::new() } else { format!(" ({})", step.note) };
         let mut truth = Truth { seen: format!("{name} was {}{note}", word.name()), deviations: Vec::new() };
-        if let Some(negative) = learned {
+        if astray {
+            let to = step.fields.get("location").map(|l| l.split('?').next().unwrap_or(l)).unwrap_or_default();
+            truth.seen = format!("{name} was refused, with an error that was sent to {to}{note}");
+            truth.deviations.push(format!("{name}: the error went to an address that is not registered"));
+        } else if let Some(negative) = learned {
             truth.seen = format!("{name} was answered as this server answers {}{note}", negative.what);
             truth
                 .deviations
@@ -148,6 +153,13 @@ impl<'a> View<'a> {
         }
         Some(text)
     }
+}
+
+/// An error, and nothing else, at an address that is not the registered one: whatever that address gets, it is no code and no
+/// token. That it gets anything at all is what redirect-uri/error-open-redirect is about.
+fn refused_astray(step: &StepObservation) -> bool {
+    let has = |name: &str| step.fields.contains_key(name);
+    step.outcome == Outcome::Strayed && has("error") && !["code", "access_token", "id_token"].into_iter().any(has)
 }
 
 fn crop(text: &str) -> String {

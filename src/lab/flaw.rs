@@ -101,6 +101,8 @@ flaws! {
         "A redirect_uri is compared only up to its first dot segment, but the redirect uses all of it."
     RedirectUriAuthorityConfusion "redirect-uri-authority-confusion"
         "The registered host is found in the userinfo, or behind a confusing character, of a redirect_uri that leads elsewhere."
+    RedirectUriHostSuffixMatch "redirect-uri-host-suffix-match"
+        "The host of redirect_uri may have anything before the registered name, so evilapp.example is taken for app.example."
     RedirectUriHostPrefixMatch "redirect-uri-host-prefix-match"
         "A redirect_uri is accepted when its host merely begins with the registered host."
     RedirectUriQueryIgnored "redirect-uri-query-ignored"

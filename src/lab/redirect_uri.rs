@@ -20,12 +20,13 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 10] = [
+    const RULES: [(Flaw, Rule); 11] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
         (Flaw::RedirectUriAuthorityConfusion, authority_confused),
         (Flaw::RedirectUriHostPrefixMatch, host_prefix_matches),
+        (Flaw::RedirectUriHostSuffixMatch, host_suffix_matches),
         (Flaw::RedirectUriQueryIgnored, |uri, given| !given.contains('#') && without_query(uri) == without_query(given)),
         (Flaw::RedirectUriCaseInsensitive, path_matches_in_any_case),
         (Flaw::RedirectUriFragmentAccepted, |uri, given| given.split_once('#').is_some_and(|(before, _)| before == uri)),
@@ -33,6 +34,14 @@ pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: 
         (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
     registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
+}
+
+fn host_suffix_matches(uri: &str, given: &str) -> bool {
+    let (Some((scheme, rest)), Some((other, longer))) = (uri.split_once("://"), given.split_once("://")) else {
+        return false;
+    };
+    let before = longer.strip_suffix(rest).unwrap_or_default();
+    scheme == other && !before.is_empty() && !before.contains(['/', '?', '#', '@', '\\'])
 }
 
 fn before_dot_segment(given: &str) -> &str {
@@ -172,7 +181,7 @@ mod tests {
         ("https://app.example:/cb", &[]),
         ("https://app.example/CB", &[Flaw::RedirectUriCaseInsensitive]),
         ("https://APP.example/CB", &[]),
-        ("https://sub.app.example/cb", &[]),
+        ("https://sub.app.example/cb", &[Flaw::RedirectUriHostSuffixMatch]),
         ("https://app.example/%63b", &[]),
         ("https://app.example//cb", &[]),
         ("//app.example/cb", &[]),
@@ -198,6 +207,9 @@ mod tests {
         ("https://user@evil.example/cb", &[]),
         ("https://app.example.evil.example/cb", &[Flaw::RedirectUriHostPrefixMatch]),
         ("https://app.exampleevil.test/cb", &[Flaw::RedirectUriHostPrefixMatch]),
+        ("https://evilapp.example/cb", &[Flaw::RedirectUriHostSuffixMatch]),
+        ("https://evil.app.example/cb", &[Flaw::RedirectUriHostSuffixMatch]),
+        ("https://evil.example/app.example/cb", &[]),
         ("https://app.example.evil.example/cb/x", &[]),
         ("https://app.example/cb?next=evil", &[Flaw::RedirectUriPrefixMatch, Flaw::RedirectUriQueryIgnored]),
         ("https://app.example/cb/x?next=evil", &[Flaw::RedirectUriPrefixMatch]),

@@ -115,6 +115,8 @@ pub struct Attack {
     pub change: Vec<(String, Vec<Operation>)>,
     pub holds: Condition,
     pub broken: Condition,
+    /// There was nothing to attack after all.
+    pub moot: Option<Condition>,
     /// The field with the token that the attacker walks away with, shown at the proof endpoint to confirm the harm.
     pub takes: Option<(String, String)>,
     /// The pause before the repetition that confirms the harm: a grace window is no hole.
@@ -129,6 +131,13 @@ pub struct Attack {
     pub lesser: bool,
     /// The attack is itself the request that no server may grant.
     pub negative_control: bool,
+}
+
+impl Attack {
+    /// It sends identical requests at the same moment: what it shows is a matter of chance, and bursts are counted.
+    pub fn is_race(&self) -> bool {
+        self.change.iter().flat_map(|(_, operations)| operations).any(|o| matches!(o, Operation::Burst(_)))
+    }
 }
 
 #[derive(Debug, Clone, Default)]

@@ -86,13 +86,17 @@ impl StepKind {
                 ("id_token", "the ID token"),
                 ("token_type", "the token type"),
                 ("expires_in", "the lifetime in seconds"),
-                ("scope", "the granted scope; the requested one where the answer has none (RFC 6749 §5.1)"),
+                (
+                    "scope",
+                    "the granted scope, as the answer says; else the scope claim of the token; else the requested one (RFC 6749 §5.1)",
+                ),
+                ("scope_assumed", "`true` where neither answer nor token says the scope"),
                 ("error", "the error code"),
                 ("error_description", "its description"),
                 ("cache_control", "the Cache-Control header"),
                 ("pragma", "the Pragma header"),
                 ("status", "the HTTP status"),
-                ("winners", "of a burst: how many answers carried an access token of their own"),
+                ("winners", "of a burst: how many answers carried an access token of their own that works"),
                 ("crashed_answers", "of a burst: how many answers were server errors (5xx) without a token; absent: none"),
             ],
             StepKind::ResourceRequest => &[
@@ -101,6 +105,7 @@ impl StepKind {
                 ("error", "the error code of WWW-Authenticate or of the body"),
                 ("status", "the HTTP status"),
                 ("endpoint", "which endpoint was asked: userinfo, introspection or resource"),
+                ("checked", "`maybe_offline`: a JWT at an API, which may verify it without asking the server; else `online`"),
             ],
             StepKind::IntrospectionRequest => &[
                 ("active", "`true` or `false`"),

@@ -95,7 +95,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
 
 /// Races are statistics: "0 of 5 bursts", never a bare `holds`.
 fn round_count(scenario: &Scenario, variants: &[VariantVerdict], overall: &mut Judgement) {
-    let bursts = scenario.attacks.iter().any(|a| a.change.iter().any(|(_, ops)| ops.iter().any(|o| matches!(o, Operation::Burst(_)))));
+    let bursts = scenario.attacks.iter().any(Attack::is_race);
     if bursts && matches!(overall.verdict, Verdict::Holds | Verdict::Broken) {
         let broken = variants.iter().filter(|v| v.verdict == Verdict::Broken).count();
         overall.reason = format!("{broken} of {} bursts succeeded twice; {}", variants.len(), overall.reason);

@@ -110,6 +110,9 @@ pub struct AttackFile {
     pub holds_if_any: Option<Vec<Names<OneOrMore<At<String>>>>>,
     /// The refusal was seen: all of these.
     pub holds_if_all: Option<Vec<Names<OneOrMore<At<String>>>>>,
+    /// There was nothing to attack after all (no page came, no password was asked for): one of these makes it
+    /// `not_applicable` where neither harm nor refusal was seen.
+    pub moot_if_any: Option<Vec<Names<OneOrMore<At<String>>>>>,
     /// The harm was seen: one of these.
     pub broken_if_any: Option<Vec<Names<OneOrMore<At<String>>>>>,
     /// The harm was seen: all of these.

@@ -339,6 +339,10 @@ fn attack(
     }
     let holds = condition("holds", &attack.holds_if_any, &attack.holds_if_all, &attack.id, &scope, found);
     let broken = condition("broken", &attack.broken_if_any, &attack.broken_if_all, &attack.id, &scope, found);
+    let moot = match &attack.moot_if_any {
+        Some(_) => Some(condition("moot", &attack.moot_if_any, &None, &attack.id, &scope, found)?),
+        None => None,
+    };
     let takes = attack.takes.as_ref().and_then(|takes| match scope.resolve(&takes.value) {
         Ok(Reference::Field { step, field }) if field == "access_token" => Some((step, field)),
         Ok(_) => {
@@ -392,6 +396,7 @@ fn attack(
         change: changes,
         holds: holds?,
         broken: broken?,
+        moot,
         takes,
         confirm_after,
         implied_by: attack.implied_by.iter().map(|i| i.value.clone()).collect(),

@@ -53,7 +53,16 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
         raw.field(name, answer::text(&members, name).filter(|v| !v.is_empty()));
     }
     // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
-    let granted = answer::text(&members, "scope").or_else(|| outcome.granted().then(|| asked_scope(trial, step)).flatten());
+    // What the token itself says is better than that; where nothing says it, it is an assumption, and said to be one.
+    let token_scope = || {
+        let claims = forge::split(raw.fields.get("access_token")?).and_then(|parts| forge::object(parts.payload))?;
+        answer::text(&claims, "scope")
+    };
+    let said = answer::text(&members, "scope").or_else(token_scope);
+    if said.is_none() && outcome.granted() {
+        raw.field("scope_assumed", Some("true"));
+    }
+    let granted = said.or_else(|| outcome.granted().then(|| asked_scope(trial, step)).flatten());
     raw.field("scope", granted);
     if outcome.granted() {
         let used = step.parameters.iter().find(|p| p.name == "refresh_token").map(|p| p.value.as_str());
@@ -119,6 +128,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let mut worst: Option<(Outcome, String)> = None;
     let (mut first_grant, mut first_refusal): (Option<usize>, Option<usize>) = (None, None);
     let mut crashed = 0u32;
+    let proof = trial.engine.proof();
     for (index, answer) in answers.iter().enumerate() {
         let (outcome, note) = match answer {
             Ok(response) => answer::token(response),
@@ -145,12 +155,25 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     if let Some(answer) = answers.get(shown) {
         read(trial, step, &mut raw, answer).await;
     }
-    // Two different tokens are a race whatever else came; "at most one" is only known where every answer came whole, and
-    // one of them was an answer of the protocol.
-    let answered = worst.is_none() && (first_grant.is_some() || first_refusal.is_some());
-    if tokens.len() > 1 || answered {
-        raw.field("winners", Some(tokens.len().to_string()));
+    // Who notices the race after the fact and revokes what he gave has let nobody win: the tokens are shown.
+    let mut dead = 0usize;
+    if let Some(proof) = proof.filter(|p| p.refuses && tokens.len() > 1) {
+        for token in &tokens {
+            let shown = crate::engine::proof::show(trial.engine, &proof, token, Some(step.client)).await;
+            dead += usize::from(shown.outcome == Some(Outcome::Refused));
+            raw.exchanges.extend(shown.exchanges);
+        }
+    }
+    let winners = tokens.len() - dead;
+    // Two tokens that work are a race whatever else came; "at most one" is only known where every answer came whole, and one of
+    // them refused.
+    let answered = worst.is_none() && (first_refusal.is_some() || dead > 0);
+    if winners > 1 || answered {
+        raw.field("winners", Some(winners.to_string()));
         raw.note = format!("{} of {count} simultaneous requests were given a token of their own", tokens.len());
+        if dead > 0 {
+            raw.note = format!("{}, of which {dead} do not work", raw.note);
+        }
         if crashed > 0 {
             raw.field("crashed_answers", Some(crashed.to_string()));
             raw.note = format!("{}, and {crashed} were answered by a server error", raw.note);
