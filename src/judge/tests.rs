@@ -260,6 +260,76 @@ fn a_grace_window_is_lawful_and_is_reported() {
     assert!(judgement.deviations.iter().any(|d| d.contains("grace window")), "{judgement:?}");
 }
 
+/// Chance decides a race: two sights of two winners break it, however many bursts had one; a single sight stays open.
+#[test]
+fn races_are_counted_over_all_bursts() {
+    let text = TEXT
+        .replace("          code_verifier: x\n", "")
+        .replace("      redeem:\n        replace:\n", "      redeem:\n        burst: 8\n")
+        .replace("      - redeem: refused\n        as: invalid_grant\n", "      - redeem.winners: at_most 1\n")
+        .replace("      - redeem: issued\n", "      - redeem.winners: more_than 1\n");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let burst = |winners: &str| {
+        let mut trial = granted.clone();
+        trial.steps[1].fields.insert("winners".into(), winners.into());
+        trial
+    };
+    let (won, lost, crashed) = (burst("3"), burst("1"), trial(Outcome::Issued, Outcome::Crashed));
+    let judged = |attempts: &[&Trial]| {
+        let attempts: Vec<Trial> = attempts.iter().map(|t| (*t).clone()).collect();
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+    };
+    let broken = judged(&[&won, &lost, &crashed, &won]);
+    assert_eq!(broken.verdict, Verdict::Broken);
+    assert!(broken.reason.ends_with("in 2 of 4 bursts"), "{}", broken.reason);
+    assert_eq!(judged(&[&won, &lost, &lost]).verdict, Verdict::Inconclusive);
+    assert_eq!(judged(&[&crashed, &lost]).verdict, Verdict::Holds);
+    assert_eq!(judged(&[&crashed, &crashed]).verdict, Verdict::Inconclusive, "nothing was refused");
+}
+
+#[test]
+fn what_turns_out_to_be_no_attack_is_not_held() {
+    let text = TEXT.replace("    proved_by: flaw", "    moot_if_any:\n      - authorize.form_pages: at_most 0\n    proved_by: flaw");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let judged = |pages: Option<&str>, redeem: Outcome| {
+        let mut attack = trial(Outcome::Issued, redeem);
+        attack.steps[0].fields.extend(pages.map(|n| ("form_pages".to_owned(), n.to_owned())));
+        let attempts = [attack.clone(), attack];
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict
+    };
+    assert_eq!(judged(Some("0"), Outcome::Unclear), Verdict::NotApplicable);
+    assert_eq!(judged(Some("1"), Outcome::Unclear), Verdict::Inconclusive);
+    assert_eq!(judged(None, Outcome::Unclear), Verdict::Inconclusive, "not seen is not absent");
+    assert_eq!(judged(Some("0"), Outcome::Issued), Verdict::Broken, "the harm was seen all the same");
+    assert_eq!(judged(Some("0"), Outcome::Refused), Verdict::Holds);
+}
+
+/// An error at an address that is not registered is no code there: refused, and a deviation. With a code it is none.
+#[test]
+fn a_refusal_that_goes_astray() {
+    let text = TEXT.replace("      - redeem: refused\n        as: invalid_grant", "      - authorize: refused");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let judged = |fields: &[(&str, &str)]| {
+        let mut attack = trial(Outcome::Strayed, Outcome::NotSent);
+        attack.steps[0].fields = fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut bent = scenario.attacks[0].clone();
+        bent.change = vec![("authorize".into(), Vec::new())];
+        let attempts = [attack];
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
+        case(&scenario.control, &[], &bent, evidence)
+    };
+    let astray = judged(&[("error", "invalid_request"), ("location", "https://evil.example/cb?error=invalid_request")]);
+    assert_eq!(astray.verdict, Verdict::Holds, "{}", astray.reason);
+    assert!(astray.deviations.iter().any(|d| d.contains("not registered")), "{:?}", astray.deviations);
+    assert_ne!(judged(&[("error", "x"), ("code", "c")]).verdict, Verdict::Holds);
+    assert_ne!(judged(&[("location", "https://evil.example/")]).verdict, Verdict::Holds);
+}
+
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     proptest::sample::select(Outcome::ALL)
 }
