@@ -24,6 +24,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod schema;
+pub mod selector;
 pub mod selftest;
 pub mod target;
 pub mod totp;

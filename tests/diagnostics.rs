@@ -129,6 +129,15 @@ users:
 ";
 
 #[test]
+fn what_stands_on_a_button_is_no_selector() {
+    for text in ["Yes, I agree!", "Allow access.", "user[email]", "#allow > b"] {
+        let hinted = TARGET.replacen("scope: openid", &format!("scope: openid\nlogin: {{consent_button: \"{text}\"}}"), 1);
+        let target = grantproof::target::load::from_text("t.yaml", &hinted, Path::new(".")).unwrap_or_else(|d| panic!("{}", d[0]));
+        assert_eq!(target.login.consent_button.map(|hint| hint.text).as_deref(), Some(text));
+    }
+}
+
+#[test]
 fn target_mistakes() {
     let read = |text: &str| grantproof::target::load::from_text("t.yaml", text, Path::new("."));
     assert!(read(TARGET).is_ok(), "the sample is well-formed");
@@ -149,6 +158,14 @@ fn target_mistakes() {
         ("scope: openid", "scope: openid\npermission: {by: me, until: 2001-01-01}", &["ended on 2001-01-01"]),
         ("scope: openid", "scope: openid\npermission: {by: me, until: tomorrow}", &["`tomorrow` is no date"]),
         ("scope: openid", "scope: openid\ntls: {ca: none.pem}", &["`none.pem` cannot be read"]),
+        (
+            "scope: openid",
+            "scope: openid\nlogin: {password_field: \"#login >\"}",
+            &["t.yaml:4:25", "`#login >` is no selector: dangling combinator", "write a CSS selector"],
+        ),
+        ("scope: openid", "scope: openid\nlogin: {user_field: \"login:name\"}", &["`login:name` is no selector", "`[name=\"a:b\"]`"]),
+        ("scope: openid", "scope: openid\nlogin: {consent_button: \"button[\"}", &["t.yaml:4:25", "`button[` is no selector"]),
+        ("scope: openid", "scope: openid\nlogin: {form: \"form:visible\"}", &["unsupported pseudo-class"]),
         ("\"https://app.example/cb\"}\n  conf", "\"/cb\"}\n  conf", &["`/cb` is no URL"]),
     ];
     for (from, to, words) in table {

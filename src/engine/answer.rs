@@ -100,7 +100,7 @@ pub fn shape(response: &Response) -> String {
 }
 
 /// The same for an answer whose page has been read already.
-pub fn shape_of(response: &Response, page: Option<&super::html::Page>) -> String {
+pub fn shape_of(response: &Response, page: Option<&super::page::Page>) -> String {
     let media = response.media();
     let detail = if let Some(page) = page {
         if page.has_script { format!("{} script", page.outline) } else { page.outline.clone() }

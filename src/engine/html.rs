@@ -7,58 +7,10 @@ use std::rc::Rc;
 use lol_html::{HtmlRewriter, MemorySettings, Settings, element, text};
 use sha2::{Digest, Sha256};
 
-/// What a page offers to a browser.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    pub title: String,
-    /// The text of its headings. Like the two below for people only: words on a page prove nothing.
-    pub heading: String,
-    /// What the page says is wrong: the text of elements that are marked as an error or alert.
-    pub message: String,
-    /// The beginning of its paragraphs.
-    pub paragraph: String,
-    pub forms: Vec<Form>,
-    /// The URL of a meta refresh.
-    pub refresh: Option<String>,
-    /// `<base href>`.
-    pub base: Option<String>,
-    /// A hash of the sequence of tags.
-    pub outline: String,
-    /// A script may write what the page shows.
-    pub has_script: bool,
-    /// Where a script sends the browser at once: `location.href = "…"`, `location.replace("…")`.
-    pub script_redirect: Option<String>,
-}
+use crate::target::Login;
 
-#[derive(Debug, Clone, Default)]
-pub struct Form {
-    pub id: Option<String>,
-    /// Empty: the page's own address.
-    pub action: String,
-    pub method: String,
-    pub fields: Vec<Field>,
-    pub buttons: Vec<Button>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Field {
-    pub name: String,
-    /// `text`, `password`, `hidden`, `checkbox`, … in small letters.
-    pub kind: String,
-    pub value: String,
-    pub checked: bool,
-    pub autocomplete: String,
-    pub id: String,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Button {
-    pub name: String,
-    pub value: String,
-    pub text: String,
-    pub id: String,
-    pub action: Option<String>,
-}
+use super::obstacle::{self, Captcha};
+use super::page::{Button, Field, Form, Page, Part, Spot, parts};
 
 #[derive(Default)]
 struct Collected {
@@ -66,10 +18,19 @@ struct Collected {
     /// The form that is open, as an index.
     open: Option<usize>,
     tags: String,
-    in_button: bool,
+    /// The button whose text is being read.
+    button: Option<OpenButton>,
+    /// What a selector of a hint matched, by its place in the text.
+    hinted: Vec<(usize, Part)>,
     script: String,
     /// Controls that name their form by id, with the index of the control's form when it is found.
     owned: Vec<(String, Control)>,
+}
+
+#[derive(Clone, Copy)]
+enum OpenButton {
+    OfForm(usize),
+    Owned,
 }
 
 enum Control {
@@ -111,9 +72,16 @@ const OUTLINE_TAGS: usize = 400;
 
 /// Reads a page. Broken HTML gives what could be read until it broke.
 pub fn read(body: &[u8]) -> Page {
+    read_for(body, &Login::default())
+}
+
+/// Reads a page, and marks what the hints name by selector.
+pub fn read_for(body: &[u8], hints: &Login) -> Page {
     let collected = Rc::new(RefCell::new(Collected::default()));
     {
-        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11) = (
+        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13) = (
+            collected.clone(),
+            collected.clone(),
             collected.clone(),
             collected.clone(),
             collected.clone(),
@@ -127,12 +95,13 @@ pub fn read(body: &[u8]) -> Page {
             collected.clone(),
         );
 
-        let handlers = vec![
+        let mut handlers = vec![
             element!("*", move |e| {
                 let mut c = c1.borrow_mut();
+                let name = e.tag_name();
+                // Also behind the tags that count for the outline: scripts stand at the end of long pages.
+                c.page.has_script |= name == "script";
                 if c.tags.len() < OUTLINE_TAGS * 8 {
-                    let name = e.tag_name();
-                    c.page.has_script |= name == "script";
                     c.tags.push_str(&name);
                     c.tags.push(' ');
                 }
@@ -144,6 +113,8 @@ pub fn read(body: &[u8]) -> Page {
                     id: e.get_attribute("id"),
                     action: attribute(e, "action"),
                     method: attribute(e, "method").to_ascii_uppercase(),
+                    name: attribute(e, "name"),
+                    spot: spot(e),
                     ..Form::default()
                 });
                 c.open = Some(c.page.forms.len() - 1);
@@ -163,7 +134,7 @@ pub fn read(body: &[u8]) -> Page {
                 {
                     let inner = c3.clone();
                     handlers.push(Box::new(move |_| {
-                        inner.borrow_mut().in_button = false;
+                        inner.borrow_mut().button = None;
                         Ok(())
                     }));
                 }
@@ -172,8 +143,7 @@ pub fn read(body: &[u8]) -> Page {
             text!("button", move |t| {
                 let mut c = c4.borrow_mut();
                 let piece = unescape(t.as_str());
-                if c.in_button
-                    && let Some(button) = last_button(&mut c)
+                if let Some(button) = open_button(&mut c)
                     && button.text.len() < 200
                 {
                     button.text.push_str(&piece);
@@ -196,7 +166,7 @@ pub fn read(body: &[u8]) -> Page {
                 Ok(())
             }),
             text!("p, pre, dd", move |t| {
-                add_text(&mut c11.borrow_mut().page.paragraph, t.as_str());
+                add_text(&mut c13.borrow_mut().page.paragraph, t.as_str());
                 Ok(())
             }),
             text!("title", move |t| {
@@ -224,7 +194,27 @@ pub fn read(body: &[u8]) -> Page {
                 }
                 Ok(())
             }),
+            element!("iframe[src], script[src]", move |e| {
+                let (address, mut c) = (attribute(e, "src"), c11.borrow_mut());
+                if let Some(maker) = obstacle::captcha_maker(&address) {
+                    found(&mut c.page, Captcha { maker, shown: e.tag_name() == "iframe" });
+                }
+                c.page.passkey |= obstacle::speaks_of_passkeys(&address);
+                Ok(())
+            }),
+            element!("[data-sitekey], .g-recaptcha, .h-captcha, .cf-turnstile", move |e| {
+                let maker = obstacle::captcha_maker(&attribute(e, "class")).unwrap_or("CAPTCHA");
+                found(&mut c12.borrow_mut().page, Captcha { maker, shown: attribute(e, "data-size") != "invisible" });
+                Ok(())
+            }),
         ];
+        for (part, selector) in parts(hints).filter_map(|(part, hint)| Some((part, hint.selector.as_ref()?))) {
+            let inner = collected.clone();
+            handlers.push(element!(selector.as_str(), move |e| {
+                inner.borrow_mut().hinted.push((place(e), part));
+                Ok(())
+            }));
+        }
         let memory = MemorySettings::new().with_preallocated_parsing_buffer_size(1024).with_max_allowed_memory_usage(4 << 20);
         let settings = handlers
             .into_iter()
@@ -246,6 +236,14 @@ pub fn read(body: &[u8]) -> Page {
             }
         }
     }
+    let hinted = std::mem::take(&mut collected.hinted);
+    for form in &mut collected.page.forms {
+        let fields = form.fields.iter_mut().map(|f| &mut f.spot);
+        for spot in fields.chain(form.buttons.iter_mut().map(|b| &mut b.spot)).chain([&mut form.spot]) {
+            spot.parts = hinted.iter().filter(|(at, _)| *at == spot.at).map(|(_, part)| *part).collect();
+        }
+    }
+    collected.page.passkey |= obstacle::speaks_of_passkeys(&collected.script);
     let digest = Sha256::digest(collected.tags.as_bytes());
     collected.page.outline = format!("{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);
     collected.page.title = joined(&collected.page.title);
@@ -256,20 +254,19 @@ pub fn read(body: &[u8]) -> Page {
     collected.page
 }
 
-impl Page {
-    /// What a person would call it: its heading, else its title; empty where it has neither.
-    pub fn name(&self) -> &str {
-        if self.heading.is_empty() { &self.title } else { &self.heading }
+/// Of two marks of CAPTCHAs, the one that a person would see.
+fn found(page: &mut Page, captcha: Captcha) {
+    if page.captcha.is_none_or(|known| captcha.shown && !known.shown) {
+        page.captcha = Some(captcha);
     }
+}
 
-    /// What it says beside its name: what is marked as an error, else its paragraphs.
-    pub fn says(&self) -> &str {
-        let text = if self.message.is_empty() { &self.paragraph } else { &self.message };
-        // Where the whole page is marked, its heading comes first.
-        let text = text.strip_prefix(self.heading.as_str()).unwrap_or(text).trim_start();
-        let end = text.char_indices().nth(200).map_or(text.len(), |(at, _)| at);
-        &text[..end]
-    }
+fn place(e: &lol_html::html_content::Element) -> usize {
+    e.source_location().bytes().start
+}
+
+fn spot(e: &lol_html::html_content::Element) -> Spot {
+    Spot { at: place(e), parts: Vec::new(), live: e.get_attribute("data-grantproof").and_then(|n| n.parse().ok()) }
 }
 
 fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
@@ -293,7 +290,6 @@ fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
         return;
     }
     let control = if is_button {
-        c.in_button = tag == "button";
         let value = attribute(e, "value");
         Control::Button(Button {
             name: attribute(e, "name"),
@@ -301,6 +297,7 @@ fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
             value,
             id: attribute(e, "id"),
             action: e.get_attribute("formaction").map(|a| unescape(&a)),
+            spot: spot(e),
         })
     } else {
         let kind = match tag.as_str() {
@@ -315,24 +312,34 @@ fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
             kind,
             autocomplete: attribute(e, "autocomplete").to_ascii_lowercase(),
             id: attribute(e, "id"),
+            spot: spot(e),
         })
     };
+    let open = |of| (is_button && tag == "button").then_some(of);
     match (e.get_attribute("form"), c.open) {
         (Some(owner), _) => {
-            c.in_button = false;
+            c.button = open(OpenButton::Owned);
             c.owned.push((owner, control));
         }
-        (None, Some(index)) => match control {
-            Control::Field(field) => c.page.forms[index].fields.push(field),
-            Control::Button(button) => c.page.forms[index].buttons.push(button),
-        },
-        (None, None) => c.in_button = false,
+        (None, Some(index)) => {
+            c.button = open(OpenButton::OfForm(index));
+            match control {
+                Control::Field(field) => c.page.forms[index].fields.push(field),
+                Control::Button(button) => c.page.forms[index].buttons.push(button),
+            }
+        }
+        (None, None) => c.button = None,
     }
 }
 
-fn last_button(c: &mut Collected) -> Option<&mut Button> {
-    let index = c.open?;
-    c.page.forms[index].buttons.last_mut()
+fn open_button(c: &mut Collected) -> Option<&mut Button> {
+    match c.button? {
+        OpenButton::OfForm(index) => c.page.forms.get_mut(index)?.buttons.last_mut(),
+        OpenButton::Owned => match &mut c.owned.last_mut()?.1 {
+            Control::Button(button) => Some(button),
+            Control::Field(_) => None,
+        },
+    }
 }
 
 fn attribute(e: &lol_html::html_content::Element, name: &str) -> String {
@@ -407,7 +414,28 @@ mod tests {
     fn controls_outside_of_their_form_belong_to_it() {
         let page = read(br#"<form id=f action=/x></form><input form=f name=a value=1><button form=f name=b>Go</button>"#);
         assert_eq!(page.forms[0].fields[0].name, "a");
-        assert_eq!(page.forms[0].buttons[0].name, "b");
+        assert_eq!((page.forms[0].buttons[0].name.as_str(), page.forms[0].buttons[0].text.as_str()), ("b", "Go"));
+    }
+
+    #[test]
+    fn a_script_at_the_end_of_a_long_page_is_seen() {
+        let long = "<p>text</p>".repeat(2000);
+        assert!(read(format!("{long}<script src=a.js></script>").as_bytes()).has_script && !read(long.as_bytes()).has_script);
+    }
+
+    #[test]
+    fn captchas_and_passkeys_are_seen() {
+        let captcha = |text: &str| read(text.as_bytes()).captcha.map(|c| (c.maker, c.shown));
+        assert_eq!(captcha("<div class='h-captcha' data-sitekey=1></div>"), Some(("hCaptcha", true)));
+        assert_eq!(captcha("<script src=https://www.google.com/recaptcha/api.js></script>"), Some(("reCAPTCHA", false)));
+        assert_eq!(
+            captcha("<script src=https://challenges.cloudflare.com/turnstile/v0/api.js></script><div class=cf-turnstile></div>"),
+            Some(("Turnstile", true))
+        );
+        assert_eq!(captcha("<button class=g-recaptcha data-size=invisible>Go</button>"), Some(("reCAPTCHA", false)));
+        assert_eq!(captcha("<p>captcha"), None);
+        assert!(read(b"<script>navigator.credentials.get({publicKey: o})</script>").passkey);
+        assert!(read(b"<script src=/js/webauthn.js></script>").passkey && !read(b"<script src=/js/main.js></script>").passkey);
     }
 
     #[test]

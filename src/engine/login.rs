@@ -2,7 +2,9 @@
 
 use crate::target::{Login, User};
 
-use super::html::{Button, Field, Form, Page};
+use super::button::{AGREEING, score};
+use super::obstacle;
+use super::page::{self, Button, Field, Form, Page, Part, hinted};
 
 /// What to do with a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,24 @@ pub struct Filled {
     pub code: Option<usize>,
     /// What stands on the button.
     pub pressed: Option<String>,
+    pub touch: Touch,
+}
+
+/// What a person would do with the controls of a live page, by the numbers that its snapshot gave them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Touch {
+    pub typed: Vec<(usize, Entry)>,
+    pub ticked: Vec<usize>,
+    /// The button that says what is wanted, or the only one; None: the Enter key has to do.
+    pub pressed: Option<usize>,
+}
+
+/// What goes into a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    Name,
+    Password,
+    Code,
 }
 
 /// What a form is for.
@@ -48,45 +68,64 @@ pub enum What {
     Automatic,
 }
 
-/// Words on buttons that refuse, and words that agree.
-const DENIES: &[&str] = &[
-    "cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "signout", "logoff", "signoff", "back", "disagree",
-    "false",
-];
-const AGREES: &[&str] = &[
-    "allow",
-    "accept",
-    "authorize",
-    "authorise",
-    "approve",
-    "agree",
-    "consent",
-    "yes",
-    "continue",
-    "grant",
-    "confirm",
-    "ok",
-    "next",
-    "login",
-    "signin",
-    "submit",
-    "true",
-];
 const USER_NAMES: &[&str] = &["username", "user", "login", "email", "identifier", "userid", "loginid", "account", "name"];
 
-/// Chooses what to do with a page; `scope` is what the authorization request asks for. Once a password was sent, a page that asks for something else is not ours to fill in:
-/// it may change the account (a profile, a new password) or spend a one-time code.
+/// Chooses what to do with a page; `scope` is what the authorization request asks for. Once a password was sent, a page
+/// that asks for something else is not ours to fill in: it may change the account (a profile, a new password) or spend a
+/// one-time code.
 pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: &str) -> Action {
-    let forms = || page.forms.iter().enumerate();
+    let action = choose(page, user, hints, password_sent, scope);
+    let asks_to_log_in = match &action {
+        Action::Submit(filled) => matches!(filled.what, What::Password | What::Name),
+        other => matches!(other, Action::Beyond(_)),
+    };
+    match page.captcha {
+        // What only a script of it stands for may watch silently: the login is tried, and its failure is explained.
+        Some(captcha) if captcha.shown && asks_to_log_in => Action::Beyond(obstacle::captcha_words(&titled(page), captcha)),
+        _ if page.passkey && matches!(action, Action::Beyond(_) | Action::Nothing) => {
+            Action::Beyond(obstacle::passkey_words(&titled(page)))
+        }
+        _ => action,
+    }
+}
+
+/// What a page is called, and what it says, for people.
+pub fn titled(page: &Page) -> String {
+    let words: Vec<&str> = [page.name(), page.says()].into_iter().filter(|w| !w.is_empty()).collect();
+    if words.is_empty() { String::new() } else { format!(" “{}”", words.join(" — ")) }
+}
+
+/// Whether a script makes what a person sees of this page: there is nothing to fill in and nothing to press.
+pub fn made_by_script(page: &Page) -> bool {
+    page.has_script && page.forms.iter().all(|form| visible(form).next().is_none() && form.buttons.is_empty())
+}
+
+/// Hints that match nothing on a page that asks for a password, in words.
+pub fn unmatched(page: &Page, hints: &Login) -> Vec<String> {
+    let asking: Vec<&Form> = page.forms.iter().filter(|form| form.fields.iter().any(|f| f.kind == "password")).collect();
+    let known = |part: Part| match part {
+        Part::Form => page.forms.iter().any(|form| is_form(form, hints)),
+        Part::Password => asking.iter().any(|form| form.fields.iter().any(|f| is_password(f, hints))),
+        // A page that asks for the password alone has had the name before.
+        Part::User => asking.iter().any(|form| visible(form).next().is_none() || form.fields.iter().any(|f| is_user_name(f, hints))),
+        Part::Code | Part::Consent => true,
+    };
+    let missed = page::parts(hints).filter(|(part, _)| !asking.is_empty() && !known(*part));
+    missed.map(|(part, hint)| format!("`login.{}: {}` matches nothing on the page{}", part.key(), hint.text, titled(page))).collect()
+}
+
+fn choose(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: &str) -> Action {
+    let only = page.forms.iter().any(|form| hints.form.is_some() && is_form(form, hints));
+    let forms = || page.forms.iter().enumerate().filter(|(_, form)| !only || is_form(form, hints));
     let passwords = |form: &Form| form.fields.iter().filter(|f| is_password(f, hints)).count();
     if let Some((index, form)) = forms().find(|(_, f)| passwords(f) == 1) {
         return fill(index, form, user, hints, What::Password, scope);
     }
-    if page.forms.iter().any(|f| passwords(f) > 1) {
+    if forms().any(|(_, f)| passwords(f) > 1) {
         return Action::Beyond(beyond(page, "a new password"));
     }
     if let Some((index, form)) =
-        forms().find(|(_, f)| f.fields.iter().filter(|field| is_code(field)).count() == 1 && visible(f).count() == 1)
+        forms().find(|(_, f)| f.fields.iter().filter(|field| is_code(field, hints)).count() == 1 && visible(f).count() == 1)
         && user.totp.is_some()
     {
         return fill(index, form, user, hints, What::Code, scope);
@@ -100,19 +139,22 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: 
         .filter(|(_, form)| visible(form).next().is_none())
         .flat_map(|(index, form)| form.buttons.iter().map(move |button| (index, form, button)))
         .map(|(index, form, button)| (score(form, button, hints), index, form, button))
-        .filter(|(score, ..)| *score >= 0)
+        // What else a page made by a script lets one press (a menu, a language) is no consent.
+        .filter(|(score, _, form, _)| *score >= if form.is_page() { AGREEING } else { 0 })
         .max_by_key(|(score, index, ..)| (*score, std::cmp::Reverse(*index)));
     if let Some((_, index, form, button)) = best {
-        return submit(index, Some(button), values(form, true), What::Consent);
+        let ticked = form.fields.iter().filter(|f| f.kind == "checkbox" && !f.checked).filter_map(|f| f.spot.live).collect();
+        let touch = Touch { ticked, pressed: button.spot.live, ..Touch::default() };
+        return submit(index, Some(button), values(form, true), What::Consent, touch);
     }
     if let Some((index, form)) = forms().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
-        return submit(index, None, values(form, true), What::Automatic);
+        return submit(index, None, values(form, true), What::Automatic, Touch::default());
     }
     if let Some(url) = &page.refresh {
         return Action::Refresh(url.clone());
     }
-    match page.forms.iter().find_map(|f| visible(f).next()) {
-        Some(field) if is_code(field) => Action::Beyond(format!(
+    match forms().find_map(|(_, f)| visible(f).next()) {
+        Some(field) if is_code(field, hints) => Action::Beyond(format!(
             "the page{} asks `{}` for a one-time code: add `totp` to the user in the target file",
             named(page),
             user.name
@@ -143,23 +185,28 @@ fn is_scope(field: &Field, scope: &str) -> bool {
 }
 
 /// A field for a one-time code.
-fn is_code(field: &Field) -> bool {
+fn is_code(field: &Field, hints: &Login) -> bool {
+    if let Some(said) = hinted(hints.otp_field.as_ref(), Part::Code, &field.spot.parts, &[&field.name]) {
+        return said;
+    }
     const NAMES: &[&str] = &["otp", "code", "mfa", "passcode", "verification", "twofactor", "authenticator", "token"];
     let typed = matches!(field.kind.as_str(), "text" | "tel" | "number");
     let says = |text: &str| NAMES.iter().any(|name| plain(text).contains(name));
     typed && (field.autocomplete.contains("one-time-code") || says(&field.name) || says(&field.id))
 }
 
+fn is_form(form: &Form, hints: &Login) -> bool {
+    let names = [form.id.as_deref().unwrap_or_default(), &form.name];
+    hinted(hints.form.as_ref(), Part::Form, &form.spot.parts, &names) == Some(true)
+}
+
 fn is_password(field: &Field, hints: &Login) -> bool {
-    match &hints.password_field {
-        Some(name) => field.name == *name,
-        None => field.kind == "password",
-    }
+    hinted(hints.password_field.as_ref(), Part::Password, &field.spot.parts, &[&field.name]).unwrap_or(field.kind == "password")
 }
 
 fn is_user_name(field: &Field, hints: &Login) -> bool {
-    if let Some(name) = &hints.user_field {
-        return field.name == *name;
+    if let Some(said) = hinted(hints.user_field.as_ref(), Part::User, &field.spot.parts, &[&field.name]) {
+        return said;
     }
     let name = plain(&field.name);
     matches!(field.kind.as_str(), "text" | "email" | "tel")
@@ -171,43 +218,6 @@ fn is_user_name(field: &Field, hints: &Login) -> bool {
 /// Letters only, so that `user_name`, `userName` and `user-name` are one.
 fn plain(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase()
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
-}
-
-/// A form whose address ends the session is never what leads to the callback.
-fn denies_by_address(form: &Form) -> bool {
-    let words = words(form.action.split(['?', '#']).next().unwrap_or_default());
-    words.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff"))
-}
-
-/// How much a button agrees; negative: it refuses.
-fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
-    if let Some(hint) = &hints.consent_button {
-        return if [&button.name, &button.value, &button.id].contains(&hint) || button.text.trim() == hint { 100 } else { -1 };
-    }
-    // Hidden values such as decision=deny speak for the whole form, where the button itself says nothing.
-    let hidden: Vec<String> =
-        form.fields.iter().filter(|f| f.kind == "hidden" && f.value.len() < 20).flat_map(|f| words(&f.value)).collect();
-    let mut own = words(&button.text);
-    own.extend(words(&button.value));
-    own.extend(words(&button.name));
-    own.extend(words(&button.id));
-    // "Log out", "sign off": two words that end a session.
-    let leaves = |list: &[String]| list.windows(2).any(|w| matches!((w[0].as_str(), w[1].as_str()), ("log" | "sign", "out" | "off")));
-    let denies = |list: &[String]| list.iter().any(|w| DENIES.contains(&w.as_str())) || leaves(list);
-    let agrees = |list: &[String]| list.iter().any(|w| AGREES.contains(&w.as_str()) || w == "log" || w == "sign");
-    if denies_by_address(form) {
-        return -1;
-    }
-    match (denies(&own), agrees(&own)) {
-        (true, _) => -1,
-        (false, true) => 10,
-        (false, false) if denies(&hidden) => -1,
-        (false, false) => 1,
-    }
 }
 
 /// What the form would send as it stands: hidden fields unchanged, half-filled fields too, boxes ticked where asked.
@@ -230,53 +240,62 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What, scope
         let password = form.fields.iter().position(|f| is_password(f, hints))?;
         form.fields[..password].iter().rposition(|f| matches!(f.kind.as_str(), "text" | "email" | "tel"))
     });
-    let mut pairs = Vec::new();
+    let (mut pairs, mut touch) = (Vec::new(), Touch::default());
     let (mut password, mut code) = (None, None);
-    for (at, field) in form.fields.iter().enumerate().filter(|(_, f)| !f.name.is_empty()) {
-        let value = if is_password(field, hints) {
-            password = Some(pairs.len());
-            user.password.as_ref().map(|p| p.reveal().to_owned()).unwrap_or_default()
-        } else if Some(at) != user_at && is_code(field) && user.totp.is_some() {
-            code = Some(pairs.len());
-            String::new()
-        } else if Some(at) == user_at && field.value.is_empty() {
-            user.name.clone()
+    for (at, field) in form.fields.iter().enumerate() {
+        let entry = if is_password(field, hints) {
+            Some(Entry::Password)
+        } else if Some(at) != user_at && is_code(field, hints) && user.totp.is_some() {
+            Some(Entry::Code)
         } else {
-            match field.kind.as_str() {
-                // A box for a scope that was asked for is a consent; any other ("remember me") stays as it is.
-                "checkbox" if !field.checked && !is_scope(field, scope) => continue,
-                "radio" if !field.checked => continue,
-                _ => field.value.clone(),
+            (Some(at) == user_at && field.value.is_empty()).then_some(Entry::Name)
+        };
+        if let (Some(live), Some(entry)) = (field.spot.live, entry) {
+            touch.typed.push((live, entry));
+        }
+        // A box for a scope that was asked for is a consent; any other ("remember me") stays as it is.
+        let ticked = field.kind == "checkbox" && !field.checked && is_scope(field, scope);
+        touch.ticked.extend(field.spot.live.filter(|_| ticked));
+        let left_out = matches!(field.kind.as_str(), "checkbox" | "radio") && !field.checked && !ticked;
+        if field.name.is_empty() || entry.is_none() && left_out {
+            continue;
+        }
+        let value = match entry {
+            Some(Entry::Password) => {
+                password = Some(pairs.len());
+                user.password.as_ref().map(|p| p.reveal().to_owned()).unwrap_or_default()
             }
+            Some(Entry::Code) => {
+                code = Some(pairs.len());
+                String::new()
+            }
+            Some(Entry::Name) => user.name.clone(),
+            None => field.value.clone(),
         };
         pairs.push((field.name.clone(), value));
     }
-    let button = form
-        .buttons
-        .iter()
-        .map(|b| (score(form, b, &Login::default()), b))
-        .filter(|(s, _)| *s >= 0)
-        .max_by_key(|(s, _)| *s)
-        .map(|(_, b)| b);
-    match submit(index, button.or(form.buttons.first()), pairs, what) {
+    let best = form.buttons.iter().map(|b| (score(form, b, &Login::default()), b)).filter(|(s, _)| *s >= 0).max_by_key(|(s, _)| *s);
+    let says_so = |score: i32| score >= AGREEING || form.buttons.len() == 1;
+    touch.pressed = best.filter(|(score, _)| says_so(*score)).and_then(|(_, b)| b.spot.live);
+    match submit(index, best.map(|(_, b)| b).or(form.buttons.first()), pairs, what, touch) {
         Action::Submit(filled) => Action::Submit(Filled { password, code, ..filled }),
         other => other,
     }
 }
 
-fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What) -> Action {
+fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What, touch: Touch) -> Action {
     if let Some(button) = button.filter(|b| !b.name.is_empty()) {
         pairs.push((button.name.clone(), button.value.clone()));
     }
     let pressed = button.map(|b| [b.text.trim(), &b.value, &b.name, &b.id].into_iter().find(|t| !t.is_empty()).unwrap_or("").to_owned());
-    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None, pressed })
+    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None, pressed, touch })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::html;
     use super::*;
-    use crate::target::Secret;
+    use crate::target::{Hint, Secret};
 
     fn alice() -> User {
         User::new("alice", Secret::new("wonder land"))
@@ -316,6 +335,11 @@ mod tests {
         let (sent, what) =
             pairs("<form><button name=decision value=deny>Cancel</button><button name=decision value=allow>Allow</button></form>");
         assert_eq!((what, value(&sent, "decision")), (What::Consent, Some("allow")));
+        // Glewlwyd's page has both, and goes on without what was not granted.
+        let (sent, _) = pairs(
+            "<form><input type=checkbox name=s><button name=do value=g>Grant access</button><button name=do value=c>Continue</button></form>",
+        );
+        assert_eq!(value(&sent, "do"), Some("g"));
         let (sent, _) = pairs(
             "<form action=/deny><input type=hidden name=d value=no><button>Deny</button></form><form action=/ok><input type=hidden name=d value=yes><button>Grant</button></form>",
         );
@@ -366,8 +390,77 @@ mod tests {
             true,
         );
         assert_eq!((own_page.what, own_page.code), (What::Code, Some(1)));
+        let hints = Login { otp_field: hint("input.six"), ..Login::default() };
+        let named = "<form><input name=x class=six><input type=hidden name=code value=1><button>Go on</button></form>";
+        match act(&html::read_for(named.as_bytes(), &hints), &user, &hints, true, "openid profile") {
+            Action::Submit(filled) => assert_eq!((filled.what, filled.code), (What::Code, Some(0))),
+            other => panic!("{other:?}"),
+        }
         let one_page = filled("<form><input name=login><input type=password name=pw><input name=totp><button>Go</button></form>", false);
         assert_eq!((one_page.what, one_page.password, one_page.code), (What::Password, Some(1), Some(2)));
+    }
+
+    fn hint(text: &str) -> Option<Hint> {
+        Some(Hint { text: text.into(), selector: crate::selector::Selector::parse(text).ok() })
+    }
+
+    #[test]
+    fn hints_by_name_and_by_selector() {
+        let text = "<form id=search><input name=q><input type=password name=x></form>
+            <form class=login><input name=who><input name=trap type=password style=display:none><div class=real><input type=password name=pw></div>
+            <button name=a value=1>Weiter</button></form>";
+        let hints = Login { form: hint("form.login"), user_field: hint("who"), password_field: hint(".real > input"), ..Login::default() };
+        let page = html::read_for(text.as_bytes(), &hints);
+        let Action::Submit(Filled { form, pairs, what, .. }) = act(&page, &alice(), &hints, false, "openid profile") else {
+            panic!("nothing to submit")
+        };
+        assert_eq!((form, what), (1, What::Password));
+        assert_eq!((value(&pairs, "who"), value(&pairs, "pw"), value(&pairs, "trap")), (Some("alice"), Some("wonder land"), Some("")));
+        assert_eq!(unmatched(&page, &hints), Vec::<String>::new());
+
+        let consent = "<form><button class=no>Weg</button><button class=yes name=go>Gut so</button><button>Allow</button></form>";
+        for by in ["button.yes", "go", "Gut so"] {
+            let hints = Login { consent_button: hint(by), ..Login::default() };
+            match act(&html::read_for(consent.as_bytes(), &hints), &alice(), &hints, false, "openid profile") {
+                Action::Submit(filled) => assert_eq!(value(&filled.pairs, "go"), Some(""), "{by}"),
+                other => panic!("{by}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn hints_that_match_nothing_are_named() {
+        let text = "<title>Sign in</title><form><input name=u><input type=password name=p></form>";
+        let hints = Login { form: hint("#other"), user_field: hint("login"), password_field: hint("input#pw"), ..Login::default() };
+        let page = html::read_for(text.as_bytes(), &hints);
+        let words = unmatched(&page, &hints);
+        assert_eq!(words.len(), 3, "{words:?}");
+        assert_eq!(words[2], "`login.password_field: input#pw` matches nothing on the page “Sign in”");
+        let no_password = html::read_for(b"<form><input name=q></form>", &hints);
+        assert_eq!(unmatched(&no_password, &hints), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_no_program_passes_is_said() {
+        let says = |text: &str, words: &str| match act(&html::read(text.as_bytes()), &alice(), &Login::default(), false, "openid profile") {
+            Action::Beyond(why) => assert!(why.contains(words) && why.contains("`session`"), "{why}"),
+            other => panic!("{text}: {other:?}"),
+        };
+        let form =
+            "<form><input name=user><input type=password name=p><div class=h-captcha data-sitekey=1></div><button>Log in</button></form>";
+        says(form, "a CAPTCHA (hCaptcha)");
+        says("<title>Hello</title><script>navigator.credentials.get({publicKey: o})</script>", "the page “Hello” asks for a passkey");
+        // What only might be asked for does not keep from trying.
+        let silent = "<script src=https://www.google.com/recaptcha/api.js></script><script src=/webauthn.js></script>
+            <form><input name=user><input type=password name=p></form>";
+        assert_eq!(pairs(silent).1, What::Password);
+    }
+
+    #[test]
+    fn pages_that_a_script_makes_are_known() {
+        let page = |text: &str| made_by_script(&html::read(text.as_bytes()));
+        assert!(page("<title>Glewlwyd login</title><body><div id=root>Loading...</div><script src=login.js></script>"));
+        assert!(!page("<p>An error") && !page("<script></script><form><input name=user></form>"));
     }
 
     /// What real servers put between the password and the callback; filled in, it changed accounts and spent codes.

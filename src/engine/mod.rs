@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod authentication;
 pub mod browser;
+pub mod button;
 pub mod clock;
 pub mod delivery;
 pub mod discover;
@@ -16,7 +17,9 @@ pub mod keys;
 pub mod learned;
 pub mod leavings;
 pub mod login;
+pub mod obstacle;
 pub mod outside;
+pub mod page;
 pub mod proof;
 pub mod raw;
 pub mod registration;

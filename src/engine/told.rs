@@ -2,8 +2,8 @@
 
 use crate::target::User;
 
-use super::html::Page;
 use super::login::{Filled, What};
+use super::page::Page;
 
 /// One line about a page whose form is sent.
 pub fn page(page: &Page, filled: &Filled, user: &User) -> String {

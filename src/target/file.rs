@@ -190,18 +190,22 @@ pub struct UserFile {
     pub cookie: Option<At<String>>,
 }
 
-/// How users log in.
+/// How users log in. A hint is a name, or a CSS selector: anything with one of `#`, `.`, `[`, `>`, `:` or a space in it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginFile {
     #[serde(default)]
     pub driver: LoginDriver,
-    /// The name of the form field that takes the user name, when guessing is not enough.
-    pub user_field: Option<String>,
-    /// The name of the form field that takes the password.
-    pub password_field: Option<String>,
-    /// The name or value or text of the button that consents.
-    pub consent_button: Option<String>,
+    /// The form that logs in, by id, name or selector, where a page has several.
+    pub form: Option<At<String>>,
+    /// The form field that takes the user name, by name or selector, when guessing is not enough.
+    pub user_field: Option<At<String>>,
+    /// The form field that takes the password, by name or selector.
+    pub password_field: Option<At<String>>,
+    /// The form field that takes a one-time code, by name or selector.
+    pub otp_field: Option<At<String>>,
+    /// The button that consents, by name, value, id, text or selector.
+    pub consent_button: Option<At<String>>,
     /// For the driver `command`: a program and its arguments. It is given the authorization request as its last argument,
     /// and prints the callback URL, or `Cookie: a=1; b=2` for a session in which the user is logged in. User name, password
     /// and one-time code stand in its environment: GRANTPROOF_USER, GRANTPROOF_PASSWORD, GRANTPROOF_TOTP.

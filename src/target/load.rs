@@ -12,7 +12,7 @@ use crate::place::At;
 use super::client::client;
 use super::file::{TargetFile, UserFile};
 use super::secret::read_secret;
-use super::{Endpoints, ExtraValue, Extras, Limits, Login, LoginDriver, Target, User, origin};
+use super::{Endpoints, ExtraValue, Extras, Limits, LoginDriver, Target, User, origin};
 
 /// Reads a target file from disk.
 ///
@@ -104,7 +104,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
     }
     let user = user(&file.users.default, file.login.driver, folder, found);
     let other_user = file.users.other.as_ref().map(|u| self::user(u, file.login.driver, folder, found));
-    command(file, found);
+    super::login::command(file, found);
     let refresh_grace = duration(&file.refresh_grace, found);
     let code_grace = duration(&file.code_grace, found);
     let loopback = origins.iter().all(|o| super::is_loopback(o));
@@ -141,14 +141,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
             Some(user) => Some(user?),
             None => None,
         },
-        login: Login {
-            driver: file.login.driver,
-            command: file.login.command.as_ref().map(|c| c.value.clone()).unwrap_or_default(),
-            folder: folder.to_owned(),
-            user_field: file.login.user_field.clone(),
-            password_field: file.login.password_field.clone(),
-            consent_button: file.login.consent_button.clone(),
-        },
+        login: super::login::login(&file.login, folder, found),
         permission: file.permission.clone(),
         limits,
         ca,
@@ -224,22 +217,6 @@ fn user(file: &UserFile, driver: LoginDriver, folder: &Path, found: &mut Diagnos
         found.at(place, why, Some("give the secret that the server shows beside the QR code".into()));
     }
     Some(User { name: file.name.value.clone(), password, totp, cookie })
-}
-
-/// The driver `command` has a command, and no other driver has one.
-fn command(file: &TargetFile, found: &mut Diagnostics) {
-    match (&file.login.command, file.login.driver) {
-        (None, LoginDriver::Command) => {
-            found.at(&file.name, "the login driver `command` has no command", Some("add `command: [program, argument]` to `login`".into()));
-        }
-        (Some(command), LoginDriver::Command) if command.value.first().is_none_or(|program| program.trim().is_empty()) => {
-            found.at(command, "the command is empty", Some("write `command: [program, argument]`".into()));
-        }
-        (Some(command), driver) if driver != LoginDriver::Command => {
-            found.at(command, "`command` belongs to the login driver `command`", Some("write `driver: command`".into()));
-        }
-        _ => {}
-    }
 }
 
 fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {

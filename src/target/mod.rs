@@ -4,13 +4,16 @@ pub mod certificate;
 pub mod client;
 pub mod file;
 pub mod load;
+mod login;
 pub mod registrations;
 pub mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::step::{ClientRole, UserRole};
+use crate::selector::Selector;
 
 pub use certificate::Certificate;
 pub use client::{Audience, Client, ClientAuthentication};
@@ -99,17 +102,26 @@ impl User {
     }
 }
 
-/// How users log in, and hints for the drivers.
+/// How users log in, with hints where guessing is not enough.
 #[derive(Debug, Clone, Default)]
 pub struct Login {
     pub driver: LoginDriver,
     /// Program and arguments of the driver `command`.
     pub command: Vec<String>,
     /// Where relative paths of the command begin: the folder of the target file.
-    pub folder: std::path::PathBuf,
-    pub user_field: Option<String>,
-    pub password_field: Option<String>,
-    pub consent_button: Option<String>,
+    pub folder: PathBuf,
+    pub form: Option<Hint>,
+    pub user_field: Option<Hint>,
+    pub password_field: Option<Hint>,
+    pub otp_field: Option<Hint>,
+    pub consent_button: Option<Hint>,
+}
+
+/// Which element of a page is meant: by its name, or by a CSS selector. What may be both is both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    pub text: String,
+    pub selector: Option<Selector>,
 }
 
 /// What a run may ask of the target.

@@ -1,16 +1,19 @@
 //! The authorization endpoint through the front channel: login, consent, and where the browser ends (RFC 6749 §4.1).
 
+mod rules;
+
 use std::collections::BTreeMap;
 
 use url::Url;
 
 use crate::engine::browser::Browser;
 use crate::engine::delivery::Sent;
-use crate::engine::html::{self, Form, Page};
+use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::outside::{self, Answer};
-use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, delivery, told};
+use crate::engine::page::{Form, Page};
+use crate::engine::{RawStep, RunningTrial, answer, delivery, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
 use crate::target::{LoginDriver, User};
@@ -74,6 +77,10 @@ struct Journey<'t, 'e> {
     /// Pages seen so far, by path, outline and status; and how many came again.
     pages: std::collections::BTreeSet<(String, String, u16)>,
     repeats: u32,
+    /// Hints that matched nothing where a password was asked for.
+    remarks: Vec<String>,
+    /// The maker of a CAPTCHA whose script a login page loaded.
+    captcha: Option<&'static str>,
 }
 
 /// What comes after a page.
@@ -132,6 +139,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             told: Vec::new(),
             pages: std::collections::BTreeSet::new(),
             repeats: 0,
+            remarks: Vec::new(),
+            captcha: None,
         }
     }
 
@@ -195,7 +204,8 @@ impl<'t, 'e> Journey<'t, 'e> {
                 return;
             }
             let media = response.media();
-            let page = (media.is_empty() || media.contains("html")).then(|| html::read(&response.body));
+            let hints = &self.trial.engine.target.login;
+            let page = (media.is_empty() || media.contains("html")).then(|| html::read_for(&response.body, hints));
             self.raw.shape = answer::shape_of(&response, page.as_ref().filter(|_| !media.is_empty()));
             if let Some((code, _)) = &self.page_error {
                 // Two pages that look alike are of one kind only where they say the same.
@@ -252,16 +262,13 @@ impl<'t, 'e> Journey<'t, 'e> {
             return Turn::Over;
         }
         if page.forms.iter().any(|f| !f.fields.is_empty() || !f.buttons.is_empty()) {
-            self.form_pages += 1;
-            if !protected_from_framing(response) {
-                self.unframed.push(Url::parse(here).map_or_else(|_| here.to_owned(), |u| u.path().to_owned()));
-            }
+            self.count_form_page(here, response);
         }
         if !self.pages.insert((here.split('?').next().unwrap_or(here).to_owned(), page.outline.clone(), response.status)) {
             self.repeats += 1;
         }
         if self.repeats > 2 {
-            return self.over(Outcome::Stuck, format!("the page{} keeps coming back", titled(&page)));
+            return self.over(Outcome::Stuck, format!("the page{} keeps coming back", login::titled(&page)));
         }
         // A page without forms whose script goes elsewhere is a redirect by other means.
         if let (true, true, Some(url)) =
@@ -269,9 +276,9 @@ impl<'t, 'e> Journey<'t, 'e> {
         {
             return self.follow(&url);
         }
+        self.remark(&page);
         let login = &self.trial.engine.target.login;
-        let scope = self.raw.sent.get("scope").cloned().unwrap_or_default();
-        let action = login::act(&page, user, login, self.passwords_sent > 0, &scope);
+        let action = login::act(&page, user, login, self.passwords_sent > 0, &self.scope());
         // Somebody else logs in: what grantproof would fill in, and what it could not, is theirs.
         let asks = match &action {
             Action::Submit(filled) => matches!(filled.what, What::Password | What::Name | What::Code),
@@ -356,41 +363,10 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// Submits a form as it was filled in.
     async fn submit(&mut self, base: &str, page: &Page, mut filled: Filled, response: &Response, user: &User) -> Turn {
-        let refused_so_far = self.trial.engine.refused_logins(&user.name);
-        match filled.what {
-            // An error page may carry a search form or a "back" button; a 4xx is an answer unless it asks to log in.
-            What::Consent | What::Automatic if response.status >= 400 || self.page_error.is_some() => {
-                self.last_page(response, page);
-                return Turn::Over;
-            }
-            What::Password if self.passwords_sent > 0 => {
-                self.trial.engine.count_login(&user.name, true);
-                return self
-                    .over(Outcome::Stuck, format!("the login page came back: the name or the password of `{}` is refused", user.name));
-            }
-            What::Password if refused_so_far >= MOST_REFUSED_LOGINS => {
-                return self.over(
-                    Outcome::Stuck,
-                    format!(
-                        "the name or the password of `{}` is refused (tried {refused_so_far} times, and not again, so that the account does not lock)",
-                        user.name
-                    ),
-                );
-            }
-            What::Password => self.passwords_sent += 1,
-            What::Name if self.names_sent > 1 => {
-                return self.over(Outcome::Stuck, format!("the page that asks for the name of `{}` came back", user.name));
-            }
-            What::Name => self.names_sent += 1,
-            What::Code if self.codes_sent > 0 => {
-                return self.over(
-                    Outcome::Stuck,
-                    format!("the one-time code of `{}` is refused: look at `totp` and at this machine's clock", user.name),
-                );
-            }
-            What::Code => self.codes_sent += 1,
-            What::Consent | What::Automatic => {}
+        if !self.may(filled.what, response, page, user) {
+            return Turn::Over;
         }
+        self.count(filled.what);
         if let Some(pair) = filled.code.and_then(|at| filled.pairs.get_mut(at)) {
             pair.1 = self.trial.engine.one_time_code(user).await;
             self.raw.secret_names.push((pair.0.clone(), "otp"));
@@ -482,9 +458,12 @@ impl<'t, 'e> Journey<'t, 'e> {
         if self.page_error.is_some() {
             return self.error_page(response);
         }
-        let title = titled(page);
+        let title = login::titled(page);
         if (400..500).contains(&response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
+        } else if self.trial.engine.target.login.driver == LoginDriver::Form && login::made_by_script(page) {
+            let cure = "which the login driver `form` does not run: use the driver `session` or `command`";
+            self.end(Outcome::Unclear, format!("a script makes the page{title}, {cure}"));
         } else {
             self.end(Outcome::Unclear, format!("the browser ends on a page{title} with the status {}", response.status));
         }
@@ -543,7 +522,8 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     fn end(&mut self, outcome: Outcome, note: String) {
         self.raw.outcome = Some(outcome);
-        self.raw.note = note;
+        let remarks = std::mem::take(&mut self.remarks);
+        self.raw.note = std::iter::once(note).chain(remarks).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
         if self.passwords_sent > 0 {
             self.raw.field("password_forwarded", Some(self.forwarded.to_string()));
         }
@@ -573,12 +553,6 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
     }
-}
-
-/// What a page is called, and what it says, for people.
-fn titled(page: &Page) -> String {
-    let words: Vec<&str> = [page.name(), page.says()].into_iter().filter(|w| !w.is_empty()).collect();
-    if words.is_empty() { String::new() } else { format!(" “{}”", words.join(" — ")) }
 }
 
 fn without_query(url: &Url) -> String {

@@ -1,0 +1,76 @@
+//! Which button of a page agrees, by its words.
+
+use crate::target::Login;
+
+use super::page::{Button, Form, Part, hinted};
+
+/// Words on buttons that refuse, and words that agree.
+const DENIES: &[&str] = &[
+    "cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "logout", "signout", "logoff", "signoff", "back", "disagree",
+    "false",
+];
+const AGREES: &[&str] = &[
+    "allow",
+    "accept",
+    "authorize",
+    "authorise",
+    "approve",
+    "agree",
+    "consent",
+    "yes",
+    "continue",
+    "grant",
+    "confirm",
+    "verify",
+    "ok",
+    "next",
+    "login",
+    "signin",
+    "submit",
+    "true",
+];
+/// Of these, the words that give what was asked for, and do not merely go on.
+const GRANTS: &[&str] = &["allow", "accept", "authorize", "authorise", "approve", "agree", "consent", "grant"];
+
+/// The score of a button that agrees in words, and what it has more where it grants.
+pub const AGREEING: i32 = 10;
+const GRANTING: i32 = 2;
+
+fn words(text: &str) -> Vec<String> {
+    text.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+/// A form whose address ends the session is never what leads to the callback.
+fn denies_by_address(form: &Form) -> bool {
+    let words = words(form.action.split(['?', '#']).next().unwrap_or_default());
+    words.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff"))
+}
+
+/// How much a button agrees; negative: it refuses.
+pub fn score(form: &Form, button: &Button, hints: &Login) -> i32 {
+    let names = [button.name.as_str(), &button.value, &button.id, button.text.trim()];
+    if let Some(said) = hinted(hints.consent_button.as_ref(), Part::Consent, &button.spot.parts, &names) {
+        return if said { 100 } else { -1 };
+    }
+    // Hidden values such as decision=deny speak for the whole form, where the button itself says nothing.
+    let hidden: Vec<String> =
+        form.fields.iter().filter(|f| f.kind == "hidden" && f.value.len() < 20).flat_map(|f| words(&f.value)).collect();
+    let mut own = words(&button.text);
+    own.extend(words(&button.value));
+    own.extend(words(&button.name));
+    own.extend(words(&button.id));
+    // "Log out", "sign off": two words that end a session.
+    let leaves = |list: &[String]| list.windows(2).any(|w| matches!((w[0].as_str(), w[1].as_str()), ("log" | "sign", "out" | "off")));
+    let denies = |list: &[String]| list.iter().any(|w| DENIES.contains(&w.as_str())) || leaves(list);
+    let agrees = |list: &[String]| list.iter().any(|w| AGREES.contains(&w.as_str()) || w == "log" || w == "sign");
+    if denies_by_address(form) {
+        return -1;
+    }
+    match (denies(&own), agrees(&own)) {
+        (true, _) => -1,
+        (false, true) if own.iter().any(|w| GRANTS.contains(&w.as_str())) => AGREEING + GRANTING,
+        (false, true) => AGREEING,
+        (false, false) if denies(&hidden) => -1,
+        (false, false) => 1,
+    }
+}

@@ -1,0 +1,140 @@
+//! What a page offers to a browser, as far as a login needs it.
+
+use crate::target::{Hint, Login};
+
+use super::obstacle::Captcha;
+
+/// What a page offers to a browser.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub title: String,
+    /// The text of its headings. Like the two below for people only: words on a page prove nothing.
+    pub heading: String,
+    /// What the page says is wrong: the text of elements that are marked as an error or alert.
+    pub message: String,
+    /// The beginning of its paragraphs.
+    pub paragraph: String,
+    pub forms: Vec<Form>,
+    /// The URL of a meta refresh.
+    pub refresh: Option<String>,
+    /// `<base href>`.
+    pub base: Option<String>,
+    /// A hash of the sequence of tags.
+    pub outline: String,
+    /// A script may write what the page shows.
+    pub has_script: bool,
+    /// Where a script sends the browser at once: `location.href = "…"`, `location.replace("…")`.
+    pub script_redirect: Option<String>,
+    pub captcha: Option<Captcha>,
+    /// Something on it speaks of WebAuthn. Pages that merely offer a passkey beside a password do so too.
+    pub passkey: bool,
+}
+
+impl Page {
+    /// What a person would call it: its heading, else its title; empty where it has neither.
+    pub fn name(&self) -> &str {
+        if self.heading.is_empty() { &self.title } else { &self.heading }
+    }
+
+    /// What it says beside its name: what is marked as an error, else its paragraphs.
+    pub fn says(&self) -> &str {
+        let text = if self.message.is_empty() { &self.paragraph } else { &self.message };
+        // Where the whole page is marked, its heading comes first.
+        let text = text.strip_prefix(self.heading.as_str()).unwrap_or(text).trim_start();
+        let end = text.char_indices().nth(200).map_or(text.len(), |(at, _)| at);
+        &text[..end]
+    }
+}
+
+/// The part of a login that a hint of the target file names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Form,
+    User,
+    Password,
+    Code,
+    Consent,
+}
+
+impl Part {
+    /// The key of its hint in the target file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Part::Form => "form",
+            Part::User => "user_field",
+            Part::Password => "password_field",
+            Part::Code => "otp_field",
+            Part::Consent => "consent_button",
+        }
+    }
+}
+
+/// Where an element stands in the text of the page, and which hints name it by selector.
+#[derive(Debug, Clone, Default)]
+pub struct Spot {
+    pub at: usize,
+    pub parts: Vec<Part>,
+    /// The number that the snapshot of a live page gave it.
+    pub live: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Form {
+    pub id: Option<String>,
+    pub name: String,
+    /// Empty: the page's own address.
+    pub action: String,
+    pub method: String,
+    pub fields: Vec<Field>,
+    pub buttons: Vec<Button>,
+    pub spot: Spot,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Field {
+    pub name: String,
+    /// `text`, `password`, `hidden`, `checkbox`, … in small letters.
+    pub kind: String,
+    pub value: String,
+    pub checked: bool,
+    pub autocomplete: String,
+    pub id: String,
+    pub spot: Spot,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Button {
+    pub name: String,
+    pub value: String,
+    pub text: String,
+    pub id: String,
+    pub action: Option<String>,
+    pub spot: Spot,
+}
+
+/// The form of the controls of a live page that belong to none: its id in the snapshot.
+pub const PAGE_FORM: &str = "grantproof-page";
+
+impl Form {
+    /// It stands for the whole of a page that a script made.
+    pub fn is_page(&self) -> bool {
+        self.id.as_deref() == Some(PAGE_FORM)
+    }
+}
+
+/// The hints that are given, with what they name.
+pub fn parts(hints: &Login) -> impl Iterator<Item = (Part, &Hint)> {
+    let all = [
+        (Part::Form, &hints.form),
+        (Part::User, &hints.user_field),
+        (Part::Password, &hints.password_field),
+        (Part::Code, &hints.otp_field),
+        (Part::Consent, &hints.consent_button),
+    ];
+    all.into_iter().filter_map(|(part, hint)| Some((part, hint.as_ref()?)))
+}
+
+/// What a hint says of an element; None: there is no such hint.
+pub fn hinted(hint: Option<&Hint>, part: Part, parts: &[Part], names: &[&str]) -> Option<bool> {
+    hint.map(|hint| parts.contains(&part) || names.contains(&hint.text.as_str()))
+}
