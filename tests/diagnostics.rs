@@ -166,6 +166,7 @@ fn target_mistakes() {
         ("scope: openid", "scope: openid\nlogin: {user_field: \"login:name\"}", &["`login:name` is no selector", "`[name=\"a:b\"]`"]),
         ("scope: openid", "scope: openid\nlogin: {consent_button: \"button[\"}", &["t.yaml:4:25", "`button[` is no selector"]),
         ("scope: openid", "scope: openid\nlogin: {form: \"form:visible\"}", &["unsupported pseudo-class"]),
+        ("scope: openid", "scope: openid\nlogin: {browser: {binary: no/chromium}}", &["there is no program `no/chromium`", "PATH"]),
         ("\"https://app.example/cb\"}\n  conf", "\"/cb\"}\n  conf", &["`/cb` is no URL"]),
     ];
     for (from, to, words) in table {

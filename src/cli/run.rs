@@ -16,7 +16,7 @@ use super::progress::Watch;
 use super::{Failure, inputs, print};
 
 /// Where reports go that were given no name.
-const FOLDER: &str = "reports";
+pub const FOLDER: &str = "reports";
 
 /// The file in a recording's directory.
 const RECORDING: &str = "recording.json";
@@ -48,6 +48,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
             When::Never => false,
             When::Auto => target.as_ref().is_some_and(|t| !t.is_loopback()),
         },
+        evidence: outputs.evidence(),
     };
     let watch = Watch::new(arguments.progress);
     let stop = Stop::default();
@@ -102,7 +103,7 @@ fn lab_name(flaws: &[String]) -> String {
 }
 
 /// A name as a file name: small letters, digits and hyphens.
-fn slug(name: &str) -> String {
+pub fn slug(name: &str) -> String {
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let words: Vec<&str> = plain.split('-').filter(|w| !w.is_empty()).collect();
     if words.is_empty() { "report".into() } else { words.join("-").chars().take(80).collect() }
@@ -181,6 +182,12 @@ impl Outputs {
             std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(|e| unwritable(&path, e))?;
         }
         Ok(Outputs { format, files, verbose: arguments.verbose })
+    }
+
+    /// The folder beside the report for pictures of logins that fail: named like it, with `-login` behind.
+    fn evidence(&self) -> Option<PathBuf> {
+        let (_, path) = self.files.first()?;
+        Some(path.with_file_name(format!("{}-login", path.file_stem()?.to_string_lossy())))
     }
 
     fn write(&self, report: &Report, gate: Gate, colour: Colour) -> Result<u8, Failure> {

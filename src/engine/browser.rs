@@ -1,6 +1,6 @@
 //! A simulated browser: cookies as browsers keep them, one jar for each session.
 
-use cookie_store::CookieStore;
+use cookie_store::{CookieDomain, CookieStore};
 use url::Url;
 
 use super::http::{Failure, Http, Request, Response};
@@ -9,6 +9,20 @@ use super::http::{Failure, Http, Request, Response};
 #[derive(Debug, Clone, Default)]
 pub struct Browser {
     jar: CookieStore,
+    /// What it calls itself, where that is not our own name.
+    pub agent: Option<String>,
+}
+
+/// A cookie as one browser hands it to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cookie {
+    pub name: String,
+    pub value: String,
+    pub host: String,
+    pub with_subdomains: bool,
+    pub path: String,
+    pub secure: bool,
+    pub http_only: bool,
 }
 
 impl Browser {
@@ -29,7 +43,7 @@ impl Browser {
     /// Why no answer came.
     pub async fn navigate(&mut self, http: &Http, mut request: Request) -> Result<(Request, Response), (Request, Failure)> {
         request.headers.push(("accept".into(), "text/html,application/xhtml+xml,*/*;q=0.8".into()));
-        request.headers.push(("user-agent".into(), super::USER_AGENT.into()));
+        request.headers.push(("user-agent".into(), self.agent.clone().unwrap_or_else(|| super::USER_AGENT.into())));
         let url = Url::parse(&request.url).ok();
         if let Some(cookies) = url.as_ref().and_then(|url| self.cookies(url)) {
             request.headers.push(("cookie".into(), cookies));
@@ -63,8 +77,74 @@ impl Browser {
         }
     }
 
+    /// Its cookies, for another browser.
+    pub fn kept(&self) -> Vec<Cookie> {
+        let kept = self.jar.iter_unexpired().filter_map(|cookie| {
+            let (host, with_subdomains) = match &cookie.domain {
+                CookieDomain::HostOnly(host) => (host, false),
+                CookieDomain::Suffix(host) => (host, true),
+                CookieDomain::NotPresent | CookieDomain::Empty => return None,
+            };
+            Some(Cookie {
+                name: cookie.name().to_owned(),
+                value: cookie.value().to_owned(),
+                host: host.clone(),
+                with_subdomains,
+                path: cookie.path().unwrap_or("/").to_owned(),
+                secure: cookie.secure().unwrap_or(false),
+                http_only: cookie.http_only().unwrap_or(false),
+            })
+        });
+        kept.collect()
+    }
+
+    /// Forgets its cookies and takes those of another browser. They last for this run, however long they would.
+    pub fn replace(&mut self, cookies: impl Iterator<Item = Cookie>) {
+        self.jar.clear();
+        for cookie in cookies {
+            let scheme = if cookie.secure { "https" } else { "http" };
+            let Ok(url) = Url::parse(&format!("{scheme}://{}{}", cookie.host, cookie.path)) else { continue };
+            let mut text = format!("{}={}; Path={}", cookie.name, cookie.value, cookie.path);
+            for (said, attribute) in [(cookie.secure, "; Secure"), (cookie.http_only, "; HttpOnly")] {
+                text.push_str(if said { attribute } else { "" });
+            }
+            if cookie.with_subdomains {
+                text.push_str(&format!("; Domain={}", cookie.host));
+            }
+            // The other browser has taken it already.
+            let _ = self.jar.parse(&text, &url);
+        }
+    }
+
     /// Every cookie value, for the redactor.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.jar.iter_any().map(|cookie| cookie.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_change_hands_unchanged() {
+        let mut first = Browser::default();
+        for (cookie, url) in [
+            ("__Host-sid=a=b; Secure; HttpOnly; Path=/", "https://as.example/login"),
+            ("lang=en; Domain=as.example; Path=/x", "https://login.as.example/x"),
+            ("plain=1", "http://127.0.0.1:8080/auth/start"),
+        ] {
+            first.jar.parse(cookie, &Url::parse(url).expect("a URL")).expect("a cookie");
+        }
+        let mut second = Browser::default();
+        second.jar.parse("old=1", &Url::parse("http://127.0.0.1/").expect("a URL")).expect("a cookie");
+        second.replace(first.kept().into_iter());
+        let sort = |browser: &Browser| {
+            let mut kept = browser.kept();
+            kept.sort_by(|a, b| a.name.cmp(&b.name));
+            kept
+        };
+        assert_eq!(sort(&first), sort(&second));
+        assert_eq!(second.kept().len(), 3);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::model::step::ClientRole;
-use crate::target::{Client, Endpoints, Target, Use, origin};
+use crate::target::{Client, Endpoints, LoginDriver, Target, Use, origin};
 
 use super::answer;
 use super::http::{Http, Request, Response};
@@ -65,7 +65,7 @@ impl Facts {
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
             ("iss_parameter_supported", supported.unwrap_or_default()),
-            ("login", target.login.driver.name().to_owned()),
+            ("login", own_login(target).name().to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -253,6 +253,14 @@ fn joined(mut first: Map<String, Value>, second: &Map<String, Value>) -> Map<Str
         }
     }
     first
+}
+
+/// With the driver `browser` it is grantproof too that fills the pages in, and sees what becomes of it.
+fn own_login(target: &Target) -> LoginDriver {
+    match target.login.driver {
+        LoginDriver::Browser => LoginDriver::Form,
+        other => other,
+    }
 }
 
 /// Fetches the published keys.

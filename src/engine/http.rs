@@ -217,6 +217,16 @@ impl Http {
         origin(url).is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(&origin)))
     }
 
+    /// Every origin that may be contacted.
+    pub fn origins(&self) -> Vec<String> {
+        self.shared.origins.lock().map(|origins| origins.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Counts requests that something else sent for this run.
+    pub fn also_sent(&self, requests: u64) {
+        self.count(requests, Duration::ZERO);
+    }
+
     pub fn spent(&self) -> Spent {
         self.shared.spent.lock().map(|s| *s).unwrap_or_default()
     }

@@ -4,11 +4,13 @@ pub mod answer;
 pub mod authentication;
 pub mod browser;
 pub mod button;
+pub mod chromium;
 pub mod clock;
 pub mod delivery;
 pub mod discover;
 pub mod dpop;
 pub mod eval;
+pub mod evidence;
 pub mod forge;
 pub mod html;
 pub mod http;
@@ -29,6 +31,8 @@ pub mod tls;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::model::observation::{NegativeControl, Outcome, Trial};
@@ -71,6 +75,12 @@ pub struct Engine {
     redactor: Redactor,
     /// What was issued and not taken back.
     leavings: Mutex<leavings::Leavings>,
+    /// The browser of the login driver `browser`, once it was needed. One for all sessions: it takes the part of one at a
+    /// time.
+    chromium: tokio::sync::Mutex<Option<chromium::Chromium>>,
+    /// Where pictures of logins that fail are kept, and how many were.
+    evidence: Option<PathBuf>,
+    pictures: AtomicU32,
 }
 
 /// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
@@ -91,7 +101,17 @@ impl Engine {
             places: RwLock::new(None),
             dpop_key: keys::SigningKey::p256(),
             learned: learned::Learned::default(),
+            chromium: tokio::sync::Mutex::default(),
+            evidence: None,
+            pictures: AtomicU32::new(0),
         }
+    }
+
+    /// Keeps pictures and pages of logins that fail in a folder, which is made when there is one.
+    #[must_use]
+    pub fn with_evidence(mut self, folder: Option<PathBuf>) -> Engine {
+        self.evidence = folder;
+        self
     }
 
     pub fn facts(&self) -> Arc<Facts> {

@@ -5,6 +5,7 @@ mod setup;
 
 pub use setup::advice;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::engine::http::Http;
@@ -64,11 +65,13 @@ pub struct Options {
     pub repeat: u32,
     /// Take back what was issued, where the protocol can.
     pub clean_up: bool,
+    /// Where pictures of logins that fail are kept.
+    pub evidence: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1, clean_up: false }
+        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1, clean_up: false, evidence: None }
     }
 }
 
@@ -118,7 +121,7 @@ pub async fn run(
         Err(why) => record.fatal = Some(why),
         Ok(facts) => {
             record.warnings.extend(facts.warnings.iter().cloned());
-            let engine = Engine::new(target.clone(), http.clone(), facts);
+            let engine = Engine::new(target.clone(), http.clone(), facts).with_evidence(options.evidence.clone());
             let mut runner = Runner::new(&engine, options, stop, tell, record);
             runner.all(selected).await;
             record = runner.record;

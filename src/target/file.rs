@@ -210,6 +210,18 @@ pub struct LoginFile {
     /// and prints the callback URL, or `Cookie: a=1; b=2` for a session in which the user is logged in. User name, password
     /// and one-time code stand in its environment: GRANTPROOF_USER, GRANTPROOF_PASSWORD, GRANTPROOF_TOTP.
     pub command: Option<At<Vec<String>>>,
+    /// Where the programs of the driver `browser` are.
+    #[serde(default)]
+    pub browser: LoginBrowserFile,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginBrowserFile {
+    /// Chromium or Chrome; default: `chromium`, `chromium-browser` or `google-chrome` on the path.
+    pub binary: Option<At<String>>,
+    /// ChromeDriver, of the same version; default: `chromedriver` on the path.
+    pub driver: Option<At<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -218,6 +230,8 @@ pub enum LoginDriver {
     /// Reads HTML forms as a browser would.
     #[default]
     Form,
+    /// As `form`; pages with scripts are passed in a headless Chromium.
+    Browser,
     /// Uses a cookie that was handed in (`users.….cookie`).
     Session,
     /// Asks the person at the terminal to log in with a browser, once for each user, and to hand the cookie over.
@@ -231,6 +245,7 @@ impl LoginDriver {
     pub fn name(self) -> &'static str {
         match self {
             LoginDriver::Form => "form",
+            LoginDriver::Browser => "browser",
             LoginDriver::Session => "session",
             LoginDriver::Manual => "manual",
             LoginDriver::Command => "command",

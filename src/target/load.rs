@@ -203,7 +203,7 @@ fn user(file: &UserFile, driver: LoginDriver, folder: &Path, found: &mut Diagnos
     };
     let (password, totp, cookie) = (secret(&file.password), secret(&file.totp), secret(&file.cookie));
     let (password, totp, cookie) = (password?, totp?, cookie?);
-    if driver == LoginDriver::Form && password.is_none() {
+    if matches!(driver, LoginDriver::Form | LoginDriver::Browser) && password.is_none() {
         found.at(&file.name, format!("the user `{}` has no password", file.name.value), Some("add `password: env:NAME`".into()));
     }
     if driver == LoginDriver::Session && cookie.is_none() {

@@ -1,18 +1,20 @@
-//! The `login` part of a target file: the driver and its hints.
+//! The `login` part of a target file: the driver, its hints and its programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostics;
 use crate::place::At;
 use crate::selector::Selector;
 
 use super::file::{LoginFile, TargetFile};
-use super::{Hint, Login, LoginDriver};
+use super::{BrowserPrograms, Hint, Login, LoginDriver};
 
 /// What makes a hint a selector. Names may hold some of these too (`user[email]`), so such a hint is both.
 const OF_SELECTORS: &[char] = &['#', '.', '[', '>', ' ', ':'];
 
 pub fn login(file: &LoginFile, folder: &Path, found: &mut Diagnostics) -> Login {
+    let mut program = |place: &Option<At<String>>| place.as_ref().and_then(|p| program(p, folder, found));
+    let browser = BrowserPrograms { binary: program(&file.browser.binary), driver: program(&file.browser.driver) };
     let mut element = |place: &Option<At<String>>| place.as_ref().map(|p| hint(p, false, found));
     Login {
         driver: file.driver,
@@ -23,6 +25,7 @@ pub fn login(file: &LoginFile, folder: &Path, found: &mut Diagnostics) -> Login 
         password_field: element(&file.password_field),
         otp_field: element(&file.otp_field),
         consent_button: file.consent_button.as_ref().map(|p| hint(p, true, found)),
+        browser,
     }
 }
 
@@ -61,4 +64,17 @@ pub fn command(file: &TargetFile, found: &mut Diagnostics) {
         }
         _ => {}
     }
+}
+
+fn program(place: &At<String>, folder: &Path, found: &mut Diagnostics) -> Option<PathBuf> {
+    // In full, so that it is never looked for on the path.
+    if let Some(path) = std::path::absolute(folder.join(&place.value)).ok().filter(|path| path.is_file()) {
+        return Some(path);
+    }
+    found.at(
+        place,
+        format!("there is no program `{}`", place.value),
+        Some("the path is relative to the target file; without it, the program is looked for on PATH".into()),
+    );
+    None
 }

@@ -115,6 +115,7 @@ pub struct Login {
     pub password_field: Option<Hint>,
     pub otp_field: Option<Hint>,
     pub consent_button: Option<Hint>,
+    pub browser: BrowserPrograms,
 }
 
 /// Which element of a page is meant: by its name, or by a CSS selector. What may be both is both.
@@ -122,6 +123,13 @@ pub struct Login {
 pub struct Hint {
     pub text: String,
     pub selector: Option<Selector>,
+}
+
+/// The programs of the login driver `browser`, where they are not looked for on the path.
+#[derive(Debug, Clone, Default)]
+pub struct BrowserPrograms {
+    pub binary: Option<PathBuf>,
+    pub driver: Option<PathBuf>,
 }
 
 /// What a run may ask of the target.

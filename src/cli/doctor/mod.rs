@@ -6,6 +6,7 @@ mod hints;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use crate::engine::http::Http;
 use crate::engine::{Engine, clock, discover, leavings, tls};
@@ -72,7 +73,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     };
     seen.facts = facts.clone();
     places(&mut seen.out, target, &facts, &http);
-    let engine = Engine::new(target.clone(), http, facts);
+    let engine = Engine::new(target.clone(), http, facts).with_evidence(Some(evidence(target)));
     let mut healthy = true;
     for (role, client) in &target.clients {
         let _ = writeln!(seen.out, "\nclient {} `{}` ({})", role.name(), safe(&client.id), client.authentication.method());
@@ -132,6 +133,13 @@ fn places(out: &mut String, target: &Target, facts: &discover::Facts, http: &Htt
     for warning in tls::warning(target).into_iter().chain(facts.warnings.iter().cloned()).chain(clock::warning(clock)) {
         let _ = writeln!(out, "warn  {}", safe(&warning));
     }
+}
+
+/// Where pictures of logins that fail are kept: among the reports where there are any, else among the temporary files.
+fn evidence(target: &Target) -> PathBuf {
+    let reports = Path::new(super::run::FOLDER);
+    let folder = if reports.is_dir() { reports.to_owned() } else { std::env::temp_dir() };
+    folder.join(format!("{}-login", super::run::slug(&target.name)))
 }
 
 /// A control with every step of its default session as one client and user.

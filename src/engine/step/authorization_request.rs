@@ -1,5 +1,6 @@
 //! The authorization endpoint through the front channel: login, consent, and where the browser ends (RFC 6749 §4.1).
 
+mod in_chromium;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -218,6 +219,9 @@ impl<'t, 'e> Journey<'t, 'e> {
                 };
             }
             let Some(page) = page else { return self.document(&response) };
+            if self.needs_scripts(&here, &response, &page, user) {
+                return self.in_chromium(browser, user, &here, response.status).await;
+            }
             match self.page(&here, &response, page, user).await {
                 Turn::Go(what) => self.carries_password = what == What::Password,
                 Turn::Over => return,
@@ -286,7 +290,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             Action::Nothing => page.has_script && response.status < 400,
             Action::Refresh(_) => false,
         };
-        if asks && login.driver != LoginDriver::Form {
+        if asks && !matches!(login.driver, LoginDriver::Form | LoginDriver::Browser) {
             return Turn::Outside;
         }
         match action {
@@ -326,7 +330,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         self.asked_outside = true;
         let url = self.begun.url.clone();
         let answer = match login.driver {
-            LoginDriver::Form => return,
+            LoginDriver::Form | LoginDriver::Browser => return,
             LoginDriver::Session => {
                 let why = if browser.is_empty() {
                     "nobody is logged in here, and a session that is handed in cannot log in"
@@ -462,7 +466,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         if (400..500).contains(&response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
         } else if self.trial.engine.target.login.driver == LoginDriver::Form && login::made_by_script(page) {
-            let cure = "which the login driver `form` does not run: use the driver `session` or `command`";
+            let cure = "which the login driver `form` does not run: use `login.driver: browser`, or `session` or `command`";
             self.end(Outcome::Unclear, format!("a script makes the page{title}, {cure}"));
         } else {
             self.end(Outcome::Unclear, format!("the browser ends on a page{title} with the status {}", response.status));
