@@ -95,7 +95,8 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
                 (_, Some(pem)) => ClientAuthentication::PrivateKeyJwt { key: Secret::new(pem), kid: None },
                 _ => ClientAuthentication::None,
             };
-            Some((role, Client::new(&client.id, &client.redirect_uri, authentication)))
+            let other_redirect_uri = Some(client.other_redirect_uri.clone());
+            Some((role, Client { other_redirect_uri, ..Client::new(&client.id, &client.redirect_uri, authentication) }))
         })
         .collect();
     let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));

@@ -355,6 +355,9 @@ impl<'e> RunningTrial<'e> {
         if let Some(client) = client {
             actor.client.insert("id".into(), client.id.clone());
             actor.client.insert("redirect_uri".into(), client.redirect_uri.clone());
+            if let Some(other) = &client.other_redirect_uri {
+                actor.client.insert("other_redirect_uri".into(), other.clone());
+            }
             actor.client.insert("redirect_is_loopback".into(), is_loopback(&client.redirect_uri).to_string());
             actor.client.insert("auth".into(), client.authentication.method().into());
             // A server that takes proofs and binds nothing constrains nobody.

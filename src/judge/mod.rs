@@ -318,7 +318,12 @@ fn failed(step: &StepObservation) -> Failed {
 
 /// Whether the target file alone decides a condition: then nothing is proved, something could be added.
 fn supplied(condition: &Applicability) -> bool {
-    matches!(&condition.predicate, Predicate::Field { subject: Reference::Target(fact), .. } if matches!(fact.as_str(), "extra_scope" | "resource" | "login"))
+    let Predicate::Field { subject, .. } = &condition.predicate else { return false };
+    match subject {
+        Reference::Target(fact) => matches!(fact.as_str(), "extra_scope" | "resource" | "login"),
+        Reference::Client(fact) => fact == "other_redirect_uri",
+        _ => false,
+    }
 }
 
 /// The answer to a condition of applicability.

@@ -34,8 +34,10 @@ pub struct DemoClient {
     /// The registered `token_endpoint_auth_method`: `none`,
     /// `client_secret_basic` or `private_key_jwt`.
     pub auth_method: &'static str,
-    /// The one registered redirect URI.
+    /// The registered redirect URI that the client uses.
     pub redirect_uri: String,
+    /// Another one, registered as well.
+    pub other_redirect_uri: String,
     /// Every scope the client may ask for, separated by spaces.
     pub scope: String,
 }
@@ -106,6 +108,9 @@ pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static Us
     USERS.iter().find(|user| user.name == name && super::secrets::equal(user.password.as_bytes(), password.as_bytes()))
 }
 
+/// The second redirect URI of every client.
+const OTHER_CALLBACK: &str = "https://app.example/signed-in";
+
 /// Registers the demo clients; the key of the assertion client is new each time.
 pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
@@ -138,6 +143,7 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
                 AuthMethod::Assertion(_) => "private_key_jwt",
             },
             redirect_uri: callback.to_owned(),
+            other_redirect_uri: OTHER_CALLBACK.to_owned(),
             scope: SCOPES.join(" "),
         });
         clients.push(Client {
@@ -145,7 +151,7 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
             may_use_client_credentials: role == "confidential",
             may_introspect: !matches!(auth, AuthMethod::None),
             auth,
-            redirect_uris: vec![callback.to_owned()],
+            redirect_uris: vec![callback.to_owned(), OTHER_CALLBACK.to_owned()],
         });
     }
     let users =

@@ -76,7 +76,7 @@ pub struct LabConfig {
     pub code_lifetime: Duration,
     /// How long an access token is valid.
     pub access_token_lifetime: Duration,
-    /// The redirect URI registered for every client.
+    /// The redirect URI that every client uses.
     pub callback: String,
 }
 

@@ -15,6 +15,8 @@ use super::secret::{self, Secret, read_secret};
 pub struct Client {
     pub id: String,
     pub redirect_uri: String,
+    /// Another one that is registered as well.
+    pub other_redirect_uri: Option<String>,
     pub authentication: ClientAuthentication,
     /// Its tokens are bound to a key: by DPoP, or as the target file says.
     pub sender_constrained: bool,
@@ -87,6 +89,7 @@ impl Client {
             redirect_uri: redirect_uri.to_owned(),
             authentication,
             sender_constrained: false,
+            other_redirect_uri: None,
             audience: None,
             dpop: false,
             certificate: None,
@@ -96,12 +99,13 @@ impl Client {
 
 /// Reads a client of the target file; what is wrong goes to `found`.
 pub fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Diagnostics) -> Option<Client> {
-    if let Err(error) = url::Url::parse(&file.redirect_uri.value) {
-        found.at(
-            &file.redirect_uri,
-            format!("`{}` is no URL: {error}", file.redirect_uri.value),
-            Some("write the address as it is registered".into()),
-        );
+    for address in std::iter::once(&file.redirect_uri).chain(&file.other_redirect_uri) {
+        if let Err(error) = url::Url::parse(&address.value) {
+            found.at(address, format!("`{}` is no URL: {error}", address.value), Some("write the address as it is registered".into()));
+        }
+    }
+    if let Some(other) = file.other_redirect_uri.as_ref().filter(|other| other.value == file.redirect_uri.value) {
+        found.at(other, "that is `redirect_uri` again", Some("write another address that is registered for this client".into()));
     }
     if let Some(registration) = &file.registration
         && secret::kind(&registration.token.value).is_none()
@@ -138,6 +142,7 @@ pub fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Di
         redirect_uri: file.redirect_uri.value.clone(),
         authentication,
         sender_constrained: file.sender_constrained || file.dpop,
+        other_redirect_uri: file.other_redirect_uri.as_ref().map(|at| at.value.clone()),
         audience,
         dpop: file.dpop,
         certificate,

@@ -139,6 +139,8 @@ pub struct ClientFile {
     /// Follows from `dpop`.
     #[serde(default)]
     pub sender_constrained: bool,
+    /// Another redirect URI that is registered for this client: an attack tries to redeem the code of one as that of the other.
+    pub other_redirect_uri: Option<At<String>>,
     /// Where the client was registered by `grantproof init --register`, so that `grantproof unregister` can remove it.
     pub registration: Option<RegistrationFile>,
 }

@@ -200,7 +200,7 @@ impl Journey<'_, '_> {
             None | Some((_, "net::ERR_ABORTED")) => false,
             Some((hop, error)) => {
                 let cure = if error.contains("CERT") { "; Chromium does not know `tls.ca`: add it to its own certificates" } else { "" };
-                let place = Url::parse(&hop.url).map(|url| super::without_query(&url)).unwrap_or_default();
+                let place = Url::parse(&hop.url).map(|url| super::address::without_query(&url)).unwrap_or_default();
                 self.end(Outcome::Unreachable, format!("Chromium cannot load {place}: {error}{cure}"));
                 true
             }

@@ -9,7 +9,8 @@ use crate::engine::page::Page;
 use crate::model::observation::Outcome;
 use crate::target::User;
 
-use super::{Journey, protected_from_framing};
+use super::Journey;
+use super::address::protected_from_framing;
 
 impl Journey<'_, '_> {
     /// The scope that the authorization request asks for.

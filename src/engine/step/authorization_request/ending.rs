@@ -1,0 +1,147 @@
+//! Where the browser ends: at the callback, on a page of the server, or with a document; and what that is called.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::engine::http::Response;
+use crate::engine::page::Page;
+use crate::engine::{answer, login};
+use crate::model::observation::Outcome;
+use crate::target::LoginDriver;
+use crate::wire;
+
+use super::address::{carries_asked, resolve, same_page, same_place, without_query};
+use super::{Journey, Leads};
+
+impl Journey<'_, '_> {
+    /// An answer that is neither a redirect nor a page.
+    pub(super) fn document(&mut self, response: &Response) {
+        if self.page_error.is_some() {
+            return self.error_page(response);
+        }
+        if let Some(members) = answer::object(response) {
+            for name in ["error", "error_description"] {
+                self.raw.field(name, answer::text(&members, name));
+            }
+        }
+        if (400..500).contains(&response.status) {
+            let error = self.raw.fields.get("error").cloned();
+            let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
+            self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
+        } else {
+            self.end(Outcome::Unclear, format!("the authorization endpoint answers {} with {}", response.status, response.media()));
+        }
+    }
+
+    /// The end is a page of the server whose address says what is wrong. The address decides, whatever the status is:
+    /// there are servers that show every error with 500.
+    pub(super) fn error_page(&mut self, response: &Response) {
+        let Some((code, description)) = self.page_error.take() else { return };
+        let outcome = if answer::is_fault_of_server(&code) { Outcome::Crashed } else { Outcome::Refused };
+        let why = if description.is_empty() { String::new() } else { format!(" ({description})") };
+        self.raw.field("error", Some(code.as_str()));
+        self.raw.field("error_description", Some(description).filter(|d| !d.is_empty()));
+        self.end(outcome, format!("{code}{why} on a page of the server with the status {}", response.status));
+    }
+
+    pub(super) fn last_page(&mut self, response: &Response, page: &Page) {
+        if self.page_error.is_some() {
+            return self.error_page(response);
+        }
+        let title = login::titled(page);
+        if (400..500).contains(&response.status) {
+            self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
+        } else if self.trial.engine.target.login.driver == LoginDriver::Form && login::made_by_script(page) {
+            let cure = "which the login driver `form` does not run: use `login.driver: browser`, or `session` or `command`";
+            self.end(Outcome::Unclear, format!("a script makes the page{title}, {cure}"));
+        } else {
+            self.end(Outcome::Unclear, format!("the browser ends on a page{title} with the status {}", response.status));
+        }
+    }
+
+    /// The browser leaves the server.
+    pub(super) fn callback(&mut self, url: &Url, where_to: &'static str, posted: Option<Vec<(String, String)>>) {
+        if self.passwords_sent > 0 {
+            self.trial.engine.count_login(&self.user, false);
+        }
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        let pairs = posted.unwrap_or_else(|| {
+            let mut pairs = wire::parse_form(url.query().unwrap_or_default());
+            let fragment = url.fragment().unwrap_or_default();
+            pairs.extend(wire::parse_form(fragment));
+            // A careless server appends its answer behind the fragment that was asked for: `#x?code=…`.
+            pairs.extend(wire::parse_form(fragment.split_once('?').map_or("", |(_, after)| after)));
+            pairs
+        });
+        // A parameter that the asked-for redirect_uri carried itself is not the server's; of two, the server's is last.
+        for (name, value) in pairs {
+            values.insert(name, value);
+        }
+        self.raw.field("location", Some(url.as_str()));
+        self.raw.field("delivered_to", Some(where_to));
+        let lands = Url::parse(&self.registered).is_ok_and(|registered| same_page(url, &registered));
+        self.raw.field("lands_on", Some(if lands { "registered" } else { "elsewhere" }));
+        self.raw.field("scheme", Some(url.scheme()));
+        for name in ["code", "access_token", "id_token", "error"] {
+            self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
+        }
+        // A parameter without a value is one that was left out (RFC 6749 §3.1).
+        for name in ["state", "iss", "error_description"] {
+            self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
+        }
+        let given = ["code", "access_token", "id_token"].iter().any(|name| self.raw.fields.contains_key(*name));
+        let error = self.raw.fields.get("error").cloned();
+        self.raw.shape = format!("callback {where_to} {}", error.as_deref().unwrap_or(if given { "granted" } else { "empty" }));
+        let (outcome, note) = match (given, error, where_to) {
+            (true, _, "elsewhere") => (Outcome::Strayed, format!("redirected to {url}, which nobody asked for")),
+            (true, _, _) => (Outcome::Issued, String::new()),
+            (false, Some(error), "registered") => {
+                let why = self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
+                (Outcome::Refused, format!("{error}{why} at the registered redirect_uri"))
+            }
+            (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
+            (false, None, "elsewhere") => {
+                let origin = crate::target::origin(url.as_str());
+                let hint = origin.map(|o| format!("; if it belongs to the target, add `hosts: [{o}]`")).unwrap_or_default();
+                (Outcome::Strayed, format!("the browser is sent to {}{hint}", without_query(url)))
+            }
+            (false, None, _) => (Outcome::Unclear, "the callback carries neither a code nor an error".into()),
+        };
+        self.end(outcome, note);
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome, note: String) {
+        self.raw.outcome = Some(outcome);
+        let remarks = std::mem::take(&mut self.remarks);
+        self.raw.note = std::iter::once(note).chain(remarks).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        if self.passwords_sent > 0 {
+            self.raw.field("password_forwarded", Some(self.forwarded.to_string()));
+        }
+        self.raw.field("form_pages", Some(self.form_pages.to_string()));
+        if !self.told.is_empty() {
+            self.raw.field("pages", Some(self.told.join("\n")));
+        }
+        if !self.unframed.is_empty() {
+            self.unframed.dedup();
+            self.raw.field("unframed_pages", Some(self.unframed.join(" ")));
+        }
+    }
+
+    /// Where a URL leads: to the callback (compared by scheme, user information, host, port and path, as a browser
+    /// resolved them), inside the target's hosts, or elsewhere.
+    pub(super) fn leads(&self, url: &Url) -> Leads {
+        let registered = Url::parse(&self.registered).ok();
+        let asked = self.asked.as_deref().and_then(|a| resolve(&self.registered, a));
+        if let Some(asked) = &asked
+            && same_place(url, asked)
+            && registered.as_ref().is_none_or(|r| !same_place(asked, r) || asked.as_str() != r.as_str() && carries_asked(url, asked, r))
+        {
+            return Leads::Callback("asked");
+        }
+        if registered.as_ref().is_some_and(|r| same_place(url, r)) {
+            return Leads::Callback("registered");
+        }
+        if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
+    }
+}
