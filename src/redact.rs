@@ -127,9 +127,11 @@ impl Redactor {
             return;
         }
         for part in text.split(['?', '#']) {
-            for (name, value) in crate::wire::parse_form(part) {
-                if let Some(kind) = secret_kind(&name) {
-                    self.learn(kind, &value);
+            // Most names are no secret's: their values need not be decoded.
+            for (name, value) in part.split('&').filter_map(|pair| pair.split_once('=')) {
+                let plain = if name.contains(['%', '+']) { crate::wire::decode(name).into() } else { std::borrow::Cow::Borrowed(name) };
+                if let Some(kind) = secret_kind(&plain) {
+                    self.learn(kind, &crate::wire::decode(value));
                 }
             }
         }

@@ -66,6 +66,9 @@ pub fn with_suffix(url: &str, suffix: Option<&str>) -> String {
 
 /// Reads the recorded request and says what is missing of the change; None: it went out as planned.
 pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request) -> Option<String> {
+    if planned.removed.is_empty() && !parameters.iter().any(|p| p.changed) {
+        return None;
+    }
     let mut query = wire::parse_form(wire::query_of(&request.url));
     let text = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
     let mut body: Vec<(String, String)> = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {

@@ -1,6 +1,7 @@
 //! Symbolic values → text, against what a trial has seen so far.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,7 +28,7 @@ pub enum Missing {
 #[derive(Debug, Default)]
 pub struct Known {
     /// Facts of the target: `issuer`, `scope`, …
-    pub target: BTreeMap<String, String>,
+    pub target: Arc<BTreeMap<String, String>>,
     pub variables: BTreeMap<String, String>,
     /// Fields of answers, by step.
     pub fields: BTreeMap<String, BTreeMap<String, String>>,

@@ -102,7 +102,7 @@ pub async fn settle(engine: &Engine, clean_up: bool) -> Outcomes {
 /// RFC 7009 §2.1, as the client that the token was issued to.
 async fn revoke(engine: &Engine, endpoint: &str, token: &Token) -> Result<(), String> {
     let client = engine.target.client(token.client).ok_or("the client is gone")?;
-    let known = Known { target: engine.facts().for_scenarios(&engine.target), ..Known::default() };
+    let known = Known { target: engine.known_target(), ..Known::default() };
     let added =
         credentials(client, None, &known, &Actor::default(), &engine.learned).map_err(|_| "its credentials cannot be had".to_owned())?;
     let endpoint = engine.facts().endpoints_of(client).revocation.unwrap_or_else(|| endpoint.to_owned());

@@ -57,6 +57,8 @@ pub struct Engine {
     pub target: Target,
     pub http: Http,
     facts: RwLock<Arc<Facts>>,
+    /// What scenarios may name of the target; keys that are fetched again change nothing of it.
+    known_target: Arc<BTreeMap<String, String>>,
     /// Keys that a genuine token has been verified with: `kid` and `alg`.
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
@@ -88,7 +90,10 @@ const MOST_REFUSED_LOGINS: u32 = 2;
 
 impl Engine {
     pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
+        let mut known_target = facts.for_scenarios(&target);
+        known_target.retain(|_, value| !value.is_empty());
         Engine {
+            known_target: Arc::new(known_target),
             redactor: kept::redactor(&target),
             leavings: Mutex::default(),
             target,
@@ -112,6 +117,11 @@ impl Engine {
     pub fn with_evidence(mut self, folder: Option<PathBuf>) -> Engine {
         self.evidence = folder;
         self
+    }
+
+    /// The facts of the target that scenarios may name, those that are there.
+    fn known_target(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.known_target)
     }
 
     pub fn facts(&self) -> Arc<Facts> {
@@ -326,8 +336,7 @@ impl RawStep {
 impl<'e> RunningTrial<'e> {
     fn new(engine: &'e Engine, name: &str) -> Self {
         let facts = engine.facts();
-        let mut known = Known { target: facts.for_scenarios(&engine.target), jwks: facts.jwks.clone(), ..Known::default() };
-        known.target.retain(|_, value| !value.is_empty());
+        let known = Known { target: engine.known_target(), jwks: facts.jwks.clone(), ..Known::default() };
         RunningTrial {
             engine,
             known,

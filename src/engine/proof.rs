@@ -77,7 +77,7 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         let Some(client) = engine.target.client(ClientRole::Introspection) else {
             return RawStep::not_sent("no client of the target may introspect");
         };
-        let known = Known { target: engine.facts().for_scenarios(&engine.target), ..Known::default() };
+        let known = Known { target: engine.known_target(), ..Known::default() };
         added = match credentials(client, None, &known, &Actor::default(), &engine.learned) {
             Ok(credentials) => credentials,
             Err(missing) => return RawStep::missing(&missing),
