@@ -147,9 +147,10 @@ fn steps(trial: &Trial) -> String {
     trial.steps.iter().map(|s| format!("{} {}", s.step, s.outcome.words())).collect::<Vec<_>>().join(", ")
 }
 
-/// The last answer of a step, in one line.
+/// The answer of a step that its fields are of, in one line: of a burst that is not the last one.
 fn answer(step: &StepObservation) -> String {
-    let status = step.exchanges.last().map_or(String::new(), |e| if e.status == 0 { "no answer".into() } else { e.status.to_string() });
+    let last = || step.exchanges.last().map_or(String::new(), |e| if e.status == 0 { "no answer".into() } else { e.status.to_string() });
+    let status = step.fields.get("status").cloned().unwrap_or_else(last);
     let what: Vec<String> = ["error", "code", "access_token", "refresh_token", "delivered_to", "sub"]
         .iter()
         .filter_map(|name| step.fields.get(*name).map(|value| format!("{name} {value}")))
