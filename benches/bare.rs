@@ -392,8 +392,11 @@ impl<'t> Site<'t> {
             }
             Kind::Revocation | Kind::RevocationRefused => {
                 pairs.push(("token", random()));
-                let id = if op.kind == Kind::Revocation { self.client(&op.client)?.id.clone() } else { random() };
-                pairs.push(("client_id", id));
+                if op.kind == Kind::Revocation {
+                    headers = self.identify(self.client(&op.client)?, op.authenticated, &mut pairs)?;
+                } else {
+                    pairs.push(("client_id", random()));
+                }
             }
         }
         let body = form(&pairs.iter().map(|(n, v)| (*n, v.as_str())).collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
-use crate::model::step::{ClientRole, PlannedStep, StepKind};
+use crate::model::step::{Authentication, ClientRole, Origin, Parameter, PlannedStep, StepKind};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;
@@ -209,7 +209,46 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
                 parameter.value = Value::Text(Template::literal(&crate::engine::eval::random(43)));
             }
         }
+        all.extend(others(&step));
         all.push(Blatant { kind: step.kind, what, step });
+    }
+    all
+}
+
+/// The same nonsense in the forms in which attacks come: a server may refuse a refresh, or somebody whom it does not know at
+/// all, in words of their own.
+fn others(step: &PlannedStep) -> Vec<Blatant> {
+    let mut all = Vec::new();
+    let mut add = |what: &'static str, change: &dyn Fn(&mut PlannedStep)| {
+        let mut other = step.clone();
+        other.name = format!("negative control: {what}");
+        change(&mut other);
+        all.push(Blatant { kind: step.kind, what, step: other });
+    };
+    let refresh = |step: &mut PlannedStep| {
+        let text = |value: &str| Value::Text(Template::literal(value));
+        let parameter = |name: &str, value| Parameter { name: name.into(), value, place: None, origin: Origin::Kept };
+        let token = format!("grantproof-{}", crate::engine::eval::random(24));
+        step.parameters = vec![parameter("grant_type", text("refresh_token")), parameter("refresh_token", text(&token))];
+    };
+    let nobody = |step: &mut PlannedStep| step.authentication = Some(Authentication::Nothing);
+    match step.kind {
+        StepKind::AuthorizationRequest => {
+            add("a client that never existed, asked for while nobody is logged in", &|step| step.logged_out = true);
+        }
+        StepKind::TokenRequest => {
+            add("a refresh token that never existed", &refresh);
+            add("a code that never existed, from nobody", &nobody);
+            add("a refresh token that never existed, from nobody", &|step| {
+                refresh(step);
+                nobody(step);
+            });
+            add("a request without parameters", &|step| {
+                step.parameters.clear();
+                nobody(step);
+            });
+        }
+        StepKind::IntrospectionRequest | StepKind::ResourceRequest | StepKind::RevocationRequest => {}
     }
     all
 }
