@@ -119,7 +119,8 @@ pub fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Di
     }
     let auth = match (role, file.auth, &file.secret, &file.key) {
         // The role says how it authenticates where the file does not.
-        (ClientRole::Confidential, AuthFile::None, Some(_), _) => AuthFile::ClientSecretBasic,
+        (ClientRole::Confidential | ClientRole::Second, AuthFile::None, Some(_), _) => AuthFile::ClientSecretBasic,
+        (ClientRole::Second, AuthFile::None, None, Some(_)) => AuthFile::PrivateKeyJwt,
         (ClientRole::Assertion, AuthFile::None, _, _) => AuthFile::PrivateKeyJwt,
         (_, auth, _, _) => auth,
     };
