@@ -2,6 +2,7 @@
 //! assertions signed with the client secret. It checks them, and asks the lab in plain words.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
@@ -44,6 +45,8 @@ struct Inner {
     pushed: Mutex<BTreeMap<String, Pairs>>,
     used: Mutex<BTreeSet<String>>,
     log: Mutex<Vec<String>>,
+    /// Requests without any assertion: the negative controls from nobody.
+    nobody: AtomicUsize,
 }
 
 type Pairs = Vec<(String, String)>;
@@ -65,6 +68,7 @@ impl Gate {
             pushed: Mutex::default(),
             used: Mutex::default(),
             log: Mutex::default(),
+            nobody: AtomicUsize::new(0),
         }));
         let app = axum::Router::new().fallback(serve).with_state(gate.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -78,6 +82,11 @@ impl Gate {
     /// `path answer` of each request that the gate answered itself, in order.
     pub fn log(&self) -> Vec<String> {
         self.0.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many assertions were refused.
+    pub fn refused_assertions(&self) -> usize {
+        self.log().iter().filter(|l| l.ends_with("invalid_client")).count() - self.0.nobody.load(Ordering::SeqCst)
     }
 
     fn refuse(&self, path: &str, status: u16, error: &str) -> Response {
@@ -104,7 +113,10 @@ impl Gate {
 
     /// RFC 7523 §3; and the form without the assertion.
     fn authenticated(&self, mut form: Pairs) -> Result<Pairs, &'static str> {
-        let assertion = form.iter().find(|(n, _)| n == "client_assertion").map(|(_, v)| v.clone()).ok_or("invalid_client")?;
+        let Some(assertion) = form.iter().find(|(n, _)| n == "client_assertion").map(|(_, v)| v.clone()) else {
+            self.0.nobody.fetch_add(1, Ordering::SeqCst);
+            return Err("invalid_client");
+        };
         let (_, claims) = parts(&assertion).ok_or("invalid_client")?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let fresh = self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(text("jti").to_owned());
