@@ -14,6 +14,8 @@ struct State {
     nonces: BTreeMap<String, String>,
     /// Clients with proofs whose tokens come unbound all the same.
     unbound: BTreeSet<String>,
+    /// Places that have taken a token of a client: name of the place, client.
+    taken: BTreeSet<(String, String)>,
     /// For the reader, not yet told.
     warnings: Vec<String>,
 }
@@ -44,6 +46,16 @@ impl Learned {
                 "client `{client}`: its assertion is refused with the issuer as `aud`, and taken with the token endpoint; write `audience: token_endpoint` (RFC 7523 §3)"
             ));
         }
+    }
+
+    /// A place took a token of this client.
+    pub fn took(&self, place: &str, client: &str) {
+        self.state().taken.insert((place.to_owned(), client.to_owned()));
+    }
+
+    /// Whether a place has taken a token of this client: only then does its refusal of another one mean that this one is dead.
+    pub fn takes(&self, place: &str, client: &str) -> bool {
+        self.state().taken.contains(&(place.to_owned(), client.to_owned()))
     }
 
     pub fn nonce(&self, origin: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The proof endpoint: a place that takes the genuine token and refuses a made-up one. Nothing else can show that a token
 //! works.
 
-use crate::model::observation::NegativeControl;
+use crate::model::observation::{NegativeControl, Outcome};
 use crate::model::step::{ClientRole, Place, StepKind, Transport};
 use crate::target::Client;
 use crate::wire;
@@ -129,6 +129,9 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         Ok(response) => {
             engine.keep_nonce(&request.url, response);
             let (outcome, note) = if introspection { answer::introspection(response) } else { answer::resource(response) };
+            if let (Outcome::Accepted, Some(client)) = (outcome, shown.and_then(|s| s.client)) {
+                engine.learned.took(endpoint.name, &client.id);
+            }
             raw.outcome = Some(outcome);
             raw.note = note;
             raw.shape = answer::shape(response);

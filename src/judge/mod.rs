@@ -17,7 +17,7 @@ pub use predicate::{Truth, View};
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::predicate::{Condition, Predicate};
 use crate::model::scenario::{Applicability, Attack, Control};
-use crate::model::step::StepKind;
+use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
 use crate::model::verdict::{Judgement, Party, Verdict};
 
@@ -326,6 +326,13 @@ fn supplied(condition: &Applicability) -> bool {
     }
 }
 
+/// Whether the client that a step acts as was given tokens earlier in the trial: its credentials are right.
+fn given_tokens(control: &Control, trial: &Trial, step: &str) -> bool {
+    let Some(at) = control.steps.iter().position(|s| s.name == step) else { return false };
+    let own = |s: &&PlannedStep| s.kind == StepKind::TokenRequest && s.client == control.steps[at].client;
+    control.steps[..at].iter().filter(own).any(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
+}
+
 /// The answer to a condition of applicability.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Applies {
@@ -356,7 +363,11 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
     match trial.step(step) {
         // A client that may not even ask says nothing about what it would have been told; that it may not revoke is a fact,
         // where the same client was given tokens in the same trial.
-        Some(seen) if seen.kind == StepKind::RevocationRequest && seen.outcome == Outcome::Refused && reached() => Applies::No,
+        Some(seen)
+            if seen.kind == StepKind::RevocationRequest && seen.outcome == Outcome::Refused && given_tokens(control, trial, step) =>
+        {
+            Applies::No
+        }
         Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") => {
             Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
         }

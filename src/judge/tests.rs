@@ -260,6 +260,31 @@ fn a_grace_window_is_lawful_and_is_reported() {
     assert!(judgement.deviations.iter().any(|d| d.contains("grace window")), "{judgement:?}");
 }
 
+/// A client that was just given tokens and may not revoke is a fact of the server; another one's wrong secret is not.
+#[test]
+fn who_may_not_revoke() {
+    let judged = |step_name: &str, sessions: &str| {
+        let text = TEXT
+            .replace(
+                "  - control.redeem.refresh_token: present\n    else: no refresh token",
+                &format!("  - control.{step_name}.status: differs 401\n    else: it may not revoke"),
+            )
+            .replace("  steps: [authorize, redeem]\n", &format!("  steps: [authorize, redeem, {step_name}]\n{sessions}"));
+        let scenario = scenario_of(&text);
+        let mut before = trial(Outcome::Issued, Outcome::Issued);
+        before.steps.push(step(
+            step_name,
+            StepKind::RevocationRequest,
+            Outcome::Refused,
+            &[("error", "invalid_client"), ("status", "401")],
+        ));
+        let evidence = Evidence { before: Some(&before), attempts: &[], after: None, negatives: &[], controls: &[] };
+        case(&scenario.control, &[&scenario.applies_when], &scenario.attacks[0], evidence).verdict
+    };
+    assert_eq!(judged("revoke", ""), Verdict::NotApplicable);
+    assert_eq!(judged("other.revoke", "  sessions:\n    other: {client: second}\n"), Verdict::Inconclusive);
+}
+
 /// Chance decides a race: two sights of two winners break it, however many bursts had one; a single sight stays open.
 #[test]
 fn races_are_counted_over_all_bursts() {

@@ -13,6 +13,7 @@ use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
 use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
+use crate::target::LoginDriver;
 
 use super::{Event, Options, Stop};
 
@@ -196,7 +197,9 @@ impl<'r> Runner<'r> {
 
     /// What this server's refusals look like.
     async fn learn_refusals(&mut self, groups: &[Framed<'_>]) {
-        for blatant in plan::blatant(groups.iter().map(|g| &g.group.control)) {
+        // Who must ask somebody else to log in is not asked for nonsense.
+        let logs_in = matches!(self.engine.target.login.driver, LoginDriver::Form | LoginDriver::Browser);
+        for blatant in plan::blatant(groups.iter().map(|g| &g.group.control)).into_iter().filter(|b| logs_in || !b.step.logged_out) {
             if self.stop.is_stopped() {
                 return;
             }

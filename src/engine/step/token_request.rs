@@ -118,7 +118,8 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     raw.field("access_token_key", Some(key));
 }
 
-/// The same request several times at the same moment; assertions and proofs, which are taken once, are of each its own. Several answers with the same token are idempotency, not a race.
+/// The same request several times at the same moment; assertions and proofs, which are taken once, are of each its own.
+/// Several answers with the same token are idempotency, not a race.
 async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawStep, Request)>) -> RawStep {
     let (raws, requests): (Vec<RawStep>, Vec<Request>) = ready.into_iter().unzip();
     let mut raw = raws.into_iter().next().unwrap_or_default();
@@ -157,7 +158,8 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     }
     // Who notices the race after the fact and revokes what he gave has let nobody win: the tokens are shown.
     let mut dead = 0usize;
-    if let Some(proof) = proof.filter(|p| p.refuses && tokens.len() > 1) {
+    let tells = |p: &crate::engine::proof::ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
+    if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
         for token in &tokens {
             let shown = crate::engine::proof::show(trial.engine, &proof, token, Some(step.client)).await;
             dead += usize::from(shown.outcome == Some(Outcome::Refused));
