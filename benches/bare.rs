@@ -130,7 +130,7 @@ impl Plan {
         plan.before.extend(negatives);
         for case in &recording.cases {
             let list = if alone(&case.scenario, &case.attack, case.word.as_deref()) { &mut plan.after } else { &mut plan.beside };
-            list.extend(case.attempts.iter().map(trial));
+            list.extend(case.attempts.load().expect("evidence").iter().map(trial));
         }
         let unrecorded = (recording.run.requests as usize).saturating_sub(plan.requests());
         plan.before.push(vec![plain(Kind::Resource, "/userinfo"); unrecorded]);
@@ -156,7 +156,8 @@ impl Plan {
 
 /// The marks of all access tokens that the server issued.
 fn issued(recording: &Recording) -> Vec<String> {
-    let trials = recording.controls.iter().chain(recording.cases.iter().flat_map(|c| &c.attempts));
+    let attempts: Vec<_> = recording.cases.iter().map(|c| c.attempts.load().expect("evidence")).collect();
+    let trials = recording.controls.iter().chain(attempts.iter().flat_map(|list| list.iter()));
     trials.flat_map(|t| &t.steps).filter_map(|s| s.fields.get("access_token").cloned()).collect()
 }
 

@@ -208,7 +208,7 @@ impl Bench {
             }
             let plan = self.plan(&recording, &target);
             let start = Instant::now();
-            let report = build::report(&self.catalogue, recording);
+            let report = build::report(&self.catalogue, recording).expect("evidence in memory");
             let judged = millis(start);
             let mut bare = |throughout: bool| -> Result<f64, Failed> {
                 let (lab, target) = self.lab()?;
@@ -278,12 +278,13 @@ impl Bench {
             return self.skip(&format!("requests per verdict, {name}"), fatal);
         }
         let sum = |trials: &mut dyn Iterator<Item = &Trial>| trials.map(Trial::requests).sum::<usize>();
-        let cases: Vec<_> = recording.cases.iter().filter(|c| !c.attempts.is_empty()).collect();
+        let cases: Vec<_> =
+            recording.cases.iter().filter(|c| !c.attempts.is_empty()).map(|c| c.attempts.load().expect("evidence")).collect();
         let total = recording.run.requests as usize;
-        let own = sum(&mut cases.iter().filter_map(|c| c.attempts.first()));
+        let own = sum(&mut cases.iter().filter_map(|c| c.first()));
         let controls = sum(&mut recording.controls.iter());
         let negatives: usize = recording.negative_controls.iter().map(|n| n.answer.exchanges.len()).sum();
-        let again = sum(&mut cases.iter().flat_map(|c| c.attempts.iter().skip(1)));
+        let again = sum(&mut cases.iter().flat_map(|c| c.iter().skip(1)));
         let rest = total.saturating_sub(own + controls + negatives + again);
         let share = (total - negatives - again) as f64 / own as f64;
         self.row(format!("requests per verdict, {name}"), format!("{:.2}", total as f64 / cases.len() as f64), "", None);

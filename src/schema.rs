@@ -4,7 +4,7 @@
 use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
-pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "recording"];
+pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "recording"];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -15,6 +15,7 @@ pub fn text(name: &str) -> Option<String> {
         "standard" => generator.into_root_schema_for::<crate::scenario::file::StandardFile>(),
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
+        "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),
         "recording" => generator.into_root_schema_for::<crate::model::report::Recording>(),
         _ => return None,
     };

@@ -53,7 +53,7 @@ where
                 let (options, stop) = (Options::default(), Stop::default());
                 let recording = crate::run::run(catalogue, &scenarios, &subject.target, &options, &stop, &|_| {}).await;
                 drop(subject.server);
-                Ok(build::report(catalogue, recording))
+                build::report(catalogue, recording).map_err(|e| e.to_string())
             });
             rows.lock().unwrap_or_else(PoisonError::into_inner).push((flaw.clone(), report));
         }

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Mischief, When, assert_nothing_judged, behind, behind_when, count, lab, run_on, run_with};
+use grantproof::model::observation::Trial;
 use grantproof::model::verdict::Verdict;
 use grantproof::report::gate::Gate;
 use grantproof::run::{Options, Stop};
@@ -66,7 +67,7 @@ async fn in_the_middle_of_a_run() {
                 assert!(!certain, "{what}: {} is {}: {}", verdict.id, verdict.verdict.name(), verdict.reason);
             }
             assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(|v| !v.attempts.is_empty()), "{what}: the evidence is kept");
-            assert_eq!(Gate::default().code(&report), 4, "{what}");
+            assert_eq!(Gate::default().outcome(&report).exit_code, 4, "{what}");
         })
         .await;
     }
@@ -81,7 +82,9 @@ async fn a_throttling_server_is_waited_for() {
     assert!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst) > 12);
     assert_eq!(count(&report, Verdict::Holds), report.verdicts.iter().filter(|v| v.selected).count(), "{:?}", report.warnings);
     assert!(report.warnings.iter().any(|w| w.contains("too many requests")), "{:?}", report.warnings);
-    let again = |v: &grantproof::model::report::VariantVerdict| v.attempts.iter().any(|t| t.is_throttled()) && v.attempts.len() > 1;
+    let again = |v: &grantproof::model::report::VariantVerdict| {
+        v.attempts.load().expect("evidence").iter().any(Trial::is_throttled) && v.attempts.load().expect("evidence").len() > 1
+    };
     assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(again), "the throttled trial stays in the record");
 }
 
@@ -134,9 +137,10 @@ async fn an_interrupted_run_keeps_what_was_measured() {
     assert!(!recording.run.complete);
     assert_eq!(recording.run.interrupted.as_deref(), Some("stopped by the user"));
     assert!(recording.cases.iter().any(|c| !c.attempts.is_empty()));
-    let report = grantproof::report::build::report(&catalogue, recording);
+    let report = grantproof::report::build::report(&catalogue, recording).expect("evidence in memory");
     assert_eq!(count(&report, Verdict::Broken), 0);
-    assert!(grantproof::report::terminal::plain(&report).contains("the run is incomplete: stopped by the user"));
+    let text = grantproof::report::Format::by_name("terminal").expect("a format").text(std::slice::from_ref(&report)).expect("a text");
+    assert!(text.contains("the run is incomplete: stopped by the user"));
 }
 
 /// Hosts that the target file does not declare are never contacted.

@@ -135,7 +135,7 @@ fn reports_are_written_beside_the_terminal_and_a_recording_is_judged_the_same() 
         grantproof(&["run", "-s", "pkce,refresh", "--flaw", "pkce-verifier-ignored", "--report", &report, "--record", text(&record)]);
     assert_eq!(code, 1, "{err}");
     let written: Value = serde_json::from_str(&std::fs::read_to_string(&json).expect("a report")).expect("JSON");
-    assert_eq!(written["schema_version"], "1.1");
+    assert_eq!(written["schema_version"], grantproof::model::report::SCHEMA_VERSION);
     assert_eq!(written["verdicts"].as_array().map(Vec::len), Some(scenarios()), "one verdict for each id of the catalogue");
     let (code, out, err) = grantproof(&["judge", text(&record), "--format", "json"]);
     assert_eq!(code, 1, "{err}");

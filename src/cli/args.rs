@@ -376,5 +376,7 @@ pub enum SchemaName {
     Standard,
     Target,
     Report,
+    /// Several reports in one file
+    Collection,
     Recording,
 }

@@ -109,6 +109,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         digest: String::new(),
         origins: crate::target::origin(&issuer).into_iter().collect(),
         issuer,
+        place: None,
         metadata: None,
         endpoints: Endpoints::default(),
         scope: "openid profile".into(),

@@ -9,6 +9,7 @@ pub mod inputs;
 mod lab;
 mod lint;
 mod list;
+mod outputs;
 mod plan;
 mod progress;
 mod run;

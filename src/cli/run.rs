@@ -1,22 +1,19 @@
 //! `run` and `judge`: recording → report → gate.
 
-use std::path::{Path, PathBuf};
-
 use crate::lab::LabConfig;
 use crate::model::report::{Recording, Report};
 use crate::model::scenario::Risk;
+use crate::report;
 use crate::report::gate::{self, Gate};
-use crate::report::{self, Format, terminal};
 use crate::run::{Options, Stop};
+use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
-use super::args::{FailOn, GateArguments, Judge, Output, RiskName, Run, When};
+use super::args::{FailOn, GateArguments, Judge, RiskName, Run, When};
 use super::colour::Colour;
+use super::outputs::{self, Outputs};
 use super::progress::Watch;
-use super::{Failure, inputs, print};
-
-/// Where reports go that were given no name.
-pub const FOLDER: &str = "reports";
+use super::{Failure, inputs};
 
 /// The file in a recording's directory.
 const RECORDING: &str = "recording.json";
@@ -37,7 +34,13 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         None => None,
     };
     let name = target.as_ref().map_or_else(|| lab_name(&arguments.flaw), |t| t.name.clone());
-    let outputs = Outputs::open(&arguments.output, Some(&name), arguments.record.as_deref())?;
+    let outputs = Outputs::open(&arguments.output, Some(&name))?;
+    if let Some(dir) = &arguments.record {
+        let path = dir.join(RECORDING);
+        // Whether it could be made is found out with the file in it.
+        let _ = std::fs::create_dir_all(dir);
+        outputs::writable(&path)?;
+    }
     let options = Options {
         profile: arguments.choose.profile,
         allow: allowed(&arguments.allow, target.as_ref()),
@@ -68,11 +71,11 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     });
     watch.finish();
     if let Some(dir) = &arguments.record {
-        let text = serde_json::to_string_pretty(&recording).map_err(|e| Failure { code: gate::INTERNAL, message: e.to_string() })?;
-        write(&dir.join(RECORDING), &text)?;
+        outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
-    let report = report::build::report(&catalogue, recording);
-    let code = outputs.write(&report, gate_of(&arguments.gate), colour)?;
+    let report = judged(&catalogue, recording, &gate_of(&arguments.gate))?;
+    let code = report.gate.as_ref().map_or(gate::INTERNAL, |gate| gate.exit_code);
+    outputs.write(std::slice::from_ref(&report), colour)?;
     if arguments.timings {
         eprint!("{}", report::timings::text(&report));
     }
@@ -92,21 +95,24 @@ pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     if recording.run.catalogue_digest != catalogue.digest {
         eprintln!("warning: the recording was made with another catalogue; what was not recorded is inconclusive");
     }
-    let outputs = Outputs::open(&arguments.output, None, None)?;
-    let report = report::build::report(&catalogue, recording);
-    outputs.write(&report, gate_of(&arguments.gate), colour)
+    let outputs = Outputs::open(&arguments.output, None)?;
+    let report = judged(&catalogue, recording, &gate_of(&arguments.gate))?;
+    let code = report.gate.as_ref().map_or(gate::INTERNAL, |gate| gate.exit_code);
+    outputs.write(std::slice::from_ref(&report), colour)?;
+    Ok(code)
+}
+
+/// Recording → report → gate.
+fn judged(catalogue: &Catalogue, recording: Recording, gate: &Gate) -> Result<Report, Failure> {
+    let mut report = report::build::report(catalogue, recording)
+        .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
+    report.gate = Some(gate.outcome(&report));
+    Ok(report)
 }
 
 /// The lab's name with its flaws, for a file.
 fn lab_name(flaws: &[String]) -> String {
     std::iter::once("lab").chain(flaws.iter().map(String::as_str)).collect::<Vec<_>>().join("-")
-}
-
-/// A name as a file name: small letters, digits and hyphens.
-pub fn slug(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let words: Vec<&str> = plain.split('-').filter(|w| !w.is_empty()).collect();
-    if words.is_empty() { "report".into() } else { words.join("-").chars().take(80).collect() }
 }
 
 /// Loopback targets are the user's own: what is noisy there harms nobody.
@@ -130,96 +136,6 @@ fn gate_of(arguments: &GateArguments) -> Gate {
         FailOn::Never => None,
     };
     Gate { fail_on, strict: arguments.strict, allow_inconclusive: arguments.allow_inconclusive }
-}
-
-/// Where the report goes. Paths are tried before anything is sent: an hour of testing must not end at a full disk or a
-/// missing directory.
-struct Outputs {
-    format: &'static Format,
-    files: Vec<(&'static Format, PathBuf)>,
-    verbose: bool,
-}
-
-impl Outputs {
-    /// `target` names the files that no name was given for; None: none is written by itself.
-    fn open(arguments: &Output, target: Option<&str>, record: Option<&Path>) -> Result<Outputs, Failure> {
-        let known = || report::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-        let by_name = |name: &str| {
-            Format::by_name(name).ok_or_else(|| Failure::input(format!("error: no format `{name}`\n  = help: known are: {}", known())))
-        };
-        let format = by_name(&arguments.format)?;
-        let mut files = Vec::new();
-        let beside = |format: &Format| Path::new(FOLDER).join(format!("{}.{}", slug(target.unwrap_or("report")), format.extension));
-        for entry in &arguments.report {
-            let (format, path) = match entry.split_once('=') {
-                Some((name, path)) if !path.is_empty() => (by_name(name)?, PathBuf::from(path)),
-                Some(_) => {
-                    return Err(Failure::input(format!(
-                        "error: --report {entry}\n  = help: write FORMAT=FILE, for example json=reports/out.json"
-                    )));
-                }
-                None => (by_name(entry)?, beside(by_name(entry)?)),
-            };
-            files.push((format, path));
-        }
-        let by_itself = arguments.report.is_empty() && !arguments.no_report && target.is_some() && Path::new(FOLDER).is_dir();
-        if by_itself {
-            files.push((by_name("json")?, beside(by_name("json")?)));
-        } else if arguments.report.iter().any(|entry| !entry.contains('=')) {
-            // Whether it can be made is found out with the files below.
-            let _ = std::fs::create_dir(FOLDER);
-        }
-        let unwritable = |path: &Path, error: std::io::Error| Failure {
-            code: gate::NOT_WRITTEN,
-            message: format!("fatal: {} cannot be written: {error}\n  nothing was sent", path.display()),
-        };
-        for (_, path) in &files {
-            std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(|e| unwritable(path, e))?;
-        }
-        if let Some(dir) = record {
-            std::fs::create_dir_all(dir).map_err(|e| unwritable(dir, e))?;
-            let path = dir.join(RECORDING);
-            std::fs::OpenOptions::new().append(true).create(true).open(&path).map_err(|e| unwritable(&path, e))?;
-        }
-        Ok(Outputs { format, files, verbose: arguments.verbose })
-    }
-
-    /// The folder beside the report for pictures of logins that fail: named like it, with `-login` behind.
-    fn evidence(&self) -> Option<PathBuf> {
-        let (_, path) = self.files.first()?;
-        Some(path.with_file_name(format!("{}-login", path.file_stem()?.to_string_lossy())))
-    }
-
-    fn write(&self, report: &Report, gate: Gate, colour: Colour) -> Result<u8, Failure> {
-        for (format, path) in &self.files {
-            write(path, &(format.write)(report))?;
-        }
-        let text = match self.format.name {
-            "terminal" => terminal::write(report, terminal::Style { colour: colour.stdout, verbose: self.verbose, gate }),
-            _ => (self.format.write)(report),
-        };
-        print(&text)?;
-        if self.format.name == "terminal" {
-            for (_, path) in &self.files {
-                print(&format!("report: {}\n", path.display()))?;
-            }
-        }
-        Ok(gate.code(report))
-    }
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed =
-        |e: std::io::Error| Failure { code: gate::NOT_WRITTEN, message: format!("fatal: {} cannot be written: {e}", path.display()) };
-    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
-        // A pipe or a device cannot be replaced.
-        return std::fs::write(path, text).map_err(failed);
-    }
-    // Two runs may write the same report: each has a part of its own, and the last one stays.
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
 }
 
 /// The exit code of a signal that came.

@@ -17,6 +17,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Standard => "standard",
         SchemaName::Target => "target",
         SchemaName::Report => "report",
+        SchemaName::Collection => "collection",
         SchemaName::Recording => "recording",
     })
     .unwrap_or_default()

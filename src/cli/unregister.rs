@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::engine::http::Http;
 use crate::engine::registration::{Removal, remove};
 use crate::report::gate;
-use crate::report::terminal::safe;
+use crate::report::safe::terminal as safe;
 use crate::target::registrations::{Registrations, from_file};
 use crate::target::secret;
 

@@ -55,6 +55,8 @@ pub struct Scenario {
     pub attacks: Vec<Attack>,
     /// The file it was read from, for messages.
     pub file: String,
+    /// SHA-256 of what the file says, in hexadecimal.
+    pub digest: String,
 }
 
 impl Scenario {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::judge::{self, Evidence, OPEN_RESOURCE};
+use crate::model::observation::Trial;
 use crate::model::predicate::Condition;
 use crate::model::report::{CaseRecord, Recording, Report, SCHEMA_VERSION, ScenarioVerdict, Summary, VariantVerdict};
 use crate::model::scenario::{Attack, Operation, Scenario};
@@ -10,16 +11,21 @@ use crate::model::verdict::{Judgement, Verdict};
 use crate::scenario::catalogue::Catalogue;
 
 /// Judges a recording against the catalogue that it was made with.
-pub fn report(catalogue: &Catalogue, mut recording: Recording) -> Report {
+///
+/// # Errors
+/// Evidence that cannot be read back from where it is kept.
+pub fn report(catalogue: &Catalogue, mut recording: Recording) -> std::io::Result<Report> {
     let mut by_scenario: BTreeMap<String, Vec<CaseRecord>> = BTreeMap::new();
     for case in std::mem::take(&mut recording.cases) {
         by_scenario.entry(case.scenario.clone()).or_default().push(case);
     }
-    let mut verdicts: Vec<ScenarioVerdict> =
-        catalogue.scenarios.values().map(|s| scenario(s, by_scenario.remove(&s.id).unwrap_or_default(), &recording)).collect();
+    let mut verdicts = Vec::with_capacity(catalogue.scenarios.len());
+    for entry in catalogue.scenarios.values() {
+        verdicts.push(scenario(entry, by_scenario.remove(&entry.id).unwrap_or_default(), &recording)?);
+    }
     file_under_causes(catalogue, &mut verdicts);
     verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
-    Report {
+    Ok(Report {
         schema_version: SCHEMA_VERSION.into(),
         summary: summary(&verdicts),
         run: recording.run,
@@ -31,7 +37,12 @@ pub fn report(catalogue: &Catalogue, mut recording: Recording) -> Report {
         warnings: recording.warnings,
         cleaned_up: recording.cleaned_up,
         remains: recording.remains,
-    }
+        gate: None,
+        baseline: None,
+        standards: super::coverage::standards(catalogue),
+        made_of: Vec::new(),
+        integrity: None,
+    })
 }
 
 /// Worst first: broken before undecided, causes before what they imply, by level and severity.
@@ -39,7 +50,7 @@ fn rank(v: &ScenarioVerdict) -> (u8, bool, Option<crate::model::profile::Level>,
     (v.verdict.weight(), v.implied_by.is_none(), v.level, v.severity)
 }
 
-fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recording) -> ScenarioVerdict {
+fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recording) -> std::io::Result<ScenarioVerdict> {
     let selected = recording.selected.contains(&scenario.id);
     let mut variants = Vec::new();
     let mut judged: Vec<Judgement> = Vec::new();
@@ -49,7 +60,10 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         cases = others;
         let none = own.is_empty();
         for case in own {
-            let judgement = case_judgement(scenario, attack, &case, recording);
+            let attempts = case.attempts.load()?;
+            let judgement = case_judgement(scenario, attack, &case, &attempts, recording);
+            let curl = attempts.last().and_then(|trial| super::curl::decisive(attack, trial));
+            drop(attempts);
             // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
             match (attack.lesser, judgement.verdict) {
                 (true, Verdict::Broken) => {
@@ -59,7 +73,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
                 (false, _) | (true, Verdict::Holds) => judged.push(judgement.clone()),
                 (true, _) => {}
             }
-            variants.push(variant(scenario, attack, case, judgement));
+            variants.push(variant(scenario, attack, case, judgement, curl));
         }
         if none && selected && !attack.lesser {
             let why = recording
@@ -74,7 +88,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
     let mut overall = if selected { judge::worst(&judged) } else { Judgement::new(Verdict::Skipped, "not selected") };
     overall.deviations.extend(lesser);
     round_count(scenario, &variants, &mut overall);
-    ScenarioVerdict {
+    Ok(ScenarioVerdict {
         id: scenario.id.clone(),
         title: scenario.title.clone(),
         verdict: overall.verdict,
@@ -89,8 +103,12 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         harm: scenario.harm.clone(),
         fix: scenario.fix.clone(),
         selected,
+        case: scenario.digest.clone(),
+        defense: scenario.defense.clone(),
+        waived: None,
+        since_baseline: None,
         variants,
-    }
+    })
 }
 
 /// Races are statistics: "0 of 5 bursts", never a bare `holds`.
@@ -106,14 +124,14 @@ fn joined(deviations: &[String]) -> Option<String> {
     (!deviations.is_empty()).then(|| deviations.join("; "))
 }
 
-fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, recording: &Recording) -> Judgement {
+fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attempts: &[Trial], recording: &Recording) -> Judgement {
     if let Some(why) = &case.skipped {
         return Judgement::new(Verdict::Skipped, why.clone());
     }
     let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
     let evidence = Evidence {
         before: control(case.control_before),
-        attempts: &case.attempts,
+        attempts,
         after: control(case.control_after),
         negatives: &recording.negative_controls,
         controls: &recording.controls,
@@ -121,7 +139,7 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, recor
     judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
 }
 
-fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement) -> VariantVerdict {
+fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement, curl: Option<String>) -> VariantVerdict {
     let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
     VariantVerdict {
         id: format!("{}/{}{word}", scenario.id, attack.id),
@@ -133,11 +151,12 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         at_fault: judgement.at_fault,
         implied_by: None,
         lesser: attack.lesser,
+        waived: None,
         change: changes(attack, case.word.as_deref()),
         expected: expected(&attack.holds),
         control_before: case.control_before,
         control_after: case.control_after,
-        curl: case.attempts.last().and_then(|trial| super::curl::decisive(attack, trial)),
+        curl,
         attempts: case.attempts,
     }
 }
@@ -230,7 +249,8 @@ fn file_under_causes(catalogue: &Catalogue, verdicts: &mut [ScenarioVerdict]) {
     }
 }
 
-fn summary(verdicts: &[ScenarioVerdict]) -> Summary {
+/// The counts, made again when something is marked.
+pub fn summary(verdicts: &[ScenarioVerdict]) -> Summary {
     let count = |verdict: Verdict| verdicts.iter().filter(|v| v.verdict == verdict).count();
     Summary {
         holds: count(Verdict::Holds),
@@ -241,5 +261,6 @@ fn summary(verdicts: &[ScenarioVerdict]) -> Summary {
         skipped: verdicts.iter().filter(|v| v.verdict == Verdict::Skipped && v.selected).count(),
         not_selected: verdicts.iter().filter(|v| !v.selected).count(),
         deviations: verdicts.iter().filter(|v| v.verdict == Verdict::Holds && v.deviation.is_some()).count(),
+        waived: verdicts.iter().filter(|v| v.waived.is_some()).count(),
     }
 }

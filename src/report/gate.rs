@@ -1,7 +1,7 @@
 //! The exit code: one table, the same for every output format.
 
 use crate::model::profile::{Level, Severity};
-use crate::model::report::{Report, ScenarioVerdict};
+use crate::model::report::{GateOutcome, Report, ScenarioVerdict, Since};
 use crate::model::verdict::Verdict;
 
 /// The gate passes.
@@ -47,7 +47,7 @@ impl Gate {
             Some(Level::Should) => self.strict,
             Some(Level::May) | None => false,
         };
-        verdict.verdict == Verdict::Broken && counts && self.fail_on.is_some_and(|least| verdict.severity >= least)
+        verdict.verdict == Verdict::Broken && counts && self.fail_on.is_some_and(|least| verdict.severity >= least) && !accepted(verdict)
     }
 
     /// A required defense about which nothing could be said.
@@ -56,18 +56,62 @@ impl Gate {
         // What another finding explains is decided there.
         let open = verdict.verdict == Verdict::Inconclusive && verdict.implied_by.is_none();
         let skipped = verdict.verdict == Verdict::Skipped && verdict.selected;
-        required && (open || skipped)
+        required && (open || skipped) && !accepted(verdict)
     }
 
-    pub fn code(&self, report: &Report) -> u8 {
-        if report.verdicts.iter().any(|v| self.fails(v)) {
+    /// What it says of a report.
+    pub fn outcome(&self, report: &Report) -> GateOutcome {
+        let ids = |takes: &dyn Fn(&ScenarioVerdict) -> bool| -> Vec<String> {
+            report.verdicts.iter().filter(|v| takes(v)).map(|v| v.id.clone()).collect()
+        };
+        let (failing, undecided) = (ids(&|v| self.fails(v)), ids(&|v| self.undecided(v)));
+        let exit_code = if !failing.is_empty() {
             BROKEN
         } else if report.fatal.is_some() {
             NOT_TESTED
-        } else if !self.allow_inconclusive && report.verdicts.iter().any(|v| self.undecided(v)) {
+        } else if !self.allow_inconclusive && !undecided.is_empty() {
             UNDECIDED
         } else {
             PASSED
+        };
+        let broken = |v: &&ScenarioVerdict| v.verdict == Verdict::Broken;
+        let words = match exit_code {
+            BROKEN => {
+                let causes = report.verdicts.iter().filter(|v| self.fails(v) && v.implied_by.is_none()).count();
+                format!("failed: {} broken", causes.max(1))
+            }
+            NOT_TESTED => "nothing was judged".to_owned(),
+            UNDECIDED => format!("undecided: {} required and not decided", undecided.len()),
+            _ => {
+                let (accepted, below): (Vec<_>, Vec<_>) = report.verdicts.iter().filter(broken).partition(|v| accepted(v));
+                let mut words = "passed".to_owned();
+                for (count, what) in [(below.len(), "broken below what fails the gate"), (accepted.len(), "broken, known and accepted")] {
+                    if count > 0 {
+                        words += &format!("; {count} {what}");
+                    }
+                }
+                words
+            }
+        };
+        GateOutcome {
+            fail_on: self.fail_on,
+            strict: self.strict,
+            allow_inconclusive: self.allow_inconclusive,
+            exit_code,
+            words,
+            failing,
+            undecided,
+            unneeded_waivers: Vec::new(),
         }
     }
+}
+
+/// Waived, or no worse than in the baseline.
+fn accepted(verdict: &ScenarioVerdict) -> bool {
+    verdict.waived.is_some() || matches!(verdict.since_baseline, Some(Since::Same | Since::Better))
+}
+
+/// What the gate said of a report; reports from before it was kept are held against the default gate.
+pub fn of(report: &Report) -> GateOutcome {
+    report.gate.clone().unwrap_or_else(|| Gate::default().outcome(report))
 }

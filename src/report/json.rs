@@ -1,17 +1,27 @@
-//! The JSON report; its schema is `schema/report.schema.json`.
+//! The JSON report; its schema is `schema/report.schema.json`, that of several `schema/collection.schema.json`.
 
-use crate::model::report::Report;
+use std::io::{self, Write};
 
-pub fn write(report: &Report) -> String {
-    let mut text = serde_json::to_string_pretty(report).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"));
-    text.push('\n');
-    text
-}
+use serde::Serialize as _;
 
-/// Reads a report back.
-///
+use crate::model::report::{Report, SCHEMA_VERSION};
+
 /// # Errors
-/// What is not as the schema has it.
-pub fn read(text: &str) -> Result<Report, String> {
-    serde_json::from_str(text).map_err(|e| format!("line {}, column {}: {e}", e.line(), e.column()))
+/// What the writer says, or evidence that cannot be read back.
+pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::pretty(&mut *out);
+    match reports {
+        [report] => report.serialize(&mut serializer),
+        _ => {
+            // As `Collection` has it, which owns its reports.
+            #[derive(serde::Serialize)]
+            struct Collection<'r> {
+                schema_version: &'static str,
+                reports: &'r [Report],
+            }
+            Collection { schema_version: SCHEMA_VERSION, reports }.serialize(&mut serializer)
+        }
+    }
+    .map_err(io::Error::other)?;
+    out.write_all(b"\n")
 }

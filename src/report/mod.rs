@@ -1,11 +1,16 @@
 //! Reports: one value, one JSON form; every other format is rendered from it.
 
 pub mod build;
+pub mod coverage;
 pub mod curl;
 pub mod gate;
 pub mod json;
+pub mod read;
+pub mod safe;
 pub mod terminal;
 pub mod timings;
+
+use std::io::{self, Write};
 
 use crate::model::report::Report;
 
@@ -14,7 +19,12 @@ pub struct Format {
     pub name: &'static str,
     pub extension: &'static str,
     pub about: &'static str,
-    pub write: fn(&Report) -> String,
+    /// One report of a run, or several: shards of a fleet, joined by `merge`. Writes as it goes, so that evidence is in
+    /// memory one case at a time.
+    ///
+    /// # Errors
+    /// What the writer says, or evidence that cannot be read back.
+    pub write: fn(&[Report], &mut dyn Write) -> io::Result<()>,
 }
 
 pub const FORMATS: &[Format] = &[
@@ -25,5 +35,15 @@ pub const FORMATS: &[Format] = &[
 impl Format {
     pub fn by_name(name: &str) -> Option<&'static Format> {
         FORMATS.iter().find(|f| f.name == name)
+    }
+
+    /// The whole text at once.
+    ///
+    /// # Errors
+    /// Evidence that cannot be read back.
+    pub fn text(&self, reports: &[Report]) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        (self.write)(reports, &mut bytes)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
 }

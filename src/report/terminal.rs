@@ -2,6 +2,7 @@
 //! line to replay it. The only file that names a colour crate; colour only doubles what a word says.
 
 use std::fmt::Write as _;
+use std::io;
 
 use colored::{Color, Colorize as _};
 
@@ -9,7 +10,7 @@ use crate::model::observation::{StepObservation, Trial};
 use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
-use super::gate::Gate;
+use super::safe::terminal as safe;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,17 +18,35 @@ pub struct Style {
     pub colour: bool,
     /// Holding defenses one by one, and what does not apply.
     pub verbose: bool,
-    pub gate: Gate,
 }
 
 /// For a file.
-pub fn plain(report: &Report) -> String {
-    write(report, Style { verbose: true, ..Style::default() })
+///
+/// # Errors
+/// What the writer says, or evidence that cannot be read back.
+pub fn plain(reports: &[Report], out: &mut dyn io::Write) -> io::Result<()> {
+    write(reports, Style { verbose: true, ..Style::default() }, out)
 }
 
-/// The report as text; ends with the counts.
-pub fn write(report: &Report, style: Style) -> String {
+/// The reports as text, each ending with its counts.
+///
+/// # Errors
+/// As [`plain`].
+pub fn write(reports: &[Report], style: Style, out: &mut dyn io::Write) -> io::Result<()> {
     colored::control::set_override(style.colour);
+    let mut written = Ok(());
+    for (index, report) in reports.iter().enumerate() {
+        let space = if index > 0 { "\n" } else { "" };
+        written = text(report, style).and_then(|text| write!(out, "{space}{text}"));
+        if written.is_err() {
+            break;
+        }
+    }
+    colored::control::unset_override();
+    written
+}
+
+fn text(report: &Report, style: Style) -> io::Result<String> {
     let mut out = String::new();
     if let Some(fatal) = &report.fatal {
         let _ = writeln!(out, "fatal: nothing was judged");
@@ -42,7 +61,7 @@ pub fn write(report: &Report, style: Style) -> String {
     if report.fatal.is_none() {
         let shown: Vec<&ScenarioVerdict> = report.verdicts.iter().filter(|v| v.selected).collect();
         for verdict in shown.iter().filter(|v| matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive)) {
-            finding(&mut out, report, verdict);
+            finding(&mut out, report, verdict)?;
         }
         for verdict in shown.iter().filter(|v| v.verdict == Verdict::Holds && (v.deviation.is_some() || style.verbose)) {
             holding(&mut out, verdict, style.verbose);
@@ -54,8 +73,7 @@ pub fn write(report: &Report, style: Style) -> String {
         }
     }
     summary(&mut out, report, style);
-    colored::control::unset_override();
-    out
+    Ok(out)
 }
 
 fn label(verdict: Verdict) -> colored::ColoredString {
@@ -69,7 +87,7 @@ fn label(verdict: Verdict) -> colored::ColoredString {
     word.color(colour).bold()
 }
 
-fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
+fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) -> io::Result<()> {
     let level = verdict.level.map_or("not asked for by this profile", |l| l.name());
     let basis = verdict.basis.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     let _ = writeln!(
@@ -89,10 +107,10 @@ fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
     }
     if let Some(cause) = &verdict.implied_by {
         let _ = writeln!(out, "  follows from {cause}, and is counted there\n");
-        return;
+        return Ok(());
     }
     for variant in verdict.variants.iter().filter(|v| v.verdict == verdict.verdict && !v.lesser).take(3) {
-        details(out, report, variant);
+        details(out, report, variant)?;
     }
     let more = verdict.variants.iter().filter(|v| v.verdict == verdict.verdict && !v.lesser).count().saturating_sub(3);
     if more > 0 {
@@ -107,9 +125,10 @@ fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) {
         line(out, "more", &format!("grantproof explain {}", verdict.id));
     }
     out.push('\n');
+    Ok(())
 }
 
-fn details(out: &mut String, report: &Report, variant: &VariantVerdict) {
+fn details(out: &mut String, report: &Report, variant: &VariantVerdict) -> io::Result<()> {
     let _ = writeln!(out, "\n  {}", variant.id.underline());
     let control = |number: Option<usize>| number.and_then(|n| report.controls.get(n));
     if let Some(before) = control(variant.control_before) {
@@ -120,7 +139,7 @@ fn details(out: &mut String, report: &Report, variant: &VariantVerdict) {
     }
     line(out, "expected", &variant.expected);
     line(out, "observed", &variant.reason);
-    if let Some(trial) = variant.attempts.last() {
+    if let Some(trial) = variant.attempts.load()?.last() {
         for step in trial.steps.iter().filter(|s| !s.exchanges.is_empty()) {
             line(out, "", &format!("{}: {}", step.step, answer(step)));
         }
@@ -141,6 +160,7 @@ fn details(out: &mut String, report: &Report, variant: &VariantVerdict) {
     if let Some(curl) = &variant.curl {
         line(out, "by hand", curl);
     }
+    Ok(())
 }
 
 fn steps(trial: &Trial) -> String {
@@ -218,49 +238,5 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         let ids: Vec<&str> = reasons.iter().map(|(_, id)| *id).collect();
         let _ = writeln!(out, "left out, {}: {}", safe(&reasons[0].0), ids.join(", "));
     }
-    let warned = report.verdicts.iter().filter(|v| v.verdict == Verdict::Broken && !style.gate.fails(v)).count();
-    let code = style.gate.code(report);
-    let gate = match code {
-        super::gate::PASSED if warned > 0 => {
-            format!("passed; {warned} broken below what fails the gate")
-        }
-        super::gate::PASSED => "passed".into(),
-        super::gate::BROKEN => {
-            let causes = report.verdicts.iter().filter(|v| style.gate.fails(v) && v.implied_by.is_none()).count();
-            format!("failed: {causes} broken")
-        }
-        super::gate::UNDECIDED => {
-            format!("undecided: {} required and not decided", report.verdicts.iter().filter(|v| style.gate.undecided(v)).count())
-        }
-        _ => "nothing was judged".into(),
-    };
-    let _ = writeln!(out, "gate: {gate}");
-}
-
-/// Text that came from the target is hostile: control characters, escapes and characters that change the direction of
-/// writing are shown, not sent.
-pub fn safe(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c {
-            '\n' => vec!['\n'],
-            c if c.is_control()
-                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}') =>
-            {
-                c.escape_unicode().collect()
-            }
-            c => vec![c],
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::safe;
-
-    #[test]
-    fn nothing_of_the_target_reaches_the_terminal_as_a_command() {
-        let clean = safe("a\u{1b}[31mred\u{202e}\r\u{7}");
-        assert!(clean.chars().all(|c| !c.is_control()), "{clean:?}");
-        assert!(clean.contains("\\u{1b}[31mred"));
-    }
+    let _ = writeln!(out, "gate: {}", super::gate::of(report).words);
 }

@@ -36,7 +36,10 @@ pub fn text(report: &Report) -> String {
         .filter(|v| v.selected)
         .map(|v| {
             let mut spent = Spent::default();
-            v.variants.iter().flat_map(|variant| &variant.attempts).for_each(|trial| spent.add(trial));
+            v.variants
+                .iter()
+                .filter_map(|variant| variant.attempts.load().ok())
+                .for_each(|trials| trials.iter().for_each(|t| spent.add(t)));
             (v.id.as_str(), spent)
         })
         .collect();

@@ -90,6 +90,7 @@ pub async fn run(
         run: Run {
             tool: "grantproof".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            source_digest: crate::scenario::catalogue::SOURCE_DIGEST.into(),
             catalogue_digest: catalogue.digest.clone(),
             profile: options.profile,
             started: started.clone(),
@@ -156,6 +157,7 @@ fn summary(target: &Target) -> TargetSummary {
         issuer: target.issuer.clone(),
         source: target.source.clone(),
         digest: target.digest.clone(),
+        place: target.place,
         loopback: target.is_loopback(),
         clients: target.clients.iter().map(|(role, client)| (role.name().to_owned(), client.id.clone())).collect(),
         users: std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.clone()).collect(),

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 
 use crate::engine::Engine;
 use crate::judge::{self, Sight};
+use crate::model::attempts::Attempts;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
@@ -96,7 +97,7 @@ impl<'r> Runner<'r> {
                 word: None,
                 control_before: None,
                 control_after: None,
-                attempts: Vec::new(),
+                attempts: Attempts::default(),
                 skipped: Some(left.why.clone()),
             });
         }
@@ -441,7 +442,7 @@ impl<'r> Runner<'r> {
             word: open.case.word,
             control_before: open.before,
             control_after: open.after,
-            attempts: open.attempts,
+            attempts: open.attempts.into(),
             skipped: None,
         });
     }

@@ -18,6 +18,8 @@ struct Embedded {
     path: &'static str,
     text: &'static str,
     json: &'static str,
+    /// SHA-256 of the JSON, in hexadecimal: comments and layout do not change it.
+    digest: &'static str,
 }
 
 impl Embedded {
@@ -45,14 +47,21 @@ pub struct Catalogue {
     pub scenarios: BTreeMap<String, Scenario>,
     pub flows: BTreeMap<String, FlowFile>,
     pub requirements: BTreeMap<String, Requirement>,
-    /// SHA-256 over the files, in hexadecimal: two reports with the same digest tried the same attacks.
+    /// Document → title and link.
+    pub documents: Documents,
+    /// SHA-256 over what the files say, in hexadecimal: two reports with the same digest tried the same attacks.
     pub digest: String,
 }
+
+/// SHA-256 over the sources that this program was built from, in hexadecimal.
+pub const SOURCE_DIGEST: &str = embedded::SOURCE_DIGEST;
 
 /// A requirement of a standard.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Requirement {
     pub document: String,
+    /// Why it cannot be seen from outside.
+    pub why_not: Option<String>,
     pub asks: String,
     pub link: String,
     pub keyword: super::file::Keyword,
@@ -69,10 +78,10 @@ impl Catalogue {
         let mut wrong = Vec::new();
         let mut hasher = Sha256::new();
         let mut library = Library { flaws: flaws.clone(), ..Library::default() };
-        let requirements = requirements(&mut hasher, &mut wrong);
+        let (requirements, documents) = requirements(&mut hasher, &mut wrong);
         library.requirements = requirements.keys().cloned().collect();
         for file in embedded::FLOWS {
-            digest(&mut hasher, file.path, file.text);
+            digest(&mut hasher, file.path, file.digest);
             match file.read::<FlowFile>("flows") {
                 Ok(flow) => {
                     library.flows.insert(flow.flow.value.clone(), flow);
@@ -88,14 +97,15 @@ impl Catalogue {
         let ids: BTreeSet<&String> = embedded.keys().chain(own.keys()).collect();
         let mut scenarios = BTreeMap::new();
         for id in ids {
-            let (text, scenario) = match (own.get(id), embedded.get(id)) {
-                (Some((file, text)), _) => (text.as_str(), resolve::scenario(file, text, Some(id), &library)),
-                (None, Some(file)) => (file.text, file.scenario(&library)),
+            let (case, scenario) = match (own.get(id), embedded.get(id)) {
+                (Some((file, text)), _) => (case_digest(text), resolve::scenario(file, text, Some(id), &library)),
+                (None, Some(file)) => (file.digest.to_owned(), file.scenario(&library)),
                 (None, None) => continue,
             };
-            digest(&mut hasher, id, text);
+            digest(&mut hasher, id, &case);
             match scenario {
-                Ok(scenario) => {
+                Ok(mut scenario) => {
+                    scenario.digest = case;
                     scenarios.insert(id.clone(), scenario);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
@@ -107,8 +117,8 @@ impl Catalogue {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Catalogue { scenarios, flows: library.flows, requirements, digest })
+        let digest = hexadecimal(&hasher.finalize());
+        Ok(Catalogue { scenarios, flows: library.flows, requirements, documents, digest })
     }
 
     /// What `lint` needs to check a file that stands alone.
@@ -121,22 +131,35 @@ fn id_of(path: &str) -> String {
     path.trim_end_matches(".yaml").to_owned()
 }
 
-fn digest(hasher: &mut Sha256, path: &str, text: &str) {
+fn digest(hasher: &mut Sha256, path: &str, digest: &str) {
     hasher.update(path.as_bytes());
     hasher.update([0]);
-    hasher.update(text.as_bytes());
+    hasher.update(digest.as_bytes());
     hasher.update([0]);
 }
 
-fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> BTreeMap<String, Requirement> {
-    let mut all = BTreeMap::new();
+/// As the build script makes it for embedded files: over what the file says, not over how it is laid out.
+fn case_digest(text: &str) -> String {
+    let json = serde_yaml::from_str::<serde_json::Value>(text).map(|value| value.to_string());
+    hexadecimal(&Sha256::digest(json.as_deref().unwrap_or(text)))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+type Documents = BTreeMap<String, (String, String)>;
+
+fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> (BTreeMap<String, Requirement>, Documents) {
+    let (mut all, mut documents) = (BTreeMap::new(), BTreeMap::new());
     for file in embedded::STANDARDS {
-        digest(hasher, file.path, file.text);
+        digest(hasher, file.path, file.digest);
         match file.read::<StandardFile>("standards") {
             Ok(standard) => {
                 for requirement in standard.requirements {
                     let entry = Requirement {
                         document: standard.document.value.clone(),
+                        why_not: requirement.why_not.map(|why| why.value),
                         asks: requirement.asks.value,
                         link: requirement.link.value,
                         keyword: requirement.keyword,
@@ -144,11 +167,12 @@ fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> BTreeMap<St
                     };
                     all.insert(requirement.id.value, entry);
                 }
+                documents.insert(standard.document.value, (standard.title.value, standard.link.value));
             }
             Err(diagnostics) => wrong.extend(diagnostics),
         }
     }
-    all
+    (all, documents)
 }
 
 fn read_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, (String, String)>, wrong: &mut Vec<Diagnostic>) {

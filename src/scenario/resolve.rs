@@ -97,6 +97,7 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
         control,
         attacks,
         file: name.to_owned(),
+        digest: String::new(),
     })
 }
 

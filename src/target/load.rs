@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::report::Place;
 use crate::place::At;
 
 use super::client::client;
@@ -126,6 +127,11 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         source: name.to_owned(),
         digest: Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect(),
         issuer: issuer?,
+        place: Some(Place {
+            line: file.issuer.line,
+            column: file.issuer.column,
+            end_column: file.issuer.column + file.issuer.value.chars().count(),
+        }),
         metadata,
         endpoints,
         origins,

@@ -29,6 +29,8 @@ pub struct Target {
     /// SHA-256 of the target file, in hexadecimal.
     pub digest: String,
     pub issuer: String,
+    /// Where the issuer stands in the target file.
+    pub place: Option<crate::model::report::Place>,
     /// None: look at the well-known places. Some(None): there is no metadata document.
     pub metadata: Option<Option<String>>,
     pub endpoints: Endpoints,
@@ -171,6 +173,7 @@ impl Target {
             source: String::new(),
             digest: String::new(),
             issuer: issuer.to_owned(),
+            place: None,
             metadata: None,
             endpoints: Endpoints::default(),
             origins: origin(issuer).into_iter().collect(),

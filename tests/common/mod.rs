@@ -42,7 +42,7 @@ pub async fn run_with(target: &Target, prefixes: &[&str], options: &Options, sto
     assert!(!selected.is_empty());
     let work = run(&catalogue, &selected, target, options, stop, &|_| {});
     let recording = tokio::time::timeout(Duration::from_secs(100), work).await.expect("the run ends");
-    build::report(&catalogue, recording)
+    build::report(&catalogue, recording).expect("evidence in memory")
 }
 
 pub fn count(report: &Report, verdict: Verdict) -> usize {
@@ -57,7 +57,7 @@ pub fn assert_nothing_judged(report: &Report, what: &str, words: &[&str]) {
     for word in words {
         assert!(fatal.contains(word), "{what}: the message must say `{word}`, and says:\n{fatal}");
     }
-    assert_eq!(Gate::default().code(report), 3, "{what}");
+    assert_eq!(Gate::default().outcome(report).exit_code, 3, "{what}");
 }
 
 /// What the proxy does instead of forwarding.

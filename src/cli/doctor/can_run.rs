@@ -8,7 +8,7 @@ use crate::model::scenario::{Risk, Scenario};
 use crate::model::step::{ClientRole, PlannedStep, StepKind, UserRole};
 use crate::model::value::Reference;
 use crate::plan::{self, Case};
-use crate::report::terminal::safe;
+use crate::report::safe::terminal as safe;
 use crate::scenario::resolve::roles;
 use crate::target::Target;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::report::terminal::safe;
+use crate::report::safe::terminal as safe;
 use crate::target::Target;
 
 use super::Seen;

@@ -16,7 +16,7 @@ use crate::model::scenario::{Control, Scenario};
 use crate::model::step::{ClientRole, StepKind, UserRole};
 use crate::model::verdict::Party;
 use crate::report::gate;
-use crate::report::terminal::safe;
+use crate::report::safe::terminal as safe;
 use crate::run::advice;
 use crate::target::Target;
 
@@ -137,9 +137,9 @@ fn places(out: &mut String, target: &Target, facts: &discover::Facts, http: &Htt
 
 /// Where pictures of logins that fail are kept: among the reports where there are any, else among the temporary files.
 fn evidence(target: &Target) -> PathBuf {
-    let reports = Path::new(super::run::FOLDER);
+    let reports = Path::new(super::outputs::FOLDER);
     let folder = if reports.is_dir() { reports.to_owned() } else { std::env::temp_dir() };
-    folder.join(format!("{}-login", super::run::slug(&target.name)))
+    folder.join(format!("{}-login", super::outputs::slug(&target.name)))
 }
 
 /// A control with every step of its default session as one client and user.

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::engine::http::Http;
 use crate::model::step::ClientRole;
 use crate::report::gate;
-use crate::report::terminal::safe;
+use crate::report::safe::terminal as safe;
 use crate::target::{self, Target, secret};
 
 use super::args::Init;
