@@ -4,7 +4,7 @@
 use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
-pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "recording"];
+pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "diff", "recording", "waivers"];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -16,6 +16,8 @@ pub fn text(name: &str) -> Option<String> {
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
         "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),
+        "diff" => generator.into_root_schema_for::<crate::report::diff::Differences>(),
+        "waivers" => generator.into_root_schema_for::<crate::target::waivers::WaiversFile>(),
         "recording" => generator.into_root_schema_for::<crate::model::report::Recording>(),
         _ => return None,
     };

@@ -379,7 +379,7 @@ fn explain_shows_the_change_as_requests() {
     assert!(out.contains("  - code_verifier = ${verifier}\n  + code_verifier = ${random(43)}\n"), "{out}");
     let (code, out, _) = grantproof(&["explain", "jwt-access-token/forged-hs256"]);
     assert_eq!(code, 0);
-    for word in ["defense", "harm", "fix", "applies", "RFC8725#3.1", "grantproof run --flaw jwt-alg-confusion"] {
+    for word in ["defense", "harm", "what to do", "applies", "RFC8725#3.1", "grantproof run --flaw jwt-alg-confusion"] {
         assert!(out.contains(word), "{word}:\n{out}");
     }
 }

@@ -61,6 +61,16 @@ pub enum Command {
     Selftest(Selftest),
     /// Judge a recording again, without a network
     Judge(Judge),
+    /// Write a stored JSON report in another format
+    Render(Render),
+    /// Join the reports of shards, or of several targets, into one file
+    Merge(Merge),
+    /// Show what changed between two reports
+    Diff(Diff),
+    /// Check that a report was not changed since it was made, and who signed it
+    Verify(Verify),
+    /// Make a key that signs reports
+    Keygen(Keygen),
     /// Print a JSON Schema
     Schema(Schema),
 }
@@ -84,6 +94,32 @@ pub struct Choose {
     /// Scenario files of your own: DIR/<group>/<name>.yaml extends the catalogue, the same id overrides
     #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
+    /// One shard of the selection, `K/N`, the same scenarios each time; `auto`: as CI_NODE_INDEX and CI_NODE_TOTAL say. `grantproof
+    /// merge` joins the reports
+    #[arg(long, value_name = "K/N")]
+    pub partition: Option<String>,
+}
+
+impl Choose {
+    /// The shard, from 1, and how many there are.
+    ///
+    /// # Errors
+    /// What is neither `K/N` nor `auto`, or `auto` outside of a parallel job.
+    pub fn partition(&self) -> Result<Option<(u32, u32)>, super::Failure> {
+        let Some(text) = &self.partition else { return Ok(None) };
+        let by_ci = || Some(format!("{}/{}", std::env::var("CI_NODE_INDEX").ok()?, std::env::var("CI_NODE_TOTAL").ok()?));
+        let shard = if text == "auto" { by_ci() } else { Some(text.clone()) };
+        let numbers = shard.as_deref().and_then(|s| s.split_once('/')).and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        match numbers.filter(|(shard, of): &(u32, u32)| *shard >= 1 && shard <= of) {
+            Some(numbers) => Ok(Some(numbers)),
+            None if text == "auto" => Err(super::Failure::input(
+                "error: --partition auto: CI_NODE_INDEX and CI_NODE_TOTAL do not say which shard this is\n  = help: write the shard: --partition 1/4",
+            )),
+            None => Err(super::Failure::input(format!(
+                "error: --partition {text}\n  = help: write the shard and how many there are: --partition 1/4"
+            ))),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +160,8 @@ pub struct Run {
     pub gate: GateArguments,
     #[command(flatten)]
     pub output: Output,
+    #[command(flatten)]
+    pub sealing: Sealing,
     /// Keep what was seen in this directory, for `grantproof judge`
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub record: Option<PathBuf>,
@@ -144,6 +182,27 @@ pub struct GateArguments {
     /// Undecided defenses do not fail the gate
     #[arg(long)]
     pub allow_inconclusive: bool,
+    /// Fail only on what is new or worse than in this earlier JSON report of the same target
+    #[arg(long, value_name = "REPORT", env = "GRANTPROOF_BASELINE")]
+    pub baseline: Option<PathBuf>,
+    /// Known risks that somebody accepted for a while; beside those of the target file, repeatable
+    #[arg(long, value_name = "FILE")]
+    pub waivers: Vec<PathBuf>,
+    /// Pass over no waiver, also not over those of the target file
+    #[arg(long, conflicts_with = "waivers")]
+    pub no_waivers: bool,
+    /// Exit with 0 also where the gate fails: for a later step that reads the report
+    #[arg(long)]
+    pub exit_zero: bool,
+}
+
+/// The key that signs reports; shared by all commands that make one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Sealing {
+    /// Sign the JSON report with this Ed25519 private key (see `grantproof keygen`)
+    #[arg(long, value_name = "FILE", env = "GRANTPROOF_SIGN_KEY")]
+    pub sign_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -361,6 +420,95 @@ pub struct Judge {
     pub gate: GateArguments,
     #[command(flatten)]
     pub output: Output,
+    #[command(flatten)]
+    pub sealing: Sealing,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof render reports/staging.json --report html=staging.html
+  grantproof render reports/staging.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+
+Nothing is judged again: the verdicts and the gate are those of the report.")]
+pub struct Render {
+    /// JSON report, of one target or of several
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof merge shard-*.json --report json=all.json --report html=all.html
+  grantproof merge staging.json production.json --report html=fleet.html
+
+Reports of one target are shards, and become one report: they must not overlap, and none may be missing. Reports of several
+targets stand side by side. The exit code is that of the worst gate; waivers are those of --waivers.")]
+pub struct Merge {
+    /// JSON reports
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Scenario files of your own, as they were given to `run`
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
+    pub scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    pub gate: GateArguments,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub sealing: Sealing,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof diff last-week.json today.json
+  grantproof diff main.json branch.json --format json --exit-code")]
+pub struct Diff {
+    /// The earlier JSON report
+    pub old: PathBuf,
+    /// The newer JSON report
+    pub new: PathBuf,
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
+    pub format: DiffFormat,
+    /// Exit with 1 when something is newly broken or worse
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    Terminal,
+    /// By its schema: `grantproof schema diff`
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof verify reports/staging.json
+  grantproof verify reports/staging.json --key audit.pub
+
+Exit codes: 0 unchanged (and signed by the key, when one is given), 1 changed or not signed by it, 2 no report.")]
+pub struct Verify {
+    /// JSON report, of one target or of several
+    pub file: PathBuf,
+    /// The public key that must have signed it: PEM, or base64 in a file
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  grantproof keygen audit                    writes audit.key (keep it secret) and audit.pub (give it to who verifies)
+  grantproof run -t staging.yaml --sign-key audit.key --report json=staging.json")]
+pub struct Keygen {
+    /// The files to write: NAME.key and NAME.pub
+    pub name: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -378,5 +526,9 @@ pub enum SchemaName {
     Report,
     /// Several reports in one file
     Collection,
+    /// What `diff --format json` prints
+    Diff,
     Recording,
+    /// A file of waivers
+    Waivers,
 }

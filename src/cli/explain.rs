@@ -33,7 +33,9 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     let mut out = String::new();
     let levels: Vec<String> = scenario.level.iter().map(|(p, l)| format!("{} {}", p.name(), l.name())).collect();
     let _ = writeln!(out, "{}\n{}\n", scenario.id, scenario.title);
-    let _ = writeln!(out, "defense   {}\nharm      {}\nfix       {}", scenario.defense, scenario.harm, scenario.fix);
+    // Who comes from a finding wants to know this first.
+    let _ = writeln!(out, "what to do  {}\n", scenario.fix);
+    let _ = writeln!(out, "defense   {}\nharm      {}", scenario.defense, scenario.harm);
     let _ = writeln!(
         out,
         "severity  {}{}\nlevels    {}",
@@ -69,6 +71,8 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
             let _ = writeln!(out, "  unproved {why}");
         }
     }
+    let _ = writeln!(out, "\nsee it again  grantproof replay {} -t TARGET", scenario.id);
+    let _ = writeln!(out, "case      {} (what a waiver names)", &scenario.digest[..scenario.digest.len().min(12)]);
     let _ = writeln!(out, "\nrequirements");
     for id in &scenario.basis {
         if let Some(requirement) = catalogue.requirements.get(id) {

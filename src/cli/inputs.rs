@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::diagnostic::Diagnostic;
 use crate::lab::{Flaw, Lab, LabConfig};
 use crate::model::scenario::Scenario;
@@ -39,12 +41,23 @@ pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose) -> Result<Vec<&'c
     };
     selection.check(catalogue).map_err(|why| Failure::input(format!("error: {why}")))?;
     let chosen: Vec<&Scenario> = catalogue.scenarios.values().filter(|s| selection.takes(s)).collect();
+    let chosen: Vec<&Scenario> = match choose.partition()? {
+        Some((shard, of)) => chosen.into_iter().filter(|s| is_of(&s.id, shard, of)).collect(),
+        None => chosen,
+    };
     if chosen.is_empty() {
         return Err(Failure::input(
             "error: nothing is selected: the selection and the profile have no scenario in common\n  = help: see `grantproof list`",
         ));
     }
     Ok(chosen)
+}
+
+/// Whether a scenario is of this shard: by its id alone, so that a new scenario moves no other one.
+fn is_of(id: &str, shard: u32, of: u32) -> bool {
+    let digest = Sha256::digest(id.as_bytes());
+    let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    number % of + 1 == shard
 }
 
 /// # Errors
@@ -76,6 +89,15 @@ pub async fn start_lab(config: LabConfig) -> Result<Lab, Failure> {
     })
 }
 
+/// Where the embedded lab says that it comes from, in place of a target file.
+pub const LAB: &str = "the embedded lab";
+
+/// The name of the embedded lab as a target.
+pub fn lab_name(flaws: &BTreeSet<Flaw>) -> String {
+    let names: Vec<&str> = flaws.iter().map(|f| f.name()).collect();
+    if names.is_empty() { "lab".into() } else { format!("lab ({})", names.join(", ")) }
+}
+
 /// The embedded lab as a target: what a target file for it would say.
 pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
     let directory = lab.directory();
@@ -102,10 +124,9 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
     let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));
     let user = users.next().unwrap_or(User::new("", Secret::new("")));
     let issuer = lab.issuer().to_owned();
-    let names: Vec<&str> = flaws.iter().map(|f| f.name()).collect();
     Target {
-        name: if names.is_empty() { "lab".into() } else { format!("lab ({})", names.join(", ")) },
-        source: "the embedded lab".into(),
+        name: lab_name(flaws),
+        source: LAB.into(),
         digest: String::new(),
         origins: crate::target::origin(&issuer).into_iter().collect(),
         issuer,
@@ -127,5 +148,6 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         limits: Limits { in_flight: 4, ..Limits::default() },
         ca: None,
         insecure_tls: false,
+        waivers: crate::target::waivers::Waivers::default(),
     }
 }

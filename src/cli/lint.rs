@@ -1,4 +1,4 @@
-//! `lint`: the loader's diagnostics, for scenario and target files.
+//! `lint`: the loader's diagnostics, for scenario, target and waiver files.
 
 use std::path::Path;
 
@@ -28,6 +28,11 @@ pub fn lint(arguments: &Lint) -> Result<u8, Failure> {
             Err(error) => {
                 return Err(Failure::input(format!("error: {}: {error}", path.display())));
             }
+            Ok(text) if is_waivers(&text) => {
+                let waivers = crate::target::waivers::Waivers::from_file(path).map_err(|list| inputs::diagnostics(&list));
+                // Each is looked at, whichever target it is for.
+                waivers.and_then(|waivers| super::rules::checked(&[waivers], &catalogue, ""))?;
+            }
             Ok(text) if is_target(&text) => {
                 if let Err(list) =
                     crate::target::load::from_text(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new(".")))
@@ -50,6 +55,11 @@ pub fn lint(arguments: &Lint) -> Result<u8, Failure> {
     let mut failure = inputs::diagnostics(&wrong);
     failure.message.push_str(&format!("\n\n{count} mistake(s)"));
     Err(failure)
+}
+
+/// A file of waivers has nothing else at its top.
+fn is_waivers(text: &str) -> bool {
+    text.lines().find(|line| line.starts_with(|c: char| c.is_ascii_alphabetic())).is_some_and(|line| line.starts_with("waivers:"))
 }
 
 /// A scenario has an id, a control and attacks; a target has none of them, however it is misspelt.

@@ -2,20 +2,26 @@
 
 mod args;
 mod colour;
+mod diff;
 mod doctor;
 mod explain;
 mod init;
 pub mod inputs;
+mod keygen;
 mod lab;
 mod lint;
 mod list;
+mod merge;
 mod outputs;
 mod plan;
 mod progress;
+mod render;
+mod rules;
 mod run;
 mod schema;
 mod selftest;
 mod unregister;
+mod verify;
 
 pub use selftest::start_subject;
 
@@ -53,6 +59,11 @@ pub fn main() -> u8 {
         Command::Lab(lab) => lab::lab(lab),
         Command::Selftest(selftest) => selftest::selftest(selftest),
         Command::Judge(judge) => run::judge(judge, colour),
+        Command::Render(render) => render::render(render, colour),
+        Command::Merge(merge) => merge::merge(merge, colour),
+        Command::Diff(diff) => diff::diff(diff),
+        Command::Verify(verify) => verify::verify(verify),
+        Command::Keygen(keygen) => keygen::keygen(keygen),
         Command::Schema(schema) => schema::schema(schema),
     };
     match result {

@@ -3,8 +3,10 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
+
 use crate::model::report::Report;
-use crate::report::{self, Format, gate, terminal};
+use crate::report::{self, Format, gate, json, terminal};
 
 use super::args::Output;
 use super::colour::Colour;
@@ -65,16 +67,21 @@ impl Outputs {
     ///
     /// # Errors
     /// A report that cannot be written (5).
-    pub fn write(&self, reports: &[Report], colour: Colour) -> Result<(), Failure> {
+    pub fn write(&self, reports: &[Report], colour: Colour, key: Option<&SigningKey>) -> Result<(), Failure> {
+        // Several reports in one file are signed together.
+        let render = |format: &Format, out: &mut dyn Write| match format.name {
+            "json" => json::write_signed(reports, key, out),
+            _ => (format.write)(reports, out),
+        };
         for (format, path) in &self.files {
-            write(path, |out| (format.write)(reports, out))?;
+            write(path, |out| render(format, out))?;
         }
         let on_terminal = self.format.name == "terminal";
         let mut out = BufWriter::new(io::stdout().lock());
         let written = if on_terminal {
             terminal::write(reports, terminal::Style { colour: colour.stdout, verbose: self.verbose }, &mut out)
         } else {
-            (self.format.write)(reports, &mut out)
+            render(self.format, &mut out)
         };
         match written.and_then(|()| out.flush()) {
             // Whoever read it has seen enough: `grantproof run | head`.
@@ -103,10 +110,16 @@ fn by_name(name: &str) -> Result<&'static Format, Failure> {
 /// # Errors
 /// It cannot (5).
 pub fn writable(path: &Path) -> Result<(), Failure> {
-    std::fs::OpenOptions::new().append(true).create(true).open(path).map(drop).map_err(|error| Failure {
+    let new = !path.exists();
+    std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(|error| Failure {
         code: gate::NOT_WRITTEN,
         message: format!("fatal: {} cannot be written: {error}\n  nothing was sent", path.display()),
-    })
+    })?;
+    if new {
+        // An empty file would look like a report that was cut off.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
 }
 
 /// Writes a file whole or not at all.

@@ -4,15 +4,16 @@ use crate::lab::LabConfig;
 use crate::model::report::{Recording, Report};
 use crate::model::scenario::Risk;
 use crate::report;
-use crate::report::gate::{self, Gate};
+use crate::report::gate;
 use crate::run::{Options, Stop};
 use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
-use super::args::{FailOn, GateArguments, Judge, RiskName, Run, When};
+use super::args::{Judge, RiskName, Run, When};
 use super::colour::Colour;
 use super::outputs::{self, Outputs};
 use super::progress::Watch;
+use super::rules::Rules;
 use super::{Failure, inputs};
 
 /// The file in a recording's directory.
@@ -34,6 +35,9 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         None => None,
     };
     let name = target.as_ref().map_or_else(|| lab_name(&arguments.flaw), |t| t.name.clone());
+    let shown = target.as_ref().map_or_else(|| inputs::lab_name(&flaws), |t| t.name.clone());
+    let key = arguments.sealing.sign_key.as_deref();
+    let rules = Rules::load(&arguments.gate, key, &catalogue, &shown, target.as_ref().map(|t| &t.waivers))?;
     let outputs = Outputs::open(&arguments.output, Some(&name))?;
     if let Some(dir) = &arguments.record {
         let path = dir.join(RECORDING);
@@ -43,6 +47,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     }
     let options = Options {
         profile: arguments.choose.profile,
+        partition: arguments.choose.partition()?.map(|(k, n)| format!("{k}/{n}")),
         allow: allowed(&arguments.allow, target.as_ref()),
         keep_going: arguments.keep_going,
         repeat: arguments.repeat,
@@ -73,9 +78,8 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     if let Some(dir) = &arguments.record {
         outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
-    let report = judged(&catalogue, recording, &gate_of(&arguments.gate))?;
-    let code = report.gate.as_ref().map_or(gate::INTERNAL, |gate| gate.exit_code);
-    outputs.write(std::slice::from_ref(&report), colour)?;
+    let (report, code) = judged(&catalogue, recording, &rules)?;
+    outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     if arguments.timings {
         eprint!("{}", report::timings::text(&report));
     }
@@ -95,19 +99,19 @@ pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     if recording.run.catalogue_digest != catalogue.digest {
         eprintln!("warning: the recording was made with another catalogue; what was not recorded is inconclusive");
     }
+    let rules = Rules::load(&arguments.gate, arguments.sealing.sign_key.as_deref(), &catalogue, &recording.target.name, None)?;
     let outputs = Outputs::open(&arguments.output, None)?;
-    let report = judged(&catalogue, recording, &gate_of(&arguments.gate))?;
-    let code = report.gate.as_ref().map_or(gate::INTERNAL, |gate| gate.exit_code);
-    outputs.write(std::slice::from_ref(&report), colour)?;
+    let (report, code) = judged(&catalogue, recording, &rules)?;
+    outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     Ok(code)
 }
 
 /// Recording → report → gate.
-fn judged(catalogue: &Catalogue, recording: Recording, gate: &Gate) -> Result<Report, Failure> {
+fn judged(catalogue: &Catalogue, recording: Recording, rules: &Rules) -> Result<(Report, u8), Failure> {
     let mut report = report::build::report(catalogue, recording)
         .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
-    report.gate = Some(gate.outcome(&report));
-    Ok(report)
+    let code = rules.apply(&mut report)?;
+    Ok((report, code))
 }
 
 /// The lab's name with its flaws, for a file.
@@ -123,19 +127,6 @@ pub fn allowed(names: &[RiskName], target: Option<&Target>) -> Risk {
         RiskName::Destructive => Risk::Destructive,
     });
     asked.max().unwrap_or(least).max(least)
-}
-
-fn gate_of(arguments: &GateArguments) -> Gate {
-    use crate::model::profile::Severity;
-    let fail_on = match arguments.fail_on {
-        FailOn::Info => Some(Severity::Info),
-        FailOn::Low => Some(Severity::Low),
-        FailOn::Medium => Some(Severity::Medium),
-        FailOn::High => Some(Severity::High),
-        FailOn::Critical => Some(Severity::Critical),
-        FailOn::Never => None,
-    };
-    Gate { fail_on, strict: arguments.strict, allow_inconclusive: arguments.allow_inconclusive }
 }
 
 /// The exit code of a signal that came.

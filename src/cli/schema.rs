@@ -18,6 +18,8 @@ fn text(name: SchemaName) -> String {
         SchemaName::Target => "target",
         SchemaName::Report => "report",
         SchemaName::Collection => "collection",
+        SchemaName::Diff => "diff",
+        SchemaName::Waivers => "waivers",
         SchemaName::Recording => "recording",
     })
     .unwrap_or_default()

@@ -48,6 +48,9 @@ pub struct Run {
     /// SHA-256 over scenarios, flows and standards, in hexadecimal.
     pub catalogue_digest: String,
     pub profile: Profile,
+    /// Which shard of the selection it is, `1/4`; None: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// RFC 3339, UTC.
     pub started: String,
     pub finished: String,
@@ -154,6 +157,9 @@ pub struct Collection {
     pub schema_version: String,
     /// Each as it was, with its own integrity.
     pub reports: Vec<Report>,
+    /// A chain over their digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
 }
 
 /// What the gate of a run said, and by which rules.

@@ -31,6 +31,11 @@ impl Verdict {
         }
     }
 
+    /// For a sentence.
+    pub fn words(self) -> &'static str {
+        if self == Verdict::NotApplicable { "not applicable" } else { self.name() }
+    }
+
     /// Greater is worse: the verdict of several variants is the worst of them.
     pub fn weight(self) -> u8 {
         match self {

@@ -24,7 +24,7 @@ pub fn report(catalogue: &Catalogue, mut recording: Recording) -> std::io::Resul
         verdicts.push(scenario(entry, by_scenario.remove(&entry.id).unwrap_or_default(), &recording)?);
     }
     file_under_causes(catalogue, &mut verdicts);
-    verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
+    worst_first(&mut verdicts);
     Ok(Report {
         schema_version: SCHEMA_VERSION.into(),
         summary: summary(&verdicts),
@@ -43,6 +43,11 @@ pub fn report(catalogue: &Catalogue, mut recording: Recording) -> std::io::Resul
         made_of: Vec::new(),
         integrity: None,
     })
+}
+
+/// Puts them in the order of a report.
+pub fn worst_first(verdicts: &mut [ScenarioVerdict]) {
+    verdicts.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
 }
 
 /// Worst first: broken before undecided, causes before what they imply, by level and severity.
@@ -207,7 +212,7 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
 }
 
 /// One hole is counted once: what another broken attack explains is filed under it (rule 12).
-fn file_under_causes(catalogue: &Catalogue, verdicts: &mut [ScenarioVerdict]) {
+pub fn file_under_causes(catalogue: &Catalogue, verdicts: &mut [ScenarioVerdict]) {
     let broken: BTreeMap<String, ()> = verdicts
         .iter()
         .flat_map(|v| {

@@ -1,14 +1,20 @@
 //! Reports: one value, one JSON form; every other format is rendered from it.
 
+pub mod baseline;
 pub mod build;
 pub mod coverage;
 pub mod curl;
+pub mod diff;
 pub mod gate;
+pub mod integrity;
 pub mod json;
+pub mod merge;
 pub mod read;
 pub mod safe;
+pub mod signing;
 pub mod terminal;
 pub mod timings;
+pub mod waive;
 
 use std::io::{self, Write};
 

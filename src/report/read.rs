@@ -1,5 +1,6 @@
 //! Stored JSON reports, read back: of one target or of several, of this version of the schema or an older one.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -24,20 +25,36 @@ struct Head {
 /// A file that cannot be read, is too large, is cut off, is no report, or is one of a newer version; with its name, the
 /// place where it went wrong, and what to do.
 pub fn file(path: &Path) -> Result<Vec<Report>, String> {
+    self::text(&path.display().to_string(), &bytes(path)?)
+}
+
+/// The text of a report file, not looked at yet.
+///
+/// # Errors
+/// A file that cannot be read, is too large, or is no text.
+pub fn bytes(path: &Path) -> Result<String, String> {
     let name = path.display();
     let unreadable = |e: std::io::Error| format!("error: {name}: {e}\n  = help: give a JSON report, as `--report json=FILE` writes it");
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MOST_BYTES {
-        return Err(format!(
+    let too_large = |size: u64| {
+        format!(
             "error: {name}: {} MiB are more than the {} MiB that are read of a report\n  = help: a report of one target has a few MiB; render the parts of a collection one by one",
             size >> 20,
             MOST_BYTES >> 20
-        ));
+        )
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > MOST_BYTES {
+        return Err(too_large(size));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|e| format!("error: {name}: byte {} is no UTF-8\n  = help: give a JSON report", e.utf8_error().valid_up_to() + 1))?;
-    self::text(&name.to_string(), &text)
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // A pipe does not say how long it is.
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(too_large(bytes.len() as u64));
+    }
+    String::from_utf8(bytes)
+        .map_err(|e| format!("error: {name}: byte {} is no UTF-8\n  = help: give a JSON report", e.utf8_error().valid_up_to() + 1))
 }
 
 /// Reads the text of a report file.

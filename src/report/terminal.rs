@@ -99,6 +99,13 @@ fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) -> io::
         report.run.profile.name()
     );
     let _ = writeln!(out, "  {}", safe(&verdict.title));
+    if let Some(since) = verdict.since_baseline {
+        let _ = writeln!(out, "  since the baseline: {}", since.words());
+    }
+    if let Some(waived) = &verdict.waived {
+        let _ = writeln!(out, "  waived until {} by {}: {}\n", safe(&waived.expires), safe(&waived.owner), safe(&waived.reason));
+        return Ok(());
+    }
     if verdict.confirmed {
         let _ = writeln!(out, "  confirmed: what the attacker got was shown to work");
     }
@@ -217,6 +224,18 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         for (what, list) in [("cleaned up", &report.cleaned_up), ("left on the server", &report.remains)] {
             if !list.is_empty() {
                 let _ = writeln!(out, "{what}: {}", safe(&list.join("; ")));
+            }
+        }
+    }
+    if s.waived > 0 {
+        let ids: Vec<&str> = report.verdicts.iter().filter(|v| v.waived.is_some()).map(|v| v.id.as_str()).collect();
+        let _ = writeln!(out, "waived: {}", safe(&ids.join(", ")));
+    }
+    if let Some(baseline) = &report.baseline {
+        let _ = writeln!(out, "held against {} of {}", safe(&baseline.file), safe(&baseline.started));
+        for (what, ids) in [("fixed since", &baseline.fixed), ("no longer decided", &baseline.lost)] {
+            if !ids.is_empty() {
+                let _ = writeln!(out, "{what}: {}", safe(&ids.join(", ")));
             }
         }
     }

@@ -57,6 +57,8 @@ impl Stop {
 #[derive(Debug, Clone)]
 pub struct Options {
     pub profile: Profile,
+    /// Which shard of the selection this is, for the report.
+    pub partition: Option<String>,
     /// The greatest risk that is allowed.
     pub allow: Risk,
     /// Go on when a client or user of the target file does not work.
@@ -71,7 +73,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { profile: Profile::Baseline, allow: Risk::Noisy, keep_going: false, repeat: 1, clean_up: false, evidence: None }
+        Options {
+            profile: Profile::Baseline,
+            partition: None,
+            allow: Risk::Noisy,
+            keep_going: false,
+            repeat: 1,
+            clean_up: false,
+            evidence: None,
+        }
     }
 }
 
@@ -93,6 +103,7 @@ pub async fn run(
             source_digest: crate::scenario::catalogue::SOURCE_DIGEST.into(),
             catalogue_digest: catalogue.digest.clone(),
             profile: options.profile,
+            partition: options.partition.clone(),
             started: started.clone(),
             finished: started,
             complete: false,

@@ -54,6 +54,9 @@ pub struct TargetFile {
     pub limits: LimitsFile,
     #[serde(default)]
     pub tls: TlsFile,
+    /// Known risks that somebody accepted for a while.
+    #[serde(default)]
+    pub waivers: Vec<super::waivers::WaiverFile>,
 }
 
 /// Whether a part of the protocol is used.

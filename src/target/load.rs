@@ -13,6 +13,7 @@ use crate::place::At;
 use super::client::client;
 use super::file::{TargetFile, UserFile};
 use super::secret::read_secret;
+use super::waivers::Waivers;
 use super::{Endpoints, ExtraValue, Extras, Limits, LoginDriver, Target, User, origin};
 
 /// Reads a target file from disk.
@@ -152,6 +153,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         limits,
         ca,
         insecure_tls: file.tls.insecure,
+        waivers: Waivers { file: name.to_owned(), text: text.to_owned(), list: file.waivers.clone() },
     })
 }
 

@@ -7,6 +7,7 @@ pub mod load;
 mod login;
 pub mod registrations;
 pub mod secret;
+pub mod waivers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ pub struct Target {
     pub ca: Option<Vec<u8>>,
     /// Any server certificate is accepted.
     pub insecure_tls: bool,
+    pub waivers: waivers::Waivers,
 }
 
 /// Where the endpoints are; what is given in the target file wins over the metadata.
@@ -191,6 +193,7 @@ impl Target {
             extras: Extras::default(),
             ca: None,
             insecure_tls: false,
+            waivers: waivers::Waivers::default(),
         }
     }
 
