@@ -379,4 +379,6 @@ pub enum SchemaName {
     /// Several reports in one file
     Collection,
     Recording,
+    /// A line of the format jsonl
+    Event,
 }

@@ -19,6 +19,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Report => "report",
         SchemaName::Collection => "collection",
         SchemaName::Recording => "recording",
+        SchemaName::Event => "event",
     })
     .unwrap_or_default()
 }
