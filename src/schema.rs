@@ -4,7 +4,7 @@
 use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
-pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "diff", "recording", "waivers"];
+pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "diff", "recording", "waivers", "event"];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -19,6 +19,7 @@ pub fn text(name: &str) -> Option<String> {
         "diff" => generator.into_root_schema_for::<crate::report::diff::Differences>(),
         "waivers" => generator.into_root_schema_for::<crate::target::waivers::WaiversFile>(),
         "recording" => generator.into_root_schema_for::<crate::model::report::Recording>(),
+        "event" => generator.into_root_schema_for::<crate::model::event::Event>(),
         _ => return None,
     };
     serde_json::to_string_pretty(&schema).ok().map(|text| text + "\n")

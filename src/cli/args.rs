@@ -531,4 +531,6 @@ pub enum SchemaName {
     Recording,
     /// A file of waivers
     Waivers,
+    /// A line of the format jsonl
+    Event,
 }

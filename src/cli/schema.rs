@@ -21,6 +21,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Diff => "diff",
         SchemaName::Waivers => "waivers",
         SchemaName::Recording => "recording",
+        SchemaName::Event => "event",
     })
     .unwrap_or_default()
 }

@@ -170,6 +170,16 @@ impl Trial {
         self.steps.iter().any(|s| s.outcome == Outcome::Throttled)
     }
 
+    /// Every exchange with the name of its step, in order, the proof last.
+    pub fn exchanges(&self) -> impl Iterator<Item = (&StepObservation, &Exchange)> {
+        self.steps.iter().chain(self.proof.as_deref()).flat_map(|step| step.exchanges.iter().map(move |exchange| (step, exchange)))
+    }
+
+    /// Time in which the target had the word, in microseconds.
+    pub fn server_micros(&self) -> u64 {
+        self.exchanges().fold(0, |sum, (_, exchange)| sum.saturating_add(exchange.server_micros))
+    }
+
     /// How many requests it took.
     pub fn requests(&self) -> usize {
         self.steps.iter().map(|s| s.exchanges.len()).sum::<usize>() + self.proof.iter().map(|p| p.exchanges.len()).sum::<usize>()

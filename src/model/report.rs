@@ -346,6 +346,9 @@ pub struct ScenarioVerdict {
     /// The broken entry that explains this one; it is counted there.
     pub implied_by: Option<String>,
     pub severity: Severity,
+    /// `CWE-294`. None in reports before 1.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwe: Option<String>,
     /// How strongly it counts in the profile of the run; null: the profile does not ask for it.
     pub level: Option<Level>,
     pub basis: Vec<String>,
@@ -391,6 +394,12 @@ pub struct VariantVerdict {
     /// Numbers of the two controls in `controls`.
     pub control_before: Option<usize>,
     pub control_after: Option<usize>,
+    /// Requests of its trials; the controls are not counted. 0 in reports before 1.2.
+    #[serde(default)]
+    pub requests: u64,
+    /// Time in which the target had the word in its trials, in microseconds. 0 in reports before 1.2.
+    #[serde(default)]
+    pub server_micros: u64,
     /// The trials, with their redacted exchanges.
     pub attempts: Attempts,
     /// The request that made the difference, for a shell; secrets are placeholders.

@@ -68,6 +68,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
             let attempts = case.attempts.load()?;
             let judgement = case_judgement(scenario, attack, &case, &attempts, recording);
             let curl = attempts.last().and_then(|trial| super::curl::decisive(attack, trial));
+            let spent = (attempts.iter().map(Trial::requests).sum::<usize>() as u64, attempts.iter().map(Trial::server_micros).sum());
             drop(attempts);
             // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
             match (attack.lesser, judgement.verdict) {
@@ -78,7 +79,8 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
                 (false, _) | (true, Verdict::Holds) => judged.push(judgement.clone()),
                 (true, _) => {}
             }
-            variants.push(variant(scenario, attack, case, judgement, curl));
+            let judged = variant(scenario, attack, case, judgement, curl);
+            variants.push(VariantVerdict { requests: spent.0, server_micros: spent.1, ..judged });
         }
         if none && selected && !attack.lesser {
             let why = recording
@@ -103,6 +105,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         at_fault: overall.at_fault,
         implied_by: None,
         severity: scenario.severity,
+        cwe: scenario.cwe.clone(),
         level: scenario.level_in(recording.run.profile),
         basis: scenario.basis.clone(),
         harm: scenario.harm.clone(),
@@ -162,6 +165,8 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         control_before: case.control_before,
         control_after: case.control_after,
         curl,
+        requests: 0,
+        server_micros: 0,
         attempts: case.attempts,
     }
 }

@@ -6,14 +6,21 @@ pub mod coverage;
 pub mod curl;
 pub mod diff;
 pub mod gate;
+pub mod github;
+pub mod har;
 pub mod integrity;
 pub mod json;
+pub mod jsonl;
+pub mod junit;
+pub mod markdown;
 pub mod merge;
 pub mod read;
 pub mod safe;
+pub mod sarif;
 pub mod signing;
 pub mod terminal;
 pub mod timings;
+pub mod view;
 pub mod waive;
 
 use std::io::{self, Write};
@@ -36,6 +43,12 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "terminal", extension: "txt", about: "for a reader, without colour in files", write: terminal::plain },
     Format { name: "json", extension: "json", about: "everything, by a published schema", write: json::write },
+    Format { name: "junit", extension: "xml", about: "for the test pages of Jenkins, GitLab and others", write: junit::write },
+    Format { name: "sarif", extension: "sarif", about: "for GitHub code scanning and other viewers of findings", write: sarif::write },
+    Format { name: "markdown", extension: "md", about: "for the summary of a GitHub job, or a comment", write: markdown::write },
+    Format { name: "github", extension: "txt", about: "annotations of GitHub Actions", write: github::write },
+    Format { name: "jsonl", extension: "jsonl", about: "one event in a line, for log pipelines", write: jsonl::write },
+    Format { name: "har", extension: "har", about: "every exchange, for the developer tools of a browser", write: har::write },
 ];
 
 impl Format {

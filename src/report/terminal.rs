@@ -6,11 +6,11 @@ use std::io;
 
 use colored::{Color, Colorize as _};
 
-use crate::model::observation::{StepObservation, Trial};
 use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
 use super::safe::terminal as safe;
+use super::view::{answer, steps};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -168,21 +168,6 @@ fn details(out: &mut String, report: &Report, variant: &VariantVerdict) -> io::R
         line(out, "by hand", curl);
     }
     Ok(())
-}
-
-fn steps(trial: &Trial) -> String {
-    trial.steps.iter().map(|s| format!("{} {}", s.step, s.outcome.words())).collect::<Vec<_>>().join(", ")
-}
-
-/// The answer of a step that its fields are of, in one line: of a burst that is not the last one.
-fn answer(step: &StepObservation) -> String {
-    let last = || step.exchanges.last().map_or(String::new(), |e| if e.status == 0 { "no answer".into() } else { e.status.to_string() });
-    let status = step.fields.get("status").cloned().unwrap_or_else(last);
-    let what: Vec<String> = ["error", "code", "access_token", "refresh_token", "delivered_to", "sub"]
-        .iter()
-        .filter_map(|name| step.fields.get(*name).map(|value| format!("{name} {value}")))
-        .collect();
-    format!("{status} {}", what.join(", ")).trim().to_owned()
 }
 
 fn line(out: &mut String, name: &str, text: &str) {

@@ -1,0 +1,245 @@
+//! HAR 1.2: every exchange of a run, for the network panel of a browser's developer tools and other viewers.
+//!
+//! Secrets are the marks that they are in the report. Exchanges are given in the order of the report: controls, negative
+//! controls, attacks. The report keeps no clock time of each, so that each one starts when the one before it had ended, from the
+//! start of the run on. One case is in memory at a time.
+
+use std::io::{self, Write};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::model::observation::{Exchange, StepObservation, Trial};
+use crate::model::report::Report;
+
+const TIMES: &str = "startedDateTime is the start of the run and the time that the server took before; the report keeps no clock time of each exchange. \
+                     Secrets are marks: a kind and the beginning of a digest.";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    started_date_time: String,
+    id: String,
+    title: String,
+    page_timings: PageTimings,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PageTimings {
+    on_content_load: i8,
+    on_load: i8,
+}
+
+/// Where entries go, and what the ones before came to.
+struct Log<'o> {
+    out: &'o mut dyn Write,
+    pages: Vec<Page>,
+    entries: usize,
+    start: Timestamp,
+    micros: u64,
+    target: String,
+    /// Titles name the target where there are several.
+    several: bool,
+}
+
+/// What an entry says of where in the report it is from.
+#[derive(Clone, Copy, Default)]
+struct From<'r> {
+    scenario: Option<&'r str>,
+    variant: Option<&'r str>,
+    verdict: Option<&'static str>,
+}
+
+/// # Errors
+/// What the writer says, or evidence that cannot be read back.
+pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
+    let version = reports.first().map_or(env!("CARGO_PKG_VERSION"), |r| r.run.version.as_str());
+    let creator = json!({ "name": "grantproof", "version": version });
+    write!(out, "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"comment\":{},\"entries\":[", Value::from(TIMES))?;
+    let several = reports.len() != 1;
+    let mut log = Log { out, pages: Vec::new(), entries: 0, start: Timestamp::UNIX_EPOCH, micros: 0, target: String::new(), several };
+    for report in reports {
+        log.report(report)?;
+    }
+    let Log { out, pages, .. } = log;
+    write!(out, "\n],\"pages\":")?;
+    serde_json::to_writer(&mut *out, &pages).map_err(io::Error::other)?;
+    out.write_all(b"}}\n")
+}
+
+impl Log<'_> {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.start = report.run.started.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        self.micros = 0;
+        self.target.clone_from(&report.target.name);
+        for control in &report.controls {
+            self.trial(control, From::default())?;
+        }
+        for negative in &report.negative_controls {
+            let name = format!("negative control: {} {}", negative.kind.name(), negative.what);
+            self.page(&name);
+            self.step(&negative.answer, &name, From::default())?;
+        }
+        for verdict in &report.verdicts {
+            for variant in &verdict.variants {
+                let from = From { scenario: Some(&verdict.id), variant: Some(&variant.id), verdict: Some(variant.verdict.name()) };
+                for trial in variant.attempts.load()?.iter() {
+                    self.trial(trial, from)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn trial(&mut self, trial: &Trial, from: From<'_>) -> io::Result<()> {
+        self.page(&trial.name);
+        for step in trial.steps.iter().chain(trial.proof.as_deref()) {
+            self.step(step, &trial.name, from)?;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> String {
+        let after = SignedDuration::from_micros(i64::try_from(self.micros).unwrap_or(i64::MAX));
+        // Viewers read four digits of a year; hours beyond them are nobody's run.
+        let now = self.start.checked_add(after).unwrap_or(self.start);
+        format!("{now:.6}")
+    }
+
+    fn page(&mut self, name: &str) {
+        let title = if self.several { format!("{}: {name}", self.target) } else { name.to_owned() };
+        let id = format!("page_{}", self.pages.len() + 1);
+        let page_timings = PageTimings { on_content_load: -1, on_load: -1 };
+        self.pages.push(Page { started_date_time: self.now(), id, title, page_timings });
+    }
+
+    fn step(&mut self, step: &StepObservation, trial: &str, from: From<'_>) -> io::Result<()> {
+        self.micros = self.micros.saturating_add(step.waited_millis.saturating_mul(1000));
+        for exchange in &step.exchanges {
+            let millis = exchange.server_micros as f64 / 1e3;
+            let mut about = json!({ "target": self.target, "trial": trial, "step": step.step, "outcome": step.outcome });
+            for (name, value) in [("scenario", from.scenario), ("variant", from.variant), ("verdict", from.verdict)] {
+                if let Some(value) = value {
+                    about[name] = value.into();
+                }
+            }
+            let url = uri(&exchange.url);
+            if url != exchange.url {
+                about["url"] = exchange.url.clone().into();
+            }
+            let entry = json!({
+                "pageref": format!("page_{}", self.pages.len()),
+                "startedDateTime": self.now(),
+                "time": millis,
+                "request": request(exchange, &url),
+                "response": response(exchange),
+                "cache": {},
+                "timings": { "send": 0, "wait": millis, "receive": 0 },
+                "_grantproof": about,
+            });
+            self.out.write_all(if self.entries == 0 { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *self.out, &entry).map_err(io::Error::other)?;
+            self.entries += 1;
+            self.micros = self.micros.saturating_add(exchange.server_micros);
+        }
+        Ok(())
+    }
+}
+
+fn request(exchange: &Exchange, url: &str) -> Value {
+    let mut request = json!({
+        "method": exchange.method,
+        "url": url,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": headers(&exchange.request_headers),
+        "queryString": query(&exchange.url),
+        "headersSize": -1,
+        "bodySize": exchange.request_body.len(),
+    });
+    if !exchange.request_body.is_empty() {
+        let media = header(&exchange.request_headers, "content-type").unwrap_or("application/octet-stream");
+        request["postData"] = json!({ "mimeType": media, "text": exchange.request_body });
+    }
+    request
+}
+
+fn response(exchange: &Exchange) -> Value {
+    let media = header(&exchange.response_headers, "content-type").unwrap_or("x-unknown");
+    let mut response = json!({
+        "status": exchange.status,
+        "statusText": "",
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": headers(&exchange.response_headers),
+        "content": { "size": exchange.response_body.len(), "mimeType": media, "text": exchange.response_body },
+        "redirectURL": header(&exchange.response_headers, "location").unwrap_or(""),
+        "headersSize": -1,
+        // The report keeps the beginning of long ones.
+        "bodySize": -1,
+    });
+    if let Some(error) = &exchange.error {
+        response["_error"] = error.clone().into();
+    }
+    response
+}
+
+fn headers(list: &[(String, String)]) -> Value {
+    list.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+fn header<'e>(list: &'e [(String, String)], wanted: &str) -> Option<&'e str> {
+    list.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
+}
+
+fn query(url: &str) -> Value {
+    let query = url.split('#').next().and_then(|u| u.split_once('?')).map_or("", |(_, query)| query);
+    url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+/// An address that viewers can parse: what no URI may hold (RFC 3986), as the marks of secrets and what an attack sent byte for
+/// byte, is percent-encoded. What is none even so is left to the entry's own field.
+fn uri(address: &str) -> String {
+    let bytes = address.as_bytes();
+    let mut out = String::with_capacity(bytes.len());
+    let mut fragment = false;
+    for (index, byte) in bytes.iter().enumerate() {
+        let hex = |at: usize| bytes.get(index + at).is_some_and(u8::is_ascii_hexdigit);
+        let kept = match byte {
+            b'%' => hex(1) && hex(2),
+            b'#' => !std::mem::replace(&mut fragment, true),
+            byte => byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=".contains(byte),
+        };
+        if kept {
+            out.push(char::from(*byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    match url::Url::parse(&out) {
+        Ok(url) if url.has_host() => out,
+        _ => "about:blank".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{query, uri};
+
+    #[test]
+    fn addresses_are_ones_that_viewers_can_parse() {
+        assert_eq!(uri("https://as.example/authorize?a=b%20c&d=%zz#e"), "https://as.example/authorize?a=b%20c&d=%25zz#e");
+        assert_eq!(uri("https://as.example/cb?code=‹code 9f2c41›"), "https://as.example/cb?code=%E2%80%B9code%209f2c41%E2%80%BA");
+        for wrong in ["", "a b", "/relative", "javascript:alert(1)", "https://"] {
+            assert_eq!(uri(wrong), "about:blank", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_as_a_server_would() {
+        assert_eq!(query("https://a/?x=1&x=%2B#y=2"), serde_json::json!([{ "name": "x", "value": "1" }, { "name": "x", "value": "+" }]));
+        assert_eq!(query("https://a/"), serde_json::json!([]));
+    }
+}
