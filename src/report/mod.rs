@@ -4,6 +4,7 @@ pub mod build;
 pub mod coverage;
 pub mod curl;
 pub mod gate;
+pub mod html;
 pub mod json;
 pub mod read;
 pub mod safe;
@@ -30,6 +31,7 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "terminal", extension: "txt", about: "for a reader, without colour in files", write: terminal::plain },
     Format { name: "json", extension: "json", about: "everything, by a published schema", write: json::write },
+    Format { name: "html", extension: "html", about: "one page for people: answer, findings with evidence, coverage by standard", write: html::write },
 ];
 
 impl Format {
