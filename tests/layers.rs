@@ -29,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["engine/http.rs"]),
     ("colored", &["report/terminal.rs"]),
+    ("maud", &["report/html"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli/progress.rs"]),
     ("axum", &["lab"]),

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod gate;
 pub mod github;
 pub mod har;
+pub mod html;
 pub mod integrity;
 pub mod json;
 pub mod jsonl;
@@ -49,6 +50,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "github", extension: "txt", about: "annotations of GitHub Actions", write: github::write },
     Format { name: "jsonl", extension: "jsonl", about: "one event in a line, for log pipelines", write: jsonl::write },
     Format { name: "har", extension: "har", about: "every exchange, for the developer tools of a browser", write: har::write },
+    Format { name: "html", extension: "html", about: "one page for people: answer, findings with evidence, coverage by standard", write: html::write },
 ];
 
 impl Format {
