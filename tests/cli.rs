@@ -241,7 +241,7 @@ fn a_reader_that_goes_away_is_no_error() {
 fn ci_gets_a_line_for_each_attack() {
     let output = program().args(["run", "-s", "pkce"]).env("CI", "true").output().expect("the program runs");
     let lines = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(lines.lines().filter(|l| l.starts_with("done pkce/")).count() >= 7, "{lines}");
+    assert!(lines.lines().filter(|l| l.starts_with("done ") && l.contains(" pkce/")).count() >= 7, "{lines}");
 }
 
 /// The first signal ends the run with a partial report.

@@ -2,8 +2,10 @@
 
 mod args;
 mod colour;
+mod completions;
 mod diff;
 mod doctor;
+mod drive;
 mod explain;
 mod init;
 pub mod inputs;
@@ -11,15 +13,18 @@ mod keygen;
 mod lab;
 mod lint;
 mod list;
+mod man;
 mod merge;
 mod outputs;
 mod plan;
 mod progress;
 mod render;
+mod replay;
 mod rules;
 mod run;
 mod schema;
 mod selftest;
+mod trace;
 mod unregister;
 mod verify;
 
@@ -64,6 +69,9 @@ pub fn main() -> u8 {
         Command::Diff(diff) => diff::diff(diff),
         Command::Verify(verify) => verify::verify(verify),
         Command::Keygen(keygen) => keygen::keygen(keygen),
+        Command::Replay(replay) => replay::replay(replay, colour),
+        Command::Completions(completions) => completions::completions(completions),
+        Command::Man(man) => man::man(man),
         Command::Schema(schema) => schema::schema(schema),
     };
     match result {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 
 use crate::model::report::Report;
+use crate::report::safe::terminal as safe;
 use crate::report::{self, Format, gate, json, terminal};
 
 use super::args::Output;
@@ -21,6 +22,8 @@ pub struct Outputs {
     format: &'static Format,
     files: Vec<(&'static Format, PathBuf)>,
     verbose: bool,
+    quiet: bool,
+    open: bool,
 }
 
 impl Outputs {
@@ -51,10 +54,20 @@ impl Outputs {
             // Whether it can be made is found out with the files below.
             let _ = std::fs::create_dir(FOLDER);
         }
-        for (_, path) in &files {
+        if arguments.open && !files.iter().any(|(format, _)| format.name == "html") {
+            let _ = std::fs::create_dir(FOLDER);
+            files.push((by_name("html")?, beside(by_name("html")?)));
+        }
+        for (index, (_, path)) in files.iter().enumerate() {
+            if files[..index].iter().any(|(_, other)| other == path) {
+                return Err(Failure::input(format!(
+                    "error: two reports would be written to {}\n  = help: give each a file of its own: --report FORMAT=FILE",
+                    path.display()
+                )));
+            }
             writable(path)?;
         }
-        Ok(Outputs { format, files, verbose: arguments.verbose })
+        Ok(Outputs { format, files, verbose: arguments.verbose > 0, quiet: arguments.quiet, open: arguments.open })
     }
 
     /// The folder beside the report for pictures of logins that fail: named like it, with `-login` behind.
@@ -78,7 +91,9 @@ impl Outputs {
         }
         let on_terminal = self.format.name == "terminal";
         let mut out = BufWriter::new(io::stdout().lock());
-        let written = if on_terminal {
+        let written = if self.quiet && on_terminal {
+            reports.iter().try_for_each(|report| writeln!(out, "{}: gate: {}", safe(&report.target.name), safe(&gate::of(report).words)))
+        } else if on_terminal {
             terminal::write(reports, terminal::Style { colour: colour.stdout, verbose: self.verbose }, &mut out)
         } else {
             render(self.format, &mut out)
@@ -91,10 +106,15 @@ impl Outputs {
             }
             Ok(()) => drop(out),
         }
-        if on_terminal {
+        if on_terminal && !self.quiet {
             for (_, path) in &self.files {
                 print(&format!("report: {}\n", path.display()))?;
             }
+        }
+        if let Some((_, path)) = self.files.iter().find(|(format, _)| self.open && format.name == "html")
+            && let Err(error) = open::that_detached(path)
+        {
+            eprintln!("warning: {} cannot be opened: {error}; open it by hand", path.display());
         }
         Ok(())
     }

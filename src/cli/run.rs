@@ -1,19 +1,22 @@
 //! `run` and `judge`: recording → report → gate.
 
-use crate::lab::LabConfig;
+use std::sync::Arc;
+
 use crate::model::report::{Recording, Report};
 use crate::model::scenario::Risk;
 use crate::report;
 use crate::report::gate;
-use crate::run::{Options, Stop};
+use crate::run::{Options, Watcher};
 use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
 use super::args::{Judge, RiskName, Run, When};
 use super::colour::Colour;
+use super::drive;
 use super::outputs::{self, Outputs};
 use super::progress::Watch;
 use super::rules::Rules;
+use super::trace::Trace;
 use super::{Failure, inputs};
 
 /// The file in a recording's directory.
@@ -45,6 +48,8 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         let _ = std::fs::create_dir_all(dir);
         outputs::writable(&path)?;
     }
+    let trace = arguments.trace.as_deref().map(Trace::open).transpose()?;
+    let watch = Arc::new(Watch::new(arguments.progress, arguments.output.quiet, arguments.output.verbose, trace));
     let options = Options {
         profile: arguments.choose.profile,
         partition: arguments.choose.partition()?.map(|(k, n)| format!("{k}/{n}")),
@@ -57,24 +62,14 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
             When::Auto => target.as_ref().is_some_and(|t| !t.is_loopback()),
         },
         evidence: outputs.evidence(),
+        in_memory: crate::run::IN_MEMORY,
+        watcher: (arguments.output.verbose > 0 || arguments.trace.is_some()).then(|| watch.clone() as Arc<dyn Watcher>),
     };
-    let watch = Watch::new(arguments.progress);
-    let stop = Stop::default();
-    // The lab lives on threads of its own, as any server does, until the run is over.
-    let (target, _lab) = match target {
-        Some(target) => (target, None),
-        None => {
-            let threads = super::server_runtime()?;
-            let lab = threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }))?;
-            (inputs::lab_target(&lab, &flaws), Some((lab, threads)))
-        }
-    };
-    let (recording, signal) = super::runtime()?.block_on(async {
-        let signal = watch_signals(&stop);
-        let recording = crate::run::run(&catalogue, &selected, &target, &options, &stop, &|event| watch.tell(&event)).await;
-        (recording, signal.code())
-    });
-    watch.finish();
+    let driven = drive::drive(&catalogue, &selected, target, &flaws, &options, &watch)?;
+    let (recording, signal) = (driven.recording, driven.signal);
+    if let Some(error) = watch.trace_error() {
+        eprintln!("warning: not all of the trace is kept: {error}");
+    }
     if let Some(dir) = &arguments.record {
         outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
@@ -127,52 +122,4 @@ pub fn allowed(names: &[RiskName], target: Option<&Target>) -> Risk {
         RiskName::Destructive => Risk::Destructive,
     });
     asked.max().unwrap_or(least).max(least)
-}
-
-/// The exit code of a signal that came.
-#[derive(Clone, Default)]
-struct Signal(std::sync::Arc<std::sync::atomic::AtomicU8>);
-
-impl Signal {
-    fn code(&self) -> Option<u8> {
-        Some(self.0.load(std::sync::atomic::Ordering::SeqCst)).filter(|code| *code != 0)
-    }
-}
-
-/// The first signal ends the run after the requests that are under way; the second ends the program.
-fn watch_signals(stop: &Stop) -> Signal {
-    let signal = Signal::default();
-    let (own, stop) = (signal.clone(), stop.clone());
-    tokio::spawn(async move {
-        loop {
-            let code = next_signal().await;
-            if own.code().is_some() {
-                std::process::exit(i32::from(code));
-            }
-            own.0.store(code, std::sync::atomic::Ordering::SeqCst);
-            stop.stop("stopped by the user");
-            eprintln!("\nstopping: the report of what was measured follows; once more to end at once");
-        }
-    });
-    signal
-}
-
-#[cfg(unix)]
-async fn next_signal() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => gate::INTERRUPTED,
-            _ = terminate.recv() => gate::TERMINATED,
-        },
-        _ => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn next_signal() -> u8 {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => gate::INTERRUPTED,
-        Err(_) => std::future::pending().await,
-    }
 }

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::model::observation::{NegativeControl, Outcome, Trial};
+use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
 use crate::model::value::{Template, Value};
 use crate::redact::Redactor;
@@ -83,6 +83,15 @@ pub struct Engine {
     /// Where pictures of logins that fail are kept, and how many were.
     evidence: Option<PathBuf>,
     pictures: AtomicU32,
+    watcher: Option<Arc<dyn Watcher>>,
+}
+
+/// Somebody who looks on while trials run; sees what the judge will see, without secrets.
+pub trait Watcher: std::fmt::Debug + Send + Sync {
+    /// A step has ended.
+    fn step(&self, _trial: &str, _step: &StepObservation) {}
+    /// A trial has ended.
+    fn trial(&self, _trial: &Trial) {}
 }
 
 /// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
@@ -109,6 +118,7 @@ impl Engine {
             chromium: tokio::sync::Mutex::default(),
             evidence: None,
             pictures: AtomicU32::new(0),
+            watcher: None,
         }
     }
 
@@ -116,6 +126,13 @@ impl Engine {
     #[must_use]
     pub fn with_evidence(mut self, folder: Option<PathBuf>) -> Engine {
         self.evidence = folder;
+        self
+    }
+
+    /// Lets somebody look on.
+    #[must_use]
+    pub fn with_watcher(mut self, watcher: Option<Arc<dyn Watcher>>) -> Engine {
+        self.watcher = watcher;
         self
     }
 
@@ -421,6 +438,7 @@ impl<'e> RunningTrial<'e> {
         self.clients.insert(planned.name.clone(), planned.client);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.show(&observation);
         self.seen.steps.push(observation);
         outcome
     }
@@ -435,6 +453,7 @@ impl<'e> RunningTrial<'e> {
         };
         let raw = proof::show(self.engine, &proof, &token, self.holder(&token)).await;
         let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
+        self.show(&observation);
         self.seen.proof = Some(Box::new(observation));
     }
 
@@ -445,7 +464,16 @@ impl<'e> RunningTrial<'e> {
 
     /// Ends the trial: what is left has no secret in it.
     pub fn finish(self) -> Trial {
+        if let Some(watcher) = &self.engine.watcher {
+            watcher.trial(&self.seen);
+        }
         self.seen
+    }
+
+    fn show(&self, step: &StepObservation) {
+        if let Some(watcher) = &self.engine.watcher {
+            watcher.step(&self.seen.name, step);
+        }
     }
 
     /// What predicates may name of the target, and of the client of the first step: the one that they mean by `client.`.

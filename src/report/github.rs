@@ -65,7 +65,7 @@ pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     // Stable: the report's own order decides between equals.
-    all.sort_by(|a, b| (b.kind, b.severity).cmp(&(a.kind, a.severity)));
+    all.sort_by_key(|finding| std::cmp::Reverse((finding.kind, finding.severity)));
     let shown = if all.len() > MOST { MOST - 1 } else { all.len() };
     for annotation in all.iter().take(shown) {
         line(annotation, out)?;

@@ -52,21 +52,45 @@ struct From<'r> {
     verdict: Option<&'static str>,
 }
 
+/// One trial as a file of its own, while the run goes on; it ended at this moment.
+///
+/// # Errors
+/// What the writer says.
+pub fn trial(trial: &Trial, end: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+    let steps = || trial.steps.iter().chain(trial.proof.as_deref());
+    let micros: u64 =
+        steps().map(|s| s.waited_millis.saturating_mul(1000) + s.exchanges.iter().map(|e| e.server_micros).sum::<u64>()).sum();
+    let start = end.checked_sub(SignedDuration::from_micros(i64::try_from(micros).unwrap_or(0))).unwrap_or(end);
+    let mut log = Log::begin(out, env!("CARGO_PKG_VERSION"), false)?;
+    log.start = start;
+    log.trial(trial, From::default())?;
+    log.end()
+}
+
 /// # Errors
 /// What the writer says, or evidence that cannot be read back.
 pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
     let version = reports.first().map_or(env!("CARGO_PKG_VERSION"), |r| r.run.version.as_str());
-    let creator = json!({ "name": "grantproof", "version": version });
-    write!(out, "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"comment\":{},\"entries\":[", Value::from(TIMES))?;
-    let several = reports.len() != 1;
-    let mut log = Log { out, pages: Vec::new(), entries: 0, start: Timestamp::UNIX_EPOCH, micros: 0, target: String::new(), several };
+    let mut log = Log::begin(out, version, reports.len() != 1)?;
     for report in reports {
         log.report(report)?;
     }
-    let Log { out, pages, .. } = log;
-    write!(out, "\n],\"pages\":")?;
-    serde_json::to_writer(&mut *out, &pages).map_err(io::Error::other)?;
-    out.write_all(b"}}\n")
+    log.end()
+}
+
+impl<'o> Log<'o> {
+    fn begin(out: &'o mut dyn Write, version: &str, several: bool) -> io::Result<Log<'o>> {
+        let creator = json!({ "name": "grantproof", "version": version });
+        write!(out, "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"comment\":{},\"entries\":[", Value::from(TIMES))?;
+        Ok(Log { out, pages: Vec::new(), entries: 0, start: Timestamp::UNIX_EPOCH, micros: 0, target: String::new(), several })
+    }
+
+    fn end(self) -> io::Result<()> {
+        let Log { out, pages, .. } = self;
+        write!(out, "\n],\"pages\":")?;
+        serde_json::to_writer(&mut *out, &pages).map_err(io::Error::other)?;
+        out.write_all(b"}}\n")
+    }
 }
 
 impl Log<'_> {

@@ -149,7 +149,9 @@ fn outcome(report: &Report, gate: &GateOutcome, verdict: &ScenarioVerdict) -> io
             message: format!("required and not decided: {}", verdict.reason),
             text: text(report, verdict)?,
         },
-        Standing::Tolerated(why) => Outcome::Skipped { message: format!("{word}, and does not fail the gate: {why} — {}", verdict.reason) },
+        Standing::Tolerated(why) => {
+            Outcome::Skipped { message: format!("{word}, and does not fail the gate: {why} — {}", verdict.reason) }
+        }
         Standing::NotApplicable | Standing::Skipped => Outcome::Skipped { message: format!("{word}: {}", verdict.reason) },
         Standing::Holds => Outcome::Passed { note: verdict.deviation.as_ref().map(|d| format!("holds, with a deviation: {d}")) },
     })

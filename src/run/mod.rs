@@ -2,12 +2,14 @@
 
 mod runner;
 mod setup;
+mod spool;
 
 pub use setup::advice;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+pub use crate::engine::Watcher;
 use crate::engine::http::Http;
 use crate::engine::{Engine, clock, discover, leavings, tls};
 use crate::model::profile::Profile;
@@ -17,6 +19,7 @@ use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
 use runner::Runner;
+pub use spool::IN_MEMORY;
 
 /// What is going on, for whoever watches.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +72,10 @@ pub struct Options {
     pub clean_up: bool,
     /// Where pictures of logins that fail are kept.
     pub evidence: Option<PathBuf>,
+    /// Bytes of evidence that stay in memory; what is more waits in a temporary file.
+    pub in_memory: usize,
+    /// Sees each step and each trial when it ends, without secrets.
+    pub watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Default for Options {
@@ -81,6 +88,8 @@ impl Default for Options {
             repeat: 1,
             clean_up: false,
             evidence: None,
+            in_memory: IN_MEMORY,
+            watcher: None,
         }
     }
 }
@@ -133,7 +142,9 @@ pub async fn run(
         Err(why) => record.fatal = Some(why),
         Ok(facts) => {
             record.warnings.extend(facts.warnings.iter().cloned());
-            let engine = Engine::new(target.clone(), http.clone(), facts).with_evidence(options.evidence.clone());
+            let engine = Engine::new(target.clone(), http.clone(), facts)
+                .with_evidence(options.evidence.clone())
+                .with_watcher(options.watcher.clone());
             let mut runner = Runner::new(&engine, options, stop, tell, record);
             runner.all(selected).await;
             record = runner.record;

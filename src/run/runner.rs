@@ -16,6 +16,7 @@ use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
+use super::spool::Spool;
 use super::{Event, Options, Stop};
 
 /// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
@@ -39,6 +40,7 @@ pub struct Runner<'r> {
     stop: &'r Stop,
     tell: &'r (dyn Fn(Event) + Sync),
     pub record: Recording,
+    spool: Spool,
     /// Trials in a row in which the server gave no answer at all.
     silent: AtomicU32,
     /// Trials in a row that the server throttled.
@@ -84,7 +86,16 @@ struct Open<'a> {
 
 impl<'r> Runner<'r> {
     pub fn new(engine: &'r Engine, options: &'r Options, stop: &'r Stop, tell: &'r (dyn Fn(Event) + Sync), record: Recording) -> Self {
-        Runner { engine, options, stop, tell, record, silent: AtomicU32::new(0), throttled: AtomicU32::new(0) }
+        Runner {
+            engine,
+            options,
+            stop,
+            tell,
+            record,
+            spool: Spool::new(options.in_memory),
+            silent: AtomicU32::new(0),
+            throttled: AtomicU32::new(0),
+        }
     }
 
     /// Runs everything that was selected.
@@ -436,13 +447,14 @@ impl<'r> Runner<'r> {
     }
 
     fn keep(&mut self, open: Open<'_>) {
+        let attempts = self.spool.keep(open.attempts);
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),
             attack: open.case.attack.id.clone(),
             word: open.case.word,
             control_before: open.before,
             control_after: open.after,
-            attempts: open.attempts.into(),
+            attempts,
             skipped: None,
         });
     }

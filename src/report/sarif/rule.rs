@@ -108,7 +108,8 @@ fn sentence(text: &str) -> String {
 
 fn tags(verdict: &ScenarioVerdict) -> Vec<String> {
     let mut tags = vec!["security".to_owned(), "oauth".to_owned()];
-    if let Some(number) = verdict.cwe.as_deref().and_then(|cwe| cwe.strip_prefix("CWE-")).filter(|n| n.bytes().all(|b| b.is_ascii_digit())) {
+    if let Some(number) = verdict.cwe.as_deref().and_then(|cwe| cwe.strip_prefix("CWE-")).filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+    {
         tags.push(format!("external/cwe/cwe-{number:0>3}"));
     }
     for id in &verdict.basis {

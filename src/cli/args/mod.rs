@@ -1,5 +1,9 @@
 //! What may be typed, and what `--help` teaches.
 
+mod report;
+
+pub use report::{Diff, DiffFormat, FailOn, GateArguments, Judge, Keygen, Merge, Output, Render, Sealing, Verify};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -59,6 +63,8 @@ pub enum Command {
     Lab(Lab),
     /// Prove the scenarios: every scenario against the lab with every flaw
     Selftest(Selftest),
+    /// Send the requests of a finding again, and say whether it is still there
+    Replay(Replay),
     /// Judge a recording again, without a network
     Judge(Judge),
     /// Write a stored JSON report in another format
@@ -71,6 +77,10 @@ pub enum Command {
     Verify(Verify),
     /// Make a key that signs reports
     Keygen(Keygen),
+    /// Print shell completions
+    Completions(Completions),
+    /// Write man pages
+    Man(Man),
     /// Print a JSON Schema
     Schema(Schema),
 }
@@ -165,62 +175,67 @@ pub struct Run {
     /// Keep what was seen in this directory, for `grantproof judge`
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub record: Option<PathBuf>,
+    /// Keep each trial in this directory as a HAR file, without secrets, for the developer tools of a browser
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub trace: Option<PathBuf>,
     /// How to show progress on standard error
     #[arg(long, value_name = "MODE", default_value = "auto", env = "GRANTPROOF_PROGRESS", help_heading = "Output")]
     pub progress: Progress,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Gate")]
-pub struct GateArguments {
-    /// The least severity that fails the gate; `never`: nothing does
-    #[arg(long, value_name = "SEVERITY", default_value = "low", env = "GRANTPROOF_FAIL_ON")]
-    pub fail_on: FailOn,
-    /// A broken SHOULD fails the gate as well
-    #[arg(long)]
-    pub strict: bool,
-    /// Undecided defenses do not fail the gate
-    #[arg(long)]
-    pub allow_inconclusive: bool,
-    /// Fail only on what is new or worse than in this earlier JSON report of the same target
-    #[arg(long, value_name = "REPORT", env = "GRANTPROOF_BASELINE")]
-    pub baseline: Option<PathBuf>,
-    /// Known risks that somebody accepted for a while; beside those of the target file, repeatable
-    #[arg(long, value_name = "FILE")]
-    pub waivers: Vec<PathBuf>,
-    /// Pass over no waiver, also not over those of the target file
-    #[arg(long, conflicts_with = "waivers")]
-    pub no_waivers: bool,
-    /// Exit with 0 also where the gate fails: for a later step that reads the report
-    #[arg(long)]
-    pub exit_zero: bool,
-}
+#[command(after_help = "\
+Examples:
+  grantproof replay refresh/reuse-after-rotation -t staging.yaml          a scenario, request by request
+  grantproof replay --from reports/staging.json -t staging.yaml           every finding of a report
+  grantproof replay pkce/wrong-verifier/random --flaw pkce-verifier-ignored
 
-/// The key that signs reports; shared by all commands that make one.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct Sealing {
-    /// Sign the JSON report with this Ed25519 private key (see `grantproof keygen`)
-    #[arg(long, value_name = "FILE", env = "GRANTPROOF_SIGN_KEY")]
-    pub sign_key: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct Output {
-    /// Format on standard output: terminal or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
-    pub format: String,
-    /// Write a report file as well, repeatable: json=FILE, terminal=FILE; without FILE it is named after the target in
-    /// ./reports. Where ./reports exists, `run` writes the JSON report there by itself
-    #[arg(long, value_name = "FORMAT[=FILE]")]
-    pub report: Vec<String>,
-    /// Write no report file by itself
-    #[arg(long)]
-    pub no_report: bool,
-    /// Show holding defenses one by one, and what does not apply
+Codes and tokens are good for once, so that the flow is driven again up to the finding; with --from it is told whether the requests were
+those of the report. Exit codes: 0 no longer broken, 1 still broken, 3 nothing could be tested, 4 undecided.")]
+pub struct Replay {
+    /// Scenarios (`pkce/wrong-verifier`) or variants (`pkce/wrong-verifier/random`); none: what is broken in --from
+    #[arg(required_unless_present = "from")]
+    pub ids: Vec<String>,
+    /// The JSON report with the findings
+    #[arg(long, value_name = "REPORT")]
+    pub from: Option<PathBuf>,
+    /// Target file; none: the embedded lab
+    #[arg(short, long, value_name = "FILE", env = "GRANTPROOF_TARGET")]
+    pub target: Option<PathBuf>,
+    /// A flaw of the embedded lab, repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub flaw: Vec<String>,
+    /// Riskier scenarios than the load of a login: noisy, destructive
+    #[arg(long, value_name = "RISK", value_delimiter = ',')]
+    pub allow: Vec<RiskName>,
+    /// Show no requests
     #[arg(short, long)]
+    pub quiet: bool,
+    /// Show headers and bodies
+    #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
+    /// Keep each trial in this directory as a HAR file, without secrets
+    #[arg(long, value_name = "DIR")]
+    pub trace: Option<PathBuf>,
+    /// Scenario files of your own
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
+    pub scenarios: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  grantproof completions bash > ~/.local/share/bash-completion/completions/grantproof
+  grantproof completions zsh > \"${fpath[1]}/_grantproof\"")]
+pub struct Completions {
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof man /usr/local/share/man/man1")]
+pub struct Man {
+    /// Where to write grantproof.1 and one page for each command
+    pub dir: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -258,16 +273,6 @@ impl From<SeverityName> for Severity {
             SeverityName::Critical => Severity::Critical,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    Info,
-    Low,
-    Medium,
-    High,
-    Critical,
-    Never,
 }
 
 #[derive(Debug, Args)]
@@ -407,108 +412,6 @@ pub struct Selftest {
     /// Scenario files of your own
     #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Judge {
-    /// A directory that `run --record` wrote
-    pub dir: PathBuf,
-    /// Scenario files of your own, as they were given to `run`
-    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
-    pub scenarios: Option<PathBuf>,
-    #[command(flatten)]
-    pub gate: GateArguments,
-    #[command(flatten)]
-    pub output: Output,
-    #[command(flatten)]
-    pub sealing: Sealing,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  grantproof render reports/staging.json --report html=staging.html
-  grantproof render reports/staging.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"
-
-Nothing is judged again: the verdicts and the gate are those of the report.")]
-pub struct Render {
-    /// JSON report, of one target or of several
-    pub file: PathBuf,
-    #[command(flatten)]
-    pub output: Output,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  grantproof merge shard-*.json --report json=all.json --report html=all.html
-  grantproof merge staging.json production.json --report html=fleet.html
-
-Reports of one target are shards, and become one report: they must not overlap, and none may be missing. Reports of several
-targets stand side by side. The exit code is that of the worst gate; waivers are those of --waivers.")]
-pub struct Merge {
-    /// JSON reports
-    #[arg(required = true)]
-    pub files: Vec<PathBuf>,
-    /// Scenario files of your own, as they were given to `run`
-    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
-    pub scenarios: Option<PathBuf>,
-    #[command(flatten)]
-    pub gate: GateArguments,
-    #[command(flatten)]
-    pub output: Output,
-    #[command(flatten)]
-    pub sealing: Sealing,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  grantproof diff last-week.json today.json
-  grantproof diff main.json branch.json --format json --exit-code")]
-pub struct Diff {
-    /// The earlier JSON report
-    pub old: PathBuf,
-    /// The newer JSON report
-    pub new: PathBuf,
-    /// How to print it
-    #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
-    pub format: DiffFormat,
-    /// Exit with 1 when something is newly broken or worse
-    #[arg(long)]
-    pub exit_code: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DiffFormat {
-    Terminal,
-    /// By its schema: `grantproof schema diff`
-    Json,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  grantproof verify reports/staging.json
-  grantproof verify reports/staging.json --key audit.pub
-
-Exit codes: 0 unchanged (and signed by the key, when one is given), 1 changed or not signed by it, 2 no report.")]
-pub struct Verify {
-    /// JSON report, of one target or of several
-    pub file: PathBuf,
-    /// The public key that must have signed it: PEM, or base64 in a file
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  grantproof keygen audit                    writes audit.key (keep it secret) and audit.pub (give it to who verifies)
-  grantproof run -t staging.yaml --sign-key audit.key --report json=staging.json")]
-pub struct Keygen {
-    /// The files to write: NAME.key and NAME.pub
-    pub name: PathBuf,
 }
 
 #[derive(Debug, Args)]
