@@ -116,13 +116,16 @@ fn target(report: &Report, share: usize) -> io::Result<String> {
         })
         .collect();
     shown.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
-    let mut left_out = 0;
+    // The worst have their evidence; when the room ends, the next ones go without, and the last are only counted.
+    let (mut evidence, mut told) = (true, 0);
     for (_, _, verdict, standing) in &shown {
-        let whole = found.text.len() < found.most && found.add(&finding(report, verdict, standing, true)?);
-        if !whole && !found.add(&finding(report, verdict, standing, false)?) {
-            left_out += 1;
+        evidence = evidence && found.add(&finding(report, verdict, standing, true)?);
+        if !evidence && !found.add(&finding(report, verdict, standing, false)?) {
+            break;
         }
+        told += 1;
     }
+    let left_out = shown.len() - told;
     let mut text = head;
     if !shown.is_empty() {
         text += "## Findings\n\n";
@@ -139,7 +142,12 @@ fn head(report: &Report, gate: &GateOutcome) -> String {
     let mut out = Bounded { text: String::new(), most: MOST_REST };
     let sign = if gate.exit_code == gate::PASSED { "✅" } else { "❌" };
     out.add(&format!("# {sign} {}: {}\n\n", short(&report.target.name), short(&gate.words)));
-    out.add(&format!("{} · profile {} · {} requests", code(&cut(&report.target.issuer, MOST_CELL)), report.run.profile.name(), report.run.requests));
+    out.add(&format!(
+        "{} · profile {} · {} requests",
+        code(&cut(&report.target.issuer, MOST_CELL)),
+        report.run.profile.name(),
+        report.run.requests
+    ));
     if let Some(permission) = &report.target.permission {
         out.add(&format!(" · permitted by {} until {}", short(&permission.by), short(&permission.until)));
     }
@@ -177,7 +185,11 @@ fn head(report: &Report, gate: &GateOutcome) -> String {
 /// What is not as it was in the baseline.
 fn changes(report: &Report, out: &mut Bounded) {
     let Some(baseline) = &report.baseline else { return };
-    out.add(&format!("**Since the baseline** {} of {}:\n\n", code(&cut(&baseline.file, MOST_CELL)), code(&cut(&baseline.started, MOST_CELL))));
+    out.add(&format!(
+        "**Since the baseline** {} of {}:\n\n",
+        code(&cut(&baseline.file, MOST_CELL)),
+        code(&cut(&baseline.started, MOST_CELL))
+    ));
     let since = |wanted: Since| -> Vec<&str> {
         report.verdicts.iter().filter(|v| v.since_baseline == Some(wanted)).map(|v| v.id.as_str()).collect()
     };
@@ -282,10 +294,19 @@ fn tail(report: &Report) -> String {
     let waived: Vec<String> = report
         .verdicts
         .iter()
-        .flat_map(|v| v.waived.iter().chain(v.variants.iter().filter(|x| x.waived != v.waived).filter_map(|x| x.waived.as_ref())).map(move |w| (v, w)))
+        .flat_map(|v| {
+            v.waived.iter().chain(v.variants.iter().filter(|x| x.waived != v.waived).filter_map(|x| x.waived.as_ref())).map(move |w| (v, w))
+        })
         .map(|(v, w)| {
             let (id, cell) = (code_cell(&cut(&w.id, MOST_CELL)), |text: &str| short(text));
-            format!("| {id} | {} | {} | {} | {} | {} |\n", v.verdict.name().replace('_', " "), v.severity.name(), cell(&w.reason), cell(&w.owner), cell(&w.expires))
+            format!(
+                "| {id} | {} | {} | {} | {} | {} |\n",
+                v.verdict.name().replace('_', " "),
+                v.severity.name(),
+                cell(&w.reason),
+                cell(&w.owner),
+                cell(&w.expires)
+            )
         })
         .collect();
     if !waived.is_empty() {

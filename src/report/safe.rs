@@ -196,7 +196,10 @@ mod tests {
 
     #[test]
     fn only_plain_addresses_are_links() {
-        assert_eq!(link("https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1"), Some("https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1"));
+        assert_eq!(
+            link("https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1"),
+            Some("https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1")
+        );
         for wrong in ["javascript:alert(1)", "https://a b", "https://a/) [x](y", "https://a/<b>", "//a", "", "https://"] {
             assert_eq!(link(wrong), None, "{wrong}");
         }

@@ -230,7 +230,11 @@ fn place(report: &Report) -> Location {
         end_line: one(p.line),
         end_column: one(p.end_column).max(one(p.column)),
     });
-    Location { physical: Physical { artifact: Artifact { uri: file::uri(&report.target.source, &report.target.digest) }, region }, logical: Vec::new(), message: None }
+    Location {
+        physical: Physical { artifact: Artifact { uri: file::uri(&report.target.source, &report.target.digest) }, region },
+        logical: Vec::new(),
+        message: None,
+    }
 }
 
 /// The endpoint that answered last, without what was sent to it.

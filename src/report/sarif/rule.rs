@@ -80,7 +80,7 @@ fn in_markdown(verdict: &ScenarioVerdict, requirements: &Requirements<'_>) -> St
         let line = match requirements.get(id.as_str()) {
             Some((standard, r)) => {
                 let name = match safe::link(&r.link) {
-                    Some(link) => format!("[{}](<{link}>)", markdown(id)),
+                    Some(link) => format!("[{}](<{link}>)", safe::code(id)),
                     None => safe::code(id),
                 };
                 format!("- {name} ({}, {}): {}\n", markdown(&r.keyword), markdown(&standard.title), markdown(&cut(&r.asks, MOST_PART)))
@@ -108,7 +108,8 @@ fn sentence(text: &str) -> String {
 
 fn tags(verdict: &ScenarioVerdict) -> Vec<String> {
     let mut tags = vec!["security".to_owned(), "oauth".to_owned()];
-    if let Some(number) = verdict.cwe.as_deref().and_then(|cwe| cwe.strip_prefix("CWE-")).filter(|n| n.bytes().all(|b| b.is_ascii_digit())) {
+    if let Some(number) = verdict.cwe.as_deref().and_then(|cwe| cwe.strip_prefix("CWE-")).filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+    {
         tags.push(format!("external/cwe/cwe-{number:0>3}"));
     }
     for id in &verdict.basis {
