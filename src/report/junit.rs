@@ -181,15 +181,14 @@ fn text(report: &Report, verdict: &ScenarioVerdict) -> io::Result<String> {
     say("more", &format!("grantproof explain {}", verdict.id));
     for variant in findings(verdict).take(MOST_VARIANTS) {
         say("\nattack", &format!("{}: {}", variant.id, variant.title));
-        if let Some(control) = view::control_before(report, variant) {
-            say("  control", &view::steps(control));
+        let attempts = variant.attempts.load()?;
+        if let Some(control) = view::control_before(report, variant, attempts.last()) {
+            say("  control", &control);
         }
         variant.change.iter().for_each(|change| say("  change", change));
         say("  expected", &variant.expected);
         say("  observed", &variant.reason);
-        if let Some(trial) = variant.attempts.load()?.last() {
-            view::observed(trial).iter().for_each(|seen| say("    step", seen));
-        }
+        attempts.last().iter().flat_map(|trial| view::observed(trial)).for_each(|seen| say("    step", &seen));
         say("  by hand", variant.curl.as_deref().unwrap_or_default());
     }
     let more = findings(verdict).count().saturating_sub(MOST_VARIANTS);

@@ -272,15 +272,14 @@ fn evidence_of(report: &Report, variant: &VariantVerdict) -> io::Result<String> 
             let _ = writeln!(text, "{name:<9} {}", line(what));
         }
     };
-    if let Some(control) = view::control_before(report, variant) {
-        say("control", &view::steps(control));
+    let attempts = variant.attempts.load()?;
+    if let Some(control) = view::control_before(report, variant, attempts.last()) {
+        say("control", &control);
     }
     variant.change.iter().for_each(|change| say("change", change));
     say("expected", &variant.expected);
     say("observed", &variant.reason);
-    if let Some(trial) = variant.attempts.load()?.last() {
-        view::observed(trial).iter().for_each(|seen| say("", seen));
-    }
+    attempts.last().iter().flat_map(|trial| view::observed(trial)).for_each(|seen| say("", &seen));
     let mut out = format!("Attack {}:\n\n{}\n", code(&cut(&variant.id, MOST_CELL)), fenced(&cut(&text, 2 * MOST_TEXT), "text"));
     if let Some(curl) = &variant.curl {
         let _ = writeln!(out, "{}", fenced(&cut(curl, 2 * MOST_TEXT), "sh"));
