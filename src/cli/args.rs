@@ -127,7 +127,8 @@ impl Choose {
 Examples:
   grantproof run                                        every scenario against the embedded lab
   grantproof run --flaw pkce-verifier-ignored           what broken looks like (exit 1)
-  grantproof run -t staging.yaml --report json=out.json a server of yours, with a report for machines
+  grantproof run -t staging.yaml --report json=out.json --report junit=out.xml
+                                                        a server of yours, with reports for machines
   grantproof run -t staging.yaml -s pkce,refresh        two groups
   grantproof run -t staging.yaml --fail-on high         gate on what is at least high
   grantproof run -t staging.yaml --record rec/          keep what was seen; `grantproof judge rec/` judges it again")]
@@ -208,10 +209,10 @@ pub struct Sealing {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// Format on standard output: terminal or json
+    /// Format on standard output: terminal, json, html, markdown, github, sarif, junit, jsonl or har
     #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
     pub format: String,
-    /// Write a report file as well, repeatable: json=FILE, terminal=FILE; without FILE it is named after the target in
+    /// Write a report file as well, repeatable: any format, as in junit=FILE; without FILE it is named after the target in
     /// ./reports. Where ./reports exists, `run` writes the JSON report there by itself
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<String>,

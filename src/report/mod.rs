@@ -47,10 +47,15 @@ pub const FORMATS: &[Format] = &[
     Format { name: "junit", extension: "xml", about: "for the test pages of Jenkins, GitLab and others", write: junit::write },
     Format { name: "sarif", extension: "sarif", about: "for GitHub code scanning and other viewers of findings", write: sarif::write },
     Format { name: "markdown", extension: "md", about: "for the summary of a GitHub job, or a comment", write: markdown::write },
-    Format { name: "github", extension: "txt", about: "annotations of GitHub Actions", write: github::write },
+    Format { name: "github", extension: "github.txt", about: "annotations of GitHub Actions", write: github::write },
     Format { name: "jsonl", extension: "jsonl", about: "one event in a line, for log pipelines", write: jsonl::write },
     Format { name: "har", extension: "har", about: "every exchange, for the developer tools of a browser", write: har::write },
-    Format { name: "html", extension: "html", about: "one page for people: answer, findings with evidence, coverage by standard", write: html::write },
+    Format {
+        name: "html",
+        extension: "html",
+        about: "one page for people: answer, findings with evidence, coverage by standard",
+        write: html::write,
+    },
 ];
 
 impl Format {

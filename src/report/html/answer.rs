@@ -145,7 +145,8 @@ fn row(view: &View<'_>, name: &str, members: &[usize], undecided: bool) -> Marku
     let marks: Vec<(usize, Mark)> = members.iter().filter_map(|i| Some((*i, Mark::of(view.verdict(*i)?)))).collect();
     let number = |wanted: &[Mark]| marks.iter().filter(|(_, m)| wanted.contains(m)).count();
     let (findings, rest): (Vec<_>, Vec<_>) = marks.iter().copied().partition(|(_, m)| *m <= Mark::Inconclusive);
-    let words: Vec<String> = Mark::ALL.iter().filter(|m| rest.iter().any(|(_, r)| r == *m)).map(|m| format!("{} {}", number(&[*m]), m.words())).collect();
+    let words: Vec<String> =
+        Mark::ALL.iter().filter(|m| rest.iter().any(|(_, r)| r == *m)).map(|m| format!("{} {}", number(&[*m]), m.words())).collect();
     let broken = number(&[Mark::Broken, Mark::Follows, Mark::Waived]);
     let cell = |count: usize, class: &str| html! { td class={ "number " @if count > 0 { (class) } @else { "zero" } } { (count) } };
     html! {

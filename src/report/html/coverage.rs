@@ -96,8 +96,12 @@ fn of(view: &View<'_>, requirement: &Requirement) -> Coverage {
     let worst = verdicts.iter().max_by_key(|v| (v.selected, v.verdict.weight(), std::cmp::Reverse(Mark::of(v))));
     match worst {
         Some(worst) => {
-            let decided = |v: &&&ScenarioVerdict| v.selected && matches!(v.verdict, Verdict::Holds | Verdict::Broken | Verdict::NotApplicable);
-            Coverage::Tried { mark: Mark::of(worst), whole: verdicts.iter().filter(decided).count() == requirement.scenarios.len() || worst.verdict == Verdict::Broken }
+            let decided =
+                |v: &&&ScenarioVerdict| v.selected && matches!(v.verdict, Verdict::Holds | Verdict::Broken | Verdict::NotApplicable);
+            Coverage::Tried {
+                mark: Mark::of(worst),
+                whole: verdicts.iter().filter(decided).count() == requirement.scenarios.len() || worst.verdict == Verdict::Broken,
+            }
         }
         None => Coverage::Uncovered,
     }

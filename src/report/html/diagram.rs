@@ -47,12 +47,9 @@ impl Row<'_> {
 pub fn changes<'t>(lines: &'t [String], step: &str) -> Vec<&'t str> {
     let about = |line: &'t String| {
         let (place, what) = line.split_once(": ")?;
-        let added = || place.starts_with("after ") && what.strip_suffix(')').and_then(|w| w.rsplit_once('(')).is_some_and(|(_, name)| name == step);
-        if place == step {
-            Some(what)
-        } else {
-            added().then_some(line.as_str())
-        }
+        let added =
+            || place.starts_with("after ") && what.strip_suffix(')').and_then(|w| w.rsplit_once('(')).is_some_and(|(_, name)| name == step);
+        if place == step { Some(what) } else { added().then_some(line.as_str()) }
     };
     lines.iter().filter_map(about).collect()
 }
@@ -237,7 +234,8 @@ pub fn answer_words(step: &StepObservation) -> String {
     };
     let mut what: Vec<String> = Vec::new();
     if step.outcome.granted() {
-        let given = ["code", "access_token", "refresh_token", "id_token"].into_iter().filter(|n| field(n).is_some()).collect::<Vec<_>>().join(", ");
+        let given =
+            ["code", "access_token", "refresh_token", "id_token"].into_iter().filter(|n| field(n).is_some()).collect::<Vec<_>>().join(", ");
         match field("delivered_to") {
             Some(place) if place != "registered" && !given.is_empty() => what.push(format!("{given} to {place}")),
             _ if !given.is_empty() => what.push(given),
@@ -259,7 +257,8 @@ fn description(rows: &[Row<'_>], side: Side) -> String {
     let words = |row: &Row<'_>| {
         let seen = if side == Side::Control { row.control } else { row.attack }?;
         let (from, to) = ends(seen);
-        let change = if side == Side::Attack && !row.change.is_empty() { format!(" Changed: {}.", row.change.join("; ")) } else { String::new() };
+        let change =
+            if side == Side::Attack && !row.change.is_empty() { format!(" Changed: {}.", row.change.join("; ")) } else { String::new() };
         let (from, to) = (from.name(side), to.name(side));
         Some(format!("{from} to {to}: {}, answered {}.{change}", request_words(row, seen), answer_words(seen)))
     };

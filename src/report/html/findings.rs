@@ -244,9 +244,15 @@ fn advice(party: Option<Party>) -> &'static str {
             "Look at the answer below and at the server's log of that moment: it failed, or answered in a way that is neither a refusal nor a grant. Then run this scenario again."
         }
         Some(Party::Resource) => "Look at the resource: it must take a good token and refuse a bad one before anything can be shown there.",
-        Some(Party::LoginPage) => "Look at the login with `grantproof doctor -t FILE`, which shows its pages, and say in the target file how to log in.",
-        Some(Party::Edge) => "Something before the server answered, or it throttles. Lower `limits.per_second` in the target file, or test from a place that is let through.",
-        Some(Party::Configuration) => "Correct the target file or the set-up of its clients and users; `grantproof doctor -t FILE` says what is wrong.",
+        Some(Party::LoginPage) => {
+            "Look at the login with `grantproof doctor -t FILE`, which shows its pages, and say in the target file how to log in."
+        }
+        Some(Party::Edge) => {
+            "Something before the server answered, or it throttles. Lower `limits.per_second` in the target file, or test from a place that is let through."
+        }
+        Some(Party::Configuration) => {
+            "Correct the target file or the set-up of its clients and users; `grantproof doctor -t FILE` says what is wrong."
+        }
         Some(Party::Grantproof) => "This is a limit or an error of grantproof: the evidence below belongs into a report of it.",
         None => "Run this scenario again by itself; if it stays undecided, the evidence below shows what came instead.",
     }

@@ -13,8 +13,12 @@ use super::view::View;
 /// A row for each defense that holds, by group.
 pub fn holds(view: &View<'_>) -> Markup {
     let holding = |index: &usize| view.verdict(*index).is_some_and(|v| v.selected && v.verdict == Verdict::Holds);
-    let groups: Vec<(&str, Vec<usize>)> =
-        view.groups().into_iter().map(|g| (g.name, g.members.into_iter().filter(holding).collect::<Vec<_>>())).filter(|(_, m)| !m.is_empty()).collect();
+    let groups: Vec<(&str, Vec<usize>)> = view
+        .groups()
+        .into_iter()
+        .map(|g| (g.name, g.members.into_iter().filter(holding).collect::<Vec<_>>()))
+        .filter(|(_, m)| !m.is_empty())
+        .collect();
     let anchor = view.anchor("holds");
     let number: usize = groups.iter().map(|(_, members)| members.len()).sum();
     let table = html! {

@@ -15,7 +15,13 @@ pub fn overview(views: &[View<'_>]) -> Markup {
     let failing = views.iter().filter(|v| gate::of(v.report).exit_code == gate::BROKEN).count();
     let passed = views.iter().filter(|v| gate::of(v.report).exit_code == gate::PASSED).count();
     let undecided = views.len() - failing - passed;
-    let (class, icon) = if failing > 0 { ("bad", Mark::Broken) } else if undecided > 0 { ("unsure", Mark::Inconclusive) } else { ("good", Mark::Holds) };
+    let (class, icon) = if failing > 0 {
+        ("bad", Mark::Broken)
+    } else if undecided > 0 {
+        ("unsure", Mark::Inconclusive)
+    } else {
+        ("good", Mark::Holds)
+    };
     html! {
         section aria-labelledby="overview" {
             h2 id="overview" { "Overview" }

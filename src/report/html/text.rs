@@ -182,7 +182,10 @@ pub fn shapes() -> Markup {
             r#"<rect class="edge" x="1" y="1" width="18" height="18" rx="3"/><path class="ink" d="M5 8.500l3 3 6-7M5 16h10"/>"#,
         ),
         (Mark::NotApplicable, r#"<rect class="edge" x="1" y="1" width="18" height="18" rx="3"/><path class="ink" d="M6 10h8"/>"#),
-        (Mark::Skipped, r#"<rect class="dash" x="1" y="1" width="18" height="18" rx="3"/><path class="ink" d="M5 10h1m3.500 0h1m3.500 0h1"/>"#),
+        (
+            Mark::Skipped,
+            r#"<rect class="dash" x="1" y="1" width="18" height="18" rx="3"/><path class="ink" d="M5 10h1m3.500 0h1m3.500 0h1"/>"#,
+        ),
         (Mark::NotSelected, r#"<circle class="dot" cx="10" cy="10" r="3"/>"#),
     ];
     html! {

@@ -113,8 +113,13 @@ impl<'r> View<'r> {
     /// Broken ones, each with what follows from it (also what is undecided for its sake); worst first, as in the report.
     pub fn roots(&self) -> Vec<Root> {
         let mut below: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let findings =
-            || self.report.verdicts.iter().enumerate().filter(|(_, v)| v.selected && matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive));
+        let findings = || {
+            self.report
+                .verdicts
+                .iter()
+                .enumerate()
+                .filter(|(_, v)| v.selected && matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive))
+        };
         for (index, _) in findings() {
             if let Some(cause) = self.cause(index) {
                 below.entry(cause).or_default().push(index);
@@ -128,7 +133,8 @@ impl<'r> View<'r> {
 
     /// What is undecided on its own account.
     pub fn undecided(&self) -> Vec<usize> {
-        let open = |(index, v): &(usize, &ScenarioVerdict)| v.selected && v.verdict == Verdict::Inconclusive && self.cause(*index).is_none();
+        let open =
+            |(index, v): &(usize, &ScenarioVerdict)| v.selected && v.verdict == Verdict::Inconclusive && self.cause(*index).is_none();
         self.report.verdicts.iter().enumerate().filter(open).map(|(index, _)| index).collect()
     }
 
@@ -145,7 +151,13 @@ impl<'r> View<'r> {
         let worst = |group: &Group<'_>| {
             let marks = || group.members.iter().filter_map(|i| self.verdict(*i)).map(Mark::of);
             let count = |mark: Mark| std::cmp::Reverse(marks().filter(|m| *m == mark).count());
-            (marks().all(|m| m == Mark::NotSelected), count(Mark::Broken), count(Mark::Follows), count(Mark::Waived), count(Mark::Inconclusive))
+            (
+                marks().all(|m| m == Mark::NotSelected),
+                count(Mark::Broken),
+                count(Mark::Follows),
+                count(Mark::Waived),
+                count(Mark::Inconclusive),
+            )
         };
         groups.sort_by_cached_key(worst);
         groups

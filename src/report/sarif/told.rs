@@ -54,8 +54,12 @@ pub fn of(report: &Report) -> Vec<Told<'_>> {
         }
         None
     };
+    let causes: Vec<Option<&str>> = shown.iter().map(|(v, _)| cause_of(v)).collect();
     let mut told = Vec::new();
-    for (verdict, standing) in shown.iter().filter(|(v, _)| cause_of(v).is_none()) {
+    for (number, (verdict, standing)) in shown.iter().enumerate() {
+        if causes.get(number).is_some_and(Option::is_some) {
+            continue;
+        }
         let mut attacks: Vec<Vec<&VariantVerdict>> = Vec::new();
         for variant in findings(verdict) {
             match attacks.iter_mut().find(|list| list.first().is_some_and(|v| attack(v) == attack(variant))) {
@@ -66,8 +70,8 @@ pub fn of(report: &Report) -> Vec<Told<'_>> {
         if attacks.is_empty() {
             attacks.push(Vec::new());
         }
-        let mut followers: Vec<&str> =
-            shown.iter().filter(|(v, _)| cause_of(v) == Some(verdict.id.as_str())).map(|(v, _)| v.id.as_str()).collect();
+        let follows = shown.iter().zip(&causes).filter(|(_, cause)| **cause == Some(verdict.id.as_str()));
+        let mut followers: Vec<&str> = follows.map(|((v, _), _)| v.id.as_str()).collect();
         for mut variants in attacks {
             variants.sort_by_key(|v| v.waived.is_some());
             let followers = std::mem::take(&mut followers);
