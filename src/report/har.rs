@@ -4,14 +4,17 @@
 //! controls, attacks. The report keeps no clock time of each, so that each one starts when the one before it had ended, from the
 //! start of the run on. One case is in memory at a time.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::model::observation::{Exchange, StepObservation, Trial};
+use crate::model::observation::{Exchange, Outcome, StepObservation, Trial};
 use crate::model::report::Report;
+use crate::model::verdict::Verdict;
 
 const TIMES: &str = "startedDateTime is the start of the run and the time that the server took before; the report keeps no clock time of each exchange. \
                      Secrets are marks: a kind and the beginning of a digest.";
@@ -32,6 +35,112 @@ struct PageTimings {
     on_load: i8,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'e> {
+    pageref: &'e str,
+    started_date_time: String,
+    /// Milliseconds.
+    time: f64,
+    request: Request<'e>,
+    response: Response<'e>,
+    cache: Cache,
+    timings: Timings,
+    #[serde(rename = "_grantproof")]
+    about: About<'e>,
+}
+
+#[derive(Serialize)]
+struct Cache {}
+
+#[derive(Serialize)]
+struct Timings {
+    send: u8,
+    wait: f64,
+    receive: u8,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'e> {
+    method: &'e str,
+    url: &'e str,
+    http_version: &'static str,
+    cookies: [(); 0],
+    headers: Vec<Pair<'e>>,
+    query_string: Vec<Pair<'e>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_data: Option<PostData<'e>>,
+    headers_size: i8,
+    body_size: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PostData<'e> {
+    mime_type: &'e str,
+    text: &'e str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'e> {
+    status: u16,
+    status_text: &'static str,
+    http_version: &'static str,
+    cookies: [(); 0],
+    headers: Vec<Pair<'e>>,
+    content: Content<'e>,
+    #[serde(rename = "redirectURL")]
+    redirect_url: &'e str,
+    headers_size: i8,
+    /// Unknown: the report keeps the beginning of long ones.
+    body_size: i8,
+    /// As Chromium has it.
+    #[serde(rename = "_error", skip_serializing_if = "Option::is_none")]
+    error: Option<&'e str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content<'e> {
+    size: usize,
+    mime_type: &'e str,
+    text: &'e str,
+}
+
+#[derive(Serialize)]
+struct Pair<'e> {
+    name: Cow<'e, str>,
+    value: Cow<'e, str>,
+}
+
+/// Where in the report an entry is from.
+#[derive(Serialize)]
+struct About<'e> {
+    target: &'e str,
+    trial: &'e str,
+    step: &'e str,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    /// As it stands in the report, where viewers cannot parse that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'e str>,
+}
+
+/// Which attack an entry is of; none of controls.
+#[derive(Clone, Copy, Default)]
+struct From<'r> {
+    scenario: Option<&'r str>,
+    variant: Option<&'r str>,
+    verdict: Option<Verdict>,
+}
+
 /// Where entries go, and what the ones before came to.
 struct Log<'o> {
     out: &'o mut dyn Write,
@@ -42,14 +151,6 @@ struct Log<'o> {
     target: String,
     /// Titles name the target where there are several.
     several: bool,
-}
-
-/// What an entry says of where in the report it is from.
-#[derive(Clone, Copy, Default)]
-struct From<'r> {
-    scenario: Option<&'r str>,
-    variant: Option<&'r str>,
-    verdict: Option<&'static str>,
 }
 
 /// One trial as a file of its own, while the run goes on; it ended at this moment.
@@ -108,7 +209,7 @@ impl Log<'_> {
         }
         for verdict in &report.verdicts {
             for variant in &verdict.variants {
-                let from = From { scenario: Some(&verdict.id), variant: Some(&variant.id), verdict: Some(variant.verdict.name()) };
+                let from = From { scenario: Some(&verdict.id), variant: Some(&variant.id), verdict: Some(variant.verdict) };
                 for trial in variant.attempts.load()?.iter() {
                     self.trial(trial, from)?;
                 }
@@ -143,26 +244,26 @@ impl Log<'_> {
         self.micros = self.micros.saturating_add(step.waited_millis.saturating_mul(1000));
         for exchange in &step.exchanges {
             let millis = exchange.server_micros as f64 / 1e3;
-            let mut about = json!({ "target": self.target, "trial": trial, "step": step.step, "outcome": step.outcome });
-            for (name, value) in [("scenario", from.scenario), ("variant", from.variant), ("verdict", from.verdict)] {
-                if let Some(value) = value {
-                    about[name] = value.into();
-                }
-            }
             let url = uri(&exchange.url);
-            if url != exchange.url {
-                about["url"] = exchange.url.clone().into();
-            }
-            let entry = json!({
-                "pageref": format!("page_{}", self.pages.len()),
-                "startedDateTime": self.now(),
-                "time": millis,
-                "request": request(exchange, &url),
-                "response": response(exchange),
-                "cache": {},
-                "timings": { "send": 0, "wait": millis, "receive": 0 },
-                "_grantproof": about,
-            });
+            let entry = Entry {
+                pageref: self.pages.last().map_or("", |page| page.id.as_str()),
+                started_date_time: self.now(),
+                time: millis,
+                request: request(exchange, &url),
+                response: response(exchange),
+                cache: Cache {},
+                timings: Timings { send: 0, wait: millis, receive: 0 },
+                about: About {
+                    target: &self.target,
+                    trial,
+                    step: &step.step,
+                    outcome: step.outcome,
+                    scenario: from.scenario,
+                    variant: from.variant,
+                    verdict: from.verdict,
+                    url: (url != exchange.url).then_some(exchange.url.as_str()),
+                },
+            };
             self.out.write_all(if self.entries == 0 { b"\n" } else { b",\n" })?;
             serde_json::to_writer(&mut *self.out, &entry).map_err(io::Error::other)?;
             self.entries += 1;
@@ -172,55 +273,52 @@ impl Log<'_> {
     }
 }
 
-fn request(exchange: &Exchange, url: &str) -> Value {
-    let mut request = json!({
-        "method": exchange.method,
-        "url": url,
-        "httpVersion": "HTTP/1.1",
-        "cookies": [],
-        "headers": headers(&exchange.request_headers),
-        "queryString": query(&exchange.url),
-        "headersSize": -1,
-        "bodySize": exchange.request_body.len(),
-    });
-    if !exchange.request_body.is_empty() {
-        let media = header(&exchange.request_headers, "content-type").unwrap_or("application/octet-stream");
-        request["postData"] = json!({ "mimeType": media, "text": exchange.request_body });
+fn request<'e>(exchange: &'e Exchange, url: &'e str) -> Request<'e> {
+    let media = || header(&exchange.request_headers, "content-type").unwrap_or("application/octet-stream");
+    Request {
+        method: &exchange.method,
+        url,
+        http_version: "HTTP/1.1",
+        cookies: [],
+        headers: headers(&exchange.request_headers),
+        query_string: query(&exchange.url),
+        post_data: (!exchange.request_body.is_empty()).then(|| PostData { mime_type: media(), text: &exchange.request_body }),
+        headers_size: -1,
+        body_size: exchange.request_body.len(),
     }
-    request
 }
 
-fn response(exchange: &Exchange) -> Value {
-    let media = header(&exchange.response_headers, "content-type").unwrap_or("x-unknown");
-    let mut response = json!({
-        "status": exchange.status,
-        "statusText": "",
-        "httpVersion": "HTTP/1.1",
-        "cookies": [],
-        "headers": headers(&exchange.response_headers),
-        "content": { "size": exchange.response_body.len(), "mimeType": media, "text": exchange.response_body },
-        "redirectURL": header(&exchange.response_headers, "location").unwrap_or(""),
-        "headersSize": -1,
-        // The report keeps the beginning of long ones.
-        "bodySize": -1,
-    });
-    if let Some(error) = &exchange.error {
-        response["_error"] = error.clone().into();
+fn response(exchange: &Exchange) -> Response<'_> {
+    let header = |name: &str| header(&exchange.response_headers, name);
+    Response {
+        status: exchange.status,
+        status_text: "",
+        http_version: "HTTP/1.1",
+        cookies: [],
+        headers: headers(&exchange.response_headers),
+        content: Content {
+            size: exchange.response_body.len(),
+            mime_type: header("content-type").unwrap_or("x-unknown"),
+            text: &exchange.response_body,
+        },
+        redirect_url: header("location").unwrap_or(""),
+        headers_size: -1,
+        body_size: -1,
+        error: exchange.error.as_deref(),
     }
-    response
 }
 
-fn headers(list: &[(String, String)]) -> Value {
-    list.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+fn headers(list: &[(String, String)]) -> Vec<Pair<'_>> {
+    list.iter().map(|(name, value)| Pair { name: Cow::Borrowed(name), value: Cow::Borrowed(value) }).collect()
 }
 
 fn header<'e>(list: &'e [(String, String)], wanted: &str) -> Option<&'e str> {
     list.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
 }
 
-fn query(url: &str) -> Value {
+fn query(url: &str) -> Vec<Pair<'_>> {
     let query = url.split('#').next().and_then(|u| u.split_once('?')).map_or("", |(_, query)| query);
-    url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| json!({ "name": name, "value": value })).collect()
+    url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| Pair { name, value }).collect()
 }
 
 /// An address that viewers can parse: what no URI may hold (RFC 3986), as the marks of secrets and what an attack sent byte for
@@ -239,7 +337,7 @@ fn uri(address: &str) -> String {
         if kept {
             out.push(char::from(*byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     match url::Url::parse(&out) {
@@ -263,7 +361,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_as_a_server_would() {
-        assert_eq!(query("https://a/?x=1&x=%2B#y=2"), serde_json::json!([{ "name": "x", "value": "1" }, { "name": "x", "value": "+" }]));
-        assert_eq!(query("https://a/"), serde_json::json!([]));
+        let read = |url| query(url).into_iter().map(|p| format!("{}={}", p.name, p.value)).collect::<Vec<_>>();
+        assert_eq!(read("https://a/?x=1&x=%2B#y=2"), ["x=1", "x=+"]);
+        assert!(read("https://a/").is_empty());
     }
 }

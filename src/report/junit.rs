@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use crate::model::report::{GateOutcome, Report, ScenarioVerdict};
 use crate::model::verdict::Verdict;
 
-use super::safe::{cut, line, xml};
+use super::safe::{cut, line, terminal, xml};
 use super::view::{self, Standing};
 use super::{gate, view::findings};
 
@@ -25,6 +25,8 @@ use super::{gate, view::findings};
 const MOST_TEXT: usize = 4096;
 /// Bytes of a message, which readers show in one line.
 const MOST_MESSAGE: usize = 400;
+/// Bytes of a name in a name.
+const MOST_NAME: usize = 200;
 /// Variants of a finding that are shown.
 const MOST_VARIANTS: usize = 3;
 
@@ -76,7 +78,7 @@ pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
 
 fn suites_of(report: &Report, names: &mut HashSet<String>) -> io::Result<Vec<Suite>> {
     let gate = gate::of(report);
-    let target = line(&report.target.name);
+    let target = cut(&line(&report.target.name), MOST_NAME).into_owned();
     // GitLab keeps only the first of two cases with the same name.
     let mut unique = |name: String| {
         let mut number = 1;
@@ -89,7 +91,7 @@ fn suites_of(report: &Report, names: &mut HashSet<String>) -> io::Result<Vec<Sui
     };
     let mut groups: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for verdict in report.verdicts.iter().filter(|v| v.selected) {
-        let id = line(&verdict.id);
+        let id = cut(&line(&verdict.id), MOST_NAME).into_owned();
         let outcome = outcome(report, &gate, verdict)?;
         let case = Case { name: unique(format!("{id} @ {target}")), outcome, micros: view::server_micros(verdict)? };
         groups.entry(view::group(&id).to_owned()).or_default().push(case);
@@ -179,15 +181,14 @@ fn text(report: &Report, verdict: &ScenarioVerdict) -> io::Result<String> {
     say("more", &format!("grantproof explain {}", verdict.id));
     for variant in findings(verdict).take(MOST_VARIANTS) {
         say("\nattack", &format!("{}: {}", variant.id, variant.title));
-        if let Some(control) = view::control_before(report, variant) {
-            say("  control", &view::steps(control));
+        let attempts = variant.attempts.load()?;
+        if let Some(control) = view::control_before(report, variant, attempts.last()) {
+            say("  control", &control);
         }
         variant.change.iter().for_each(|change| say("  change", change));
         say("  expected", &variant.expected);
         say("  observed", &variant.reason);
-        if let Some(trial) = variant.attempts.load()?.last() {
-            view::observed(trial).iter().for_each(|seen| say("    step", seen));
-        }
+        attempts.last().iter().flat_map(|trial| view::observed(trial)).for_each(|seen| say("    step", &seen));
         say("  by hand", variant.curl.as_deref().unwrap_or_default());
     }
     let more = findings(verdict).count().saturating_sub(MOST_VARIANTS);
@@ -222,7 +223,7 @@ fn write_suite(suite: &Suite, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "    <testcase name=\"{}\" classname=\"{name}\" time=\"{}\">", xml(&case.name), seconds(own))?;
         match &case.outcome {
             Outcome::Passed { note: None } => {}
-            Outcome::Passed { note: Some(note) } => write!(out, "<system-out>{}</system-out>", xml(&cut(note, MOST_TEXT)))?,
+            Outcome::Passed { note: Some(note) } => write!(out, "<system-out>{}</system-out>", xml(&cut(&terminal(note), MOST_TEXT)))?,
             Outcome::Failure { kind, message, text } => element("failure", kind, message, text, out)?,
             Outcome::Error { kind, message, text } => element("error", kind, message, text, out)?,
             Outcome::Skipped { message } => write!(out, "<skipped message=\"{}\"/>", attribute(message, MOST_MESSAGE))?,
@@ -234,7 +235,7 @@ fn write_suite(suite: &Suite, out: &mut dyn Write) -> io::Result<()> {
 
 fn element(name: &str, kind: &str, message: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let message = attribute(message, MOST_MESSAGE);
-    write!(out, "<{name} type=\"{kind}\" message=\"{message}\">{}</{name}>", xml(&cut(text, MOST_TEXT)))
+    write!(out, "<{name} type=\"{kind}\" message=\"{message}\">{}</{name}>", xml(&cut(&terminal(text), MOST_TEXT)))
 }
 
 fn attribute(text: &str, most: usize) -> String {

@@ -116,13 +116,16 @@ fn target(report: &Report, share: usize) -> io::Result<String> {
         })
         .collect();
     shown.sort_by_key(|finding| std::cmp::Reverse((finding.0, finding.1)));
-    let mut left_out = 0;
+    // The worst have their evidence; when the room ends, the next ones go without, and the last are only counted.
+    let (mut evidence, mut told) = (true, 0);
     for (_, _, verdict, standing) in &shown {
-        let whole = found.text.len() < found.most && found.add(&finding(report, verdict, standing, true)?);
-        if !whole && !found.add(&finding(report, verdict, standing, false)?) {
-            left_out += 1;
+        evidence = evidence && found.add(&finding(report, verdict, standing, true)?);
+        if !evidence && !found.add(&finding(report, verdict, standing, false)?) {
+            break;
         }
+        told += 1;
     }
+    let left_out = shown.len() - told;
     let mut text = head;
     if !shown.is_empty() {
         text += "## Findings\n\n";
@@ -269,15 +272,14 @@ fn evidence_of(report: &Report, variant: &VariantVerdict) -> io::Result<String> 
             let _ = writeln!(text, "{name:<9} {}", line(what));
         }
     };
-    if let Some(control) = view::control_before(report, variant) {
-        say("control", &view::steps(control));
+    let attempts = variant.attempts.load()?;
+    if let Some(control) = view::control_before(report, variant, attempts.last()) {
+        say("control", &control);
     }
     variant.change.iter().for_each(|change| say("change", change));
     say("expected", &variant.expected);
     say("observed", &variant.reason);
-    if let Some(trial) = variant.attempts.load()?.last() {
-        view::observed(trial).iter().for_each(|seen| say("", seen));
-    }
+    attempts.last().iter().flat_map(|trial| view::observed(trial)).for_each(|seen| say("", &seen));
     let mut out = format!("Attack {}:\n\n{}\n", code(&cut(&variant.id, MOST_CELL)), fenced(&cut(&text, 2 * MOST_TEXT), "text"));
     if let Some(curl) = &variant.curl {
         let _ = writeln!(out, "{}", fenced(&cut(curl, 2 * MOST_TEXT), "sh"));

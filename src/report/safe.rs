@@ -62,8 +62,9 @@ pub fn markdown(text: &str) -> String {
     while let Some(c) = rest.next() {
         let next = rest.peek().copied().unwrap_or(' ');
         match c {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '|' | '!' | '$' | ':' => out.extend(['\\', c]),
-            // `www.` alone makes a link in GitHub's Markdown.
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '~' | '|' | '!' | '$' => out.extend(['\\', c]),
+            // Addresses alone make links in GitHub's Markdown.
+            ':' if next == '/' => out.push_str("\\:"),
             '.' if before.eq_ignore_ascii_case(&'w') => out.push_str("\\."),
             // What GitHub looks for in the finished page: no backslash hides it, a zero-width space does.
             '@' => out.push_str("@\u{200b}"),

@@ -81,9 +81,13 @@ pub fn steps(trial: &Trial) -> String {
     trial.steps.iter().map(|s| format!("{} {}", s.step, s.outcome.words())).collect::<Vec<_>>().join(", ")
 }
 
-/// The control before a variant, if it is there.
-pub fn control_before<'r>(report: &'r Report, variant: &VariantVerdict) -> Option<&'r Trial> {
-    variant.control_before.and_then(|number| report.controls.get(number))
+/// What the control before a variant granted, of the steps that its trial has: a control may be shared, and have more.
+pub fn control_before(report: &Report, variant: &VariantVerdict, trial: Option<&Trial>) -> Option<String> {
+    let mut control = report.controls.get(variant.control_before?)?.clone();
+    if let Some(trial) = trial.filter(|t| control.steps.iter().any(|s| t.step(&s.step).is_some())) {
+        control.steps.retain(|s| trial.step(&s.step).is_some());
+    }
+    Some(steps(&control))
 }
 
 /// The answer of a step that its fields are of, in one line: of a burst that is not the last one.

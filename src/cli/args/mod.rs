@@ -137,7 +137,8 @@ impl Choose {
 Examples:
   grantproof run                                        every scenario against the embedded lab
   grantproof run --flaw pkce-verifier-ignored           what broken looks like (exit 1)
-  grantproof run -t staging.yaml --report json=out.json a server of yours, with a report for machines
+  grantproof run -t staging.yaml --report json=out.json --report junit=out.xml
+                                                        a server of yours, with reports for machines
   grantproof run -t staging.yaml -s pkce,refresh        two groups
   grantproof run -t staging.yaml --fail-on high         gate on what is at least high
   grantproof run -t staging.yaml --record rec/          keep what was seen; `grantproof judge rec/` judges it again")]

@@ -42,11 +42,11 @@ pub struct Sealing {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// Format on standard output: terminal, json, junit, sarif, markdown, html, github, jsonl, har
+    /// Format on standard output: terminal, json, html, markdown, github, sarif, junit, jsonl or har
     #[arg(short, long, value_name = "FORMAT", default_value = "terminal")]
     pub format: String,
-    /// Write a report file as well, repeatable: html=FILE, junit=FILE, any of the formats; without FILE it is named after the
-    /// target in ./reports. Where ./reports exists, `run` writes the JSON report there by itself
+    /// Write a report file as well, repeatable: any format, as in junit=FILE; without FILE it is named after the target in
+    /// ./reports. Where ./reports exists, `run` writes the JSON report there by itself
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<String>,
     /// Write no report file by itself

@@ -148,8 +148,8 @@ pub struct FindingProperties {
     pub confirmed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level_in_profile: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub follows_from: Option<String>,
+    /// How many words of the attack it was seen with.
+    pub variants: usize,
 }
 
 #[derive(Serialize)]

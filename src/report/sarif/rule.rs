@@ -80,7 +80,7 @@ fn in_markdown(verdict: &ScenarioVerdict, requirements: &Requirements<'_>) -> St
         let line = match requirements.get(id.as_str()) {
             Some((standard, r)) => {
                 let name = match safe::link(&r.link) {
-                    Some(link) => format!("[{}](<{link}>)", markdown(id)),
+                    Some(link) => format!("[{}](<{link}>)", safe::code(id)),
                     None => safe::code(id),
                 };
                 format!("- {name} ({}, {}): {}\n", markdown(&r.keyword), markdown(&standard.title), markdown(&cut(&r.asks, MOST_PART)))
