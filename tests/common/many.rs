@@ -14,7 +14,9 @@ pub fn many(of: &Report, scenarios: usize, targets: usize) -> Vec<Report> {
     let ids: Vec<String> = originals.iter().map(|v| v.id.clone()).collect();
     let mut verdicts: Vec<ScenarioVerdict> =
         (0..scenarios).map(|n| renamed(&originals[n % originals.len()], n / originals.len(), &ids)).collect();
-    verdicts.sort_by_key(|v| (std::cmp::Reverse(v.verdict.weight()), v.implied_by.is_some(), std::cmp::Reverse((v.level, v.severity)), v.id.clone()));
+    verdicts.sort_by_key(|v| {
+        (std::cmp::Reverse(v.verdict.weight()), v.implied_by.is_some(), std::cmp::Reverse((v.level, v.severity)), v.id.clone())
+    });
     let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for n in 0..scenarios {
         names.entry(&ids[n % ids.len()]).or_default().push(new_id(&ids[n % ids.len()], n / ids.len()));
@@ -57,7 +59,10 @@ fn new_id(id: &str, round: usize) -> String {
 fn renamed(verdict: &ScenarioVerdict, round: usize, ids: &[String]) -> ScenarioVerdict {
     // A scenario, or one of its attacks.
     let rename = |name: &str| {
-        let scenario = ids.iter().filter(|id| name == *id || name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('/'))).max_by_key(|id| id.len());
+        let scenario = ids
+            .iter()
+            .filter(|id| name == *id || name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('/')))
+            .max_by_key(|id| id.len());
         scenario.map_or_else(|| name.to_owned(), |id| format!("{}{}", new_id(id, round), &name[id.len()..]))
     };
     let mut verdict = verdict.clone();

@@ -11,8 +11,6 @@ use super::text::{T, count, short};
 
 /// Steps that are drawn.
 const MOST_ROWS: usize = 24;
-/// A control that was united with others may have many more steps than the attack; of a longer one only what matters is drawn.
-const LONG_CONTROL: usize = 8;
 
 const WIDTH: f64 = 470.0;
 const HEAD: f64 = 34.0;
@@ -47,12 +45,9 @@ impl Row<'_> {
 pub fn changes<'t>(lines: &'t [String], step: &str) -> Vec<&'t str> {
     let about = |line: &'t String| {
         let (place, what) = line.split_once(": ")?;
-        let added = || place.starts_with("after ") && what.strip_suffix(')').and_then(|w| w.rsplit_once('(')).is_some_and(|(_, name)| name == step);
-        if place == step {
-            Some(what)
-        } else {
-            added().then_some(line.as_str())
-        }
+        let added =
+            || place.starts_with("after ") && what.strip_suffix(')').and_then(|w| w.rsplit_once('(')).is_some_and(|(_, name)| name == step);
+        if place == step { Some(what) } else { added().then_some(line.as_str()) }
     };
     lines.iter().filter_map(about).collect()
 }
@@ -67,8 +62,9 @@ pub fn rows<'t>(control: Option<&'t Trial>, attack: &'t Trial, lines: &'t [Strin
             after = at + 1;
             continue;
         }
-        let long = control.is_some_and(|c| c.steps.len() > LONG_CONTROL);
-        if !long || !changes(lines, &step.step).is_empty() {
+        // What else a control has is there for other attacks that share it: an attack's own later steps stand in its trial,
+        // also where they were not sent.
+        if !changes(lines, &step.step).is_empty() {
             rows.insert(after.min(rows.len()), row(&step.step, Some(step), None));
             after += 1;
         }
@@ -77,6 +73,11 @@ pub fn rows<'t>(control: Option<&'t Trial>, attack: &'t Trial, lines: &'t [Strin
         rows.push(Row { name: "proof", control: None, attack: Some(proof), change: Vec::new(), proof: true });
     }
     rows
+}
+
+/// The steps of a control by itself.
+pub fn control_rows(control: &Trial) -> Vec<Row<'_>> {
+    control.steps.iter().map(|s| Row { name: &s.step, control: Some(s), attack: None, change: Vec::new(), proof: false }).collect()
 }
 
 /// Which of the two is drawn.
@@ -98,10 +99,11 @@ impl Actor {
     fn name(self, side: Side) -> &'static str {
         match self {
             Actor::Browser => "Browser",
-            Actor::Client if side == Side::Attack => "Client or attacker",
+            // What is sent between the steps of the attacker is the victim's.
+            Actor::Client if side == Side::Attack => "Client, attacker",
             Actor::Client => "Client",
-            Actor::Server => "Authorization server",
-            Actor::Resource => "Protected place",
+            Actor::Server => "Auth. server",
+            Actor::Resource => "Resource",
         }
     }
 }
@@ -166,8 +168,7 @@ fn step(row: &Row<'_>, side: Side, top: f64, at: &dyn Fn(Actor) -> f64, harm: bo
         let words = match (side, changed, row.proof) {
             (Side::Control, _, true) => return html! {},
             (Side::Control, ..) => format!("{}: not in the control", row.name),
-            (Side::Attack, true, _) => format!("{}: left out by the attack", row.name),
-            (Side::Attack, ..) => format!("{}: not reached", row.name),
+            (Side::Attack, ..) => format!("{}: left out by the attack", row.name),
         };
         let words = short(&words, 60);
         return html! {
@@ -216,7 +217,7 @@ fn request_words(row: &Row<'_>, step: &StepObservation) -> String {
         0 => String::new(),
         n => format!(" (+{n})"),
     };
-    format!("{name}  {} {}{more}", first.method, path(first))
+    format!("{name}: {} {}{more}", first.method, path(first))
 }
 
 /// The path of the address.
@@ -237,7 +238,8 @@ pub fn answer_words(step: &StepObservation) -> String {
     };
     let mut what: Vec<String> = Vec::new();
     if step.outcome.granted() {
-        let given = ["code", "access_token", "refresh_token", "id_token"].into_iter().filter(|n| field(n).is_some()).collect::<Vec<_>>().join(", ");
+        let given =
+            ["code", "access_token", "refresh_token", "id_token"].into_iter().filter(|n| field(n).is_some()).collect::<Vec<_>>().join(", ");
         match field("delivered_to") {
             Some(place) if place != "registered" && !given.is_empty() => what.push(format!("{given} to {place}")),
             _ if !given.is_empty() => what.push(given),
@@ -259,7 +261,8 @@ fn description(rows: &[Row<'_>], side: Side) -> String {
     let words = |row: &Row<'_>| {
         let seen = if side == Side::Control { row.control } else { row.attack }?;
         let (from, to) = ends(seen);
-        let change = if side == Side::Attack && !row.change.is_empty() { format!(" Changed: {}.", row.change.join("; ")) } else { String::new() };
+        let change =
+            if side == Side::Attack && !row.change.is_empty() { format!(" Changed: {}.", row.change.join("; ")) } else { String::new() };
         let (from, to) = (from.name(side), to.name(side));
         Some(format!("{from} to {to}: {}, answered {}.{change}", request_words(row, seen), answer_words(seen)))
     };

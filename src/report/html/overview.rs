@@ -8,14 +8,20 @@ use crate::model::verdict::Verdict;
 use crate::report::gate;
 
 use super::answer::{tone, when};
-use super::text::{Mark, T, count, link};
+use super::text::{Mark, T, count, link, short};
 use super::view::{View, group};
 
 pub fn overview(views: &[View<'_>]) -> Markup {
     let failing = views.iter().filter(|v| gate::of(v.report).exit_code == gate::BROKEN).count();
     let passed = views.iter().filter(|v| gate::of(v.report).exit_code == gate::PASSED).count();
     let undecided = views.len() - failing - passed;
-    let (class, icon) = if failing > 0 { ("bad", Mark::Broken) } else if undecided > 0 { ("unsure", Mark::Inconclusive) } else { ("good", Mark::Holds) };
+    let (class, icon) = if failing > 0 {
+        ("bad", Mark::Broken)
+    } else if undecided > 0 {
+        ("unsure", Mark::Inconclusive)
+    } else {
+        ("good", Mark::Holds)
+    };
     html! {
         section aria-labelledby="overview" {
             h2 id="overview" { "Overview" }
@@ -56,7 +62,7 @@ fn target(view: &View<'_>) -> Markup {
     html! {
         tr {
             th scope="row" {
-                a href={ "#" (view.anchor("target")) } { (T(&view.report.target.name)) }
+                a href={ "#" (view.anchor("target")) } { (T(&view.title())) }
                 div class="dim" { (link(&view.report.target.issuer, &view.report.target.issuer)) }
             }
             td class={ "said " (class) } { (icon.icon()) (T(&gate.words)) }
@@ -94,7 +100,7 @@ fn matrix(views: &[View<'_>]) -> Markup {
         div class="wide" tabindex="0" role="group" aria-labelledby="groups" {
             table class="matrix" {
                 caption class="sr" { "The worst verdict of each group at each target" }
-                thead { tr { th scope="col" { "Group" } @for view in views { th scope="col" class="slim" { span { (T(&view.report.target.name)) } } } } }
+                thead { tr { th scope="col" { "Group" } @for view in views { th scope="col" class="slim" { span { (T(&short(&view.title(), 30))) } } } } }
                 tbody {
                     @for name in names {
                         tr {

@@ -19,6 +19,8 @@ pub struct View<'r> {
     pub prefix: String,
     /// Of the headings of its sections.
     pub level: u8,
+    /// Among several.
+    pub number: Option<usize>,
     /// One of several: what is not a finding is kept short.
     pub fleet: bool,
     by_id: HashMap<&'r str, usize>,
@@ -49,6 +51,7 @@ impl<'r> View<'r> {
             report,
             prefix: number.map(|n| format!("t{n}-")).unwrap_or_default(),
             level: if number.is_some() { 3 } else { 2 },
+            number,
             fleet: number.is_some(),
             by_id,
             requirements,
@@ -57,6 +60,23 @@ impl<'r> View<'r> {
 
     pub fn anchor(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// What a section is called by; in a page of several the sections of each have the same names, and are no landmarks.
+    pub fn label<'a>(&self, anchor: &'a str) -> Option<&'a str> {
+        (!self.fleet).then_some(anchor)
+    }
+
+    /// Begins a section that is written piece by piece.
+    pub fn section(&self, anchor: &str) -> String {
+        let label = self.label(anchor).map(|a| format!(" aria-labelledby=\"{a}\"")).unwrap_or_default();
+        format!("<section{label}>")
+    }
+
+    /// The target's name, with its number among several.
+    pub fn title(&self) -> String {
+        let name = &self.report.target.name;
+        self.number.map_or_else(|| name.clone(), |n| format!("{n}. {name}"))
     }
 
     /// Of a scenario: it stands at one place of the page.
@@ -113,8 +133,13 @@ impl<'r> View<'r> {
     /// Broken ones, each with what follows from it (also what is undecided for its sake); worst first, as in the report.
     pub fn roots(&self) -> Vec<Root> {
         let mut below: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let findings =
-            || self.report.verdicts.iter().enumerate().filter(|(_, v)| v.selected && matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive));
+        let findings = || {
+            self.report
+                .verdicts
+                .iter()
+                .enumerate()
+                .filter(|(_, v)| v.selected && matches!(v.verdict, Verdict::Broken | Verdict::Inconclusive))
+        };
         for (index, _) in findings() {
             if let Some(cause) = self.cause(index) {
                 below.entry(cause).or_default().push(index);
@@ -128,7 +153,8 @@ impl<'r> View<'r> {
 
     /// What is undecided on its own account.
     pub fn undecided(&self) -> Vec<usize> {
-        let open = |(index, v): &(usize, &ScenarioVerdict)| v.selected && v.verdict == Verdict::Inconclusive && self.cause(*index).is_none();
+        let open =
+            |(index, v): &(usize, &ScenarioVerdict)| v.selected && v.verdict == Verdict::Inconclusive && self.cause(*index).is_none();
         self.report.verdicts.iter().enumerate().filter(open).map(|(index, _)| index).collect()
     }
 
@@ -145,7 +171,13 @@ impl<'r> View<'r> {
         let worst = |group: &Group<'_>| {
             let marks = || group.members.iter().filter_map(|i| self.verdict(*i)).map(Mark::of);
             let count = |mark: Mark| std::cmp::Reverse(marks().filter(|m| *m == mark).count());
-            (marks().all(|m| m == Mark::NotSelected), count(Mark::Broken), count(Mark::Follows), count(Mark::Waived), count(Mark::Inconclusive))
+            (
+                marks().all(|m| m == Mark::NotSelected),
+                count(Mark::Broken),
+                count(Mark::Follows),
+                count(Mark::Waived),
+                count(Mark::Inconclusive),
+            )
         };
         groups.sort_by_cached_key(worst);
         groups
