@@ -6,25 +6,13 @@ mod pages;
 
 use std::path::{Path, PathBuf};
 
+use common::chromium::have_browser;
 use common::{run_on, run_with};
 use grantproof::model::report::Report;
 use grantproof::model::verdict::Verdict;
 use grantproof::run::{Options, Stop};
 use grantproof::target::Target;
 use pages::{Config, Pages};
-
-/// Whether both programs are on the path; says so where they are not.
-fn have_browser(test: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = |names: &[&str]| std::env::split_paths(&path).any(|folder| names.iter().any(|name| folder.join(name).is_file()));
-    if on_path(&["chromium", "chromium-browser", "google-chrome"]) && on_path(&["chromedriver"]) {
-        return true;
-    }
-    let why = "Chromium and ChromeDriver are not on the path (Debian: apt-get install chromium chromium-driver)";
-    assert!(std::env::var_os("GRANTPROOF_REQUIRE_BROWSER").is_none(), "{test}: {why}");
-    eprintln!("SKIPPED {test}: {why}");
-    false
-}
 
 fn target(pages: &Pages, user: &str, login: &str) -> Target {
     let text = format!(

@@ -1,6 +1,7 @@
 //! What several tests need: the lab as a target, a run of chosen scenarios, and a proxy that misbehaves.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod chromium;
 pub mod hostile;
 pub mod many;
 

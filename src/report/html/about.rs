@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::report::gate;
 
 use super::answer::{took, when};
-use super::text::{Mark, T, count, heading, link};
+use super::text::{Mark, Prose, T, count, heading, link};
 use super::view::View;
 
 pub fn about(view: &View<'_>) -> Markup {
@@ -15,9 +15,9 @@ pub fn about(view: &View<'_>) -> Markup {
     let gate = gate::of(report);
     let sub = |title: &str| heading(view.level + 1, None, &html! { (title) });
     html! {
-        section aria-labelledby=(anchor) {
+        section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "About this run" }))
-            @for warning in &report.warnings { div class="notice" { p { strong { "Warning: " } (T(warning)) } } }
+            @for warning in &report.warnings { div class="notice" { p { strong { "Warning: " } (Prose(warning)) } } }
             (sub("Permission and target"))
             dl class="rows" {
                 div {

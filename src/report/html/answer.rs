@@ -6,7 +6,7 @@ use crate::model::report::Report;
 use crate::model::verdict::Verdict;
 use crate::report::gate;
 
-use super::text::{Mark, T, count, heading, link};
+use super::text::{Mark, Prose, T, count, heading, link};
 use super::view::View;
 
 /// Gate, sentence, target.
@@ -16,11 +16,11 @@ pub fn gate_and_target(view: &View<'_>) -> Markup {
     let (class, icon) = tone(gate.exit_code);
     html! {
         div class={ "gate " (class) } {
-            p class="said" { (icon.icon()) " Gate " (T(&gate.words)) }
+            p class="said" { (icon.icon()) @if gate.exit_code == gate::NOT_TESTED { "Nothing was judged" } @else { "Gate " (T(&gate.words)) } }
             p { (sentence(view)) }
         }
         @if let Some(fatal) = &report.fatal {
-            div class="notice bad" { p { strong { "Nothing was judged." } } p class="lines" { (T(fatal)) } }
+            div class="notice bad" { p class="lines" { (Prose(fatal)) } }
         }
         @if let Some(why) = &report.run.interrupted {
             div class="notice" { p { strong { "The run is incomplete: " } (T(why)) ". What is here was measured." } }
@@ -28,10 +28,9 @@ pub fn gate_and_target(view: &View<'_>) -> Markup {
             div class="notice" { p { strong { "The run is incomplete." } " What is here was measured." } }
         }
         dl class="facts" {
-            div { dt { "Target" } dd { (T(&report.target.name)) } }
             div { dt { "Issuer" } dd { (link(&report.target.issuer, &report.target.issuer)) } }
             div { dt { "Tested" } dd { (T(&when(&report.run.started))) @if let Some(took) = took(report) { ", in " (took) } } }
-            div { dt { "Profile" } dd { (report.run.profile.name()) } }
+            div { dt { "Profile" } dd { (report.run.profile.name()) ", " (count(report.verdicts.iter().filter(|v| v.selected).count(), "scenario", "scenarios")) } }
             div {
                 dt { "Permitted by" }
                 dd {
@@ -105,7 +104,7 @@ fn tally(view: &View<'_>) -> Markup {
     html! {
         ul class="tally" {
             @for mark in Mark::ALL.iter().filter(|m| number(**m) > 0 || matches!(m, Mark::Broken | Mark::Inconclusive | Mark::Holds)) {
-                li class=(mark.class()) { (mark.icon()) b { (number(*mark)) } " " (mark.words()) }
+                li class=(mark.class()) { (mark.icon()) b { (number(*mark)) } " " (mark.counted()) }
             }
         }
     }
@@ -114,11 +113,12 @@ fn tally(view: &View<'_>) -> Markup {
 /// Groups × verdicts: a sign for each scenario, the worst groups first.
 pub fn picture(view: &View<'_>) -> Markup {
     let has = |mark: fn(&Mark) -> bool| view.report.verdicts.iter().map(Mark::of).any(|m| mark(&m));
+    let anchor = view.anchor("picture");
     html! {
-        section aria-labelledby=(view.anchor("picture")) {
-            (heading(view.level, Some(&view.anchor("picture")), &html! { "Which defenses hold" }))
+        section aria-labelledby=[view.label(&anchor)] {
+            (heading(view.level, Some(&anchor), &html! { "Which defenses hold" }))
             (tally(view))
-            div class="wide" tabindex="0" role="group" aria-labelledby=(view.anchor("picture")) {
+            div class="wide" tabindex="0" role="group" aria-labelledby=(anchor) {
                 table class="picture" {
                     caption class="sr" { "Scenarios of each group by verdict, the worst group first" }
                     thead {
@@ -146,7 +146,7 @@ fn row(view: &View<'_>, name: &str, members: &[usize], undecided: bool) -> Marku
     let number = |wanted: &[Mark]| marks.iter().filter(|(_, m)| wanted.contains(m)).count();
     let (findings, rest): (Vec<_>, Vec<_>) = marks.iter().copied().partition(|(_, m)| *m <= Mark::Inconclusive);
     let words: Vec<String> =
-        Mark::ALL.iter().filter(|m| rest.iter().any(|(_, r)| r == *m)).map(|m| format!("{} {}", number(&[*m]), m.words())).collect();
+        Mark::ALL.iter().filter(|m| rest.iter().any(|(_, r)| r == *m)).map(|m| format!("{} {}", number(&[*m]), m.counted())).collect();
     let broken = number(&[Mark::Broken, Mark::Follows, Mark::Waived]);
     let cell = |count: usize, class: &str| html! { td class={ "number " @if count > 0 { (class) } @else { "zero" } } { (count) } };
     html! {

@@ -30,7 +30,7 @@ pub fn baseline(view: &View<'_>) -> Markup {
     let other_catalogue = baseline.catalogue_digest != view.report.run.catalogue_digest;
     let anchor = view.anchor("since");
     html! {
-        section aria-labelledby=(anchor) {
+        section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "Since the baseline" }))
             p {
                 "Held against " code { (T(&baseline.file)) } " of " (T(&when(&baseline.started))) ", made by version " (T(&baseline.version)) "."
@@ -39,7 +39,7 @@ pub fn baseline(view: &View<'_>) -> Markup {
             @if rows.iter().all(|(_, _, ids)| ids.is_empty()) {
                 p { "Nothing changed." }
             } @else {
-                table {
+                table class="since" {
                     caption class="sr" { "Scenarios by what changed since the baseline" }
                     thead { tr { th scope="col" { "Change" } th scope="col" class="number" { "Count" } th scope="col" { "Scenarios" } } }
                     tbody {
@@ -66,7 +66,7 @@ pub fn waivers(view: &View<'_>) -> Markup {
     }
     let anchor = view.anchor("waived");
     html! {
-        section aria-labelledby=(anchor) {
+        section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "Accepted for a while" }))
             p { "These are findings. Somebody answers for them until the day named, and until then they do not fail the gate." }
             @if !accepted.is_empty() {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::model::report::{Requirement, ScenarioVerdict, Standard};
 use crate::model::verdict::Verdict;
 
-use super::text::{Mark, T, heading, link};
+use super::text::{Mark, Prose, T, heading, link};
 use super::view::View;
 
 /// What came of a requirement.
@@ -32,7 +32,7 @@ pub fn write(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
         (heading(view.level, Some(&anchor), &html! { "Coverage by standard" }))
         p { "What each document asks of the server, in our words, and what this run can say of it. A requirement that several scenarios try is as good as the worst of them." }
     };
-    write!(out, "<section aria-labelledby=\"{anchor}\">{}", head.into_string())?;
+    write!(out, "{}{}", view.section(&anchor), head.into_string())?;
     for standard in &view.report.standards {
         write!(out, "{}", document(view, standard).into_string())?;
     }
@@ -74,7 +74,7 @@ fn row(view: &View<'_>, requirement: &Requirement, coverage: Coverage) -> Markup
     html! {
         tr {
             th scope="row" { (link(&requirement.link, &requirement.id)) div class="keyword" { (T(&requirement.keyword)) } }
-            td { (T(&requirement.asks)) }
+            td { (Prose(&requirement.asks)) }
             td {
                 @match coverage {
                     Coverage::Tried { mark, whole } => { (mark.badge()) @if !whole { div class="dim" { "in part: not each scenario was decided" } } },
@@ -84,7 +84,7 @@ fn row(view: &View<'_>, requirement: &Requirement, coverage: Coverage) -> Markup
             td {
                 @if coverage == Coverage::Uncovered && requirement.why_not.is_none() { "No scenario tries it yet." }
                 @if !requirement.scenarios.is_empty() { ul class="ids" { @for id in &requirement.scenarios { li { (view.marked(id)) } } } }
-                @if let Some(why) = &requirement.why_not { div class="dim" { (T(why)) } }
+                @if let Some(why) = &requirement.why_not { div class="dim" { (Prose(why)) } }
             }
         }
     }

@@ -11,8 +11,6 @@ use super::text::{T, count, short};
 
 /// Steps that are drawn.
 const MOST_ROWS: usize = 24;
-/// A control that was united with others may have many more steps than the attack; of a longer one only what matters is drawn.
-const LONG_CONTROL: usize = 8;
 
 const WIDTH: f64 = 470.0;
 const HEAD: f64 = 34.0;
@@ -64,8 +62,9 @@ pub fn rows<'t>(control: Option<&'t Trial>, attack: &'t Trial, lines: &'t [Strin
             after = at + 1;
             continue;
         }
-        let long = control.is_some_and(|c| c.steps.len() > LONG_CONTROL);
-        if !long || !changes(lines, &step.step).is_empty() {
+        // What else a control has is there for other attacks that share it: an attack's own later steps stand in its trial,
+        // also where they were not sent.
+        if !changes(lines, &step.step).is_empty() {
             rows.insert(after.min(rows.len()), row(&step.step, Some(step), None));
             after += 1;
         }
@@ -74,6 +73,11 @@ pub fn rows<'t>(control: Option<&'t Trial>, attack: &'t Trial, lines: &'t [Strin
         rows.push(Row { name: "proof", control: None, attack: Some(proof), change: Vec::new(), proof: true });
     }
     rows
+}
+
+/// The steps of a control by itself.
+pub fn control_rows(control: &Trial) -> Vec<Row<'_>> {
+    control.steps.iter().map(|s| Row { name: &s.step, control: Some(s), attack: None, change: Vec::new(), proof: false }).collect()
 }
 
 /// Which of the two is drawn.
@@ -95,10 +99,11 @@ impl Actor {
     fn name(self, side: Side) -> &'static str {
         match self {
             Actor::Browser => "Browser",
-            Actor::Client if side == Side::Attack => "Client or attacker",
+            // What is sent between the steps of the attacker is the victim's.
+            Actor::Client if side == Side::Attack => "Client, attacker",
             Actor::Client => "Client",
-            Actor::Server => "Authorization server",
-            Actor::Resource => "Protected place",
+            Actor::Server => "Auth. server",
+            Actor::Resource => "Resource",
         }
     }
 }
@@ -163,8 +168,7 @@ fn step(row: &Row<'_>, side: Side, top: f64, at: &dyn Fn(Actor) -> f64, harm: bo
         let words = match (side, changed, row.proof) {
             (Side::Control, _, true) => return html! {},
             (Side::Control, ..) => format!("{}: not in the control", row.name),
-            (Side::Attack, true, _) => format!("{}: left out by the attack", row.name),
-            (Side::Attack, ..) => format!("{}: not reached", row.name),
+            (Side::Attack, ..) => format!("{}: left out by the attack", row.name),
         };
         let words = short(&words, 60);
         return html! {
@@ -213,7 +217,7 @@ fn request_words(row: &Row<'_>, step: &StepObservation) -> String {
         0 => String::new(),
         n => format!(" (+{n})"),
     };
-    format!("{name}  {} {}{more}", first.method, path(first))
+    format!("{name}: {} {}{more}", first.method, path(first))
 }
 
 /// The path of the address.

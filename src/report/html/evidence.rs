@@ -1,5 +1,6 @@
 //! The evidence of a variant: control and attack as diagrams, the requests and answers behind them, the line to send it again.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use maud::{Markup, html};
@@ -10,7 +11,7 @@ use crate::model::verdict::Verdict;
 
 use super::diagram::{self, Row, Side};
 use super::exchange::{self, Changed};
-use super::text::{Mark, T, count, heading};
+use super::text::{Mark, Prose, T, count, heading};
 use super::view::View;
 
 /// Controls that did not work, of which the exchanges are shown when nothing could be judged.
@@ -21,13 +22,13 @@ const SHOWN_CONTROLS: usize = 3;
 #[derive(Debug)]
 pub struct Budget {
     left: usize,
-    /// Pieces that did not fit.
-    pub left_out: usize,
+    /// Numbers of controls that were shown: many attacks share one, and fail with it.
+    controls: BTreeSet<usize>,
 }
 
 impl Budget {
     pub fn new(bytes: usize) -> Budget {
-        Budget { left: bytes, left_out: 0 }
+        Budget { left: bytes, controls: BTreeSet::new() }
     }
 
     fn write(&mut self, evidence: Markup, out: &mut dyn Write) -> io::Result<()> {
@@ -36,7 +37,6 @@ impl Budget {
             self.left = left;
             return out.write_all(text.as_bytes());
         }
-        self.left_out += 1;
         out.write_all(b"<p class=\"dim\">The requests and answers of it are left out, so that this page stays small: they are in the JSON report.</p>")
     }
 }
@@ -54,14 +54,14 @@ pub fn variant(view: &View<'_>, variant: &VariantVerdict, anchor: &str, budget: 
         p class="meta" { span class="id" { (T(&variant.id)) } }
         dl class="rows" {
             div { dt { "Change" } dd { @for line in &variant.change { div { code class="change" { (T(line)) } } } } }
-            div { dt { "Expected" } dd { (T(&variant.expected)) } }
+            div { dt { "Expected" } dd { (Prose(&variant.expected)) } }
             div {
                 dt { "Observed" }
-                dd { (T(&variant.reason)) @if attempts.len() > 1 { " (" (attempts.len()) " trials)" } }
+                dd { (Prose(&variant.reason)) @if attempts.len() > 1 { " (" (attempts.len()) " trials)" } }
             }
-            @if let Some(off) = &variant.deviation { div { dt { "Deviation" } dd { (T(off)) } } }
+            @if let Some(off) = &variant.deviation { div { dt { "Deviation" } dd { (Prose(off)) } } }
             @for (name, trial) in [("Control before", before), ("Control after", after)] {
-                @if let Some(trial) = trial { div { dt { (name) } dd { (granted(trial)) } } }
+                @if let Some(trial) = trial { div { dt { (name) } dd { (control_words(trial, &variant.reason)) } } }
             }
         }
     };
@@ -70,15 +70,19 @@ pub fn variant(view: &View<'_>, variant: &VariantVerdict, anchor: &str, budget: 
         let shown = Shown { variant, before, after, trial, anchor };
         budget.write(shown.markup(attempts.len()), out)?;
     }
-    if let Some(curl) = &variant.curl {
-        let by_hand = html! {
-            p class="label" { "Again by hand" }
-            pre class="curl" { (T(curl)) }
-            p class="dim" { "Marks such as ‹code 1e4d9d› stand for secrets: put a live value of yours in their place. Equal marks are equal secrets." }
-        };
-        write!(out, "{}", by_hand.into_string())?;
+    if variant.verdict == Verdict::Inconclusive {
+        failed_control(view, variant, budget, out)?;
     }
     writeln!(out, "</div>")
+}
+
+/// The decisive request for a shell.
+fn by_hand(curl: &str) -> Markup {
+    html! {
+        p class="label" { "Again by hand" }
+        pre class="curl" { (T(curl)) }
+        p class="dim" { "Marks such as ‹code 1e4d9d› stand for secrets: put a live value of yours in their place. Equal marks are equal secrets." }
+    }
 }
 
 struct Shown<'t> {
@@ -94,32 +98,50 @@ impl Shown<'_> {
         let (verdict, anchor) = (self.variant.verdict, self.anchor);
         let rows = diagram::rows(self.before, self.trial, &self.variant.change);
         let which = if trials > 1 { format!("Attack, trial {trials} of {trials}") } else { "Attack".to_owned() };
-        let failed_after = self.after.filter(|t| verdict == Verdict::Inconclusive && !all_granted(t));
         html! {
             div class="sides" {
                 @if self.before.is_some() { (diagram::panel(&rows, Side::Control, verdict, &format!("{anchor}c"), "Control: the flow as it should be")) }
                 (diagram::panel(&rows, Side::Attack, verdict, &format!("{anchor}a"), &which))
             }
-            @if let Some(after) = failed_after {
-                (trial_alone(after, &format!("{anchor}b"), "Control after the attack: it was not granted any more"))
-            }
             (raw(&rows, self.after))
+            @if let Some(curl) = &self.variant.curl { (by_hand(curl)) }
         }
     }
 }
 
-/// Every step of a control in words.
-fn granted(trial: &Trial) -> Markup {
+/// How a control went: well, or what of it failed.
+fn control_words(trial: &Trial, reason: &str) -> Markup {
     html! {
-        @for (index, step) in trial.steps.iter().enumerate() {
-            @if index > 0 { ", " }
-            @if step.outcome.granted() { (T(&step.step)) " " (step.outcome.words()) } @else { strong { (T(&step.step)) " " (step.outcome.words()) } }
+        @match failed_step(trial, reason) {
+            None => { "as it should be, in " (count(trial.steps.len(), "step", "steps")) },
+            Some(step) => {
+                strong { (T(&step.step)) " was " (step.outcome.words()) }
+                @if !step.note.is_empty() { ": " (Prose(&step.note)) }
+            },
         }
     }
 }
 
-fn all_granted(trial: &Trial) -> bool {
-    trial.steps.iter().all(|s| s.outcome.granted())
+/// The step of a control that words say is to blame. A control has steps that must be refused as well, so that the outcome
+/// alone does not tell.
+fn failed_step<'t>(trial: &'t Trial, words: &str) -> Option<&'t StepObservation> {
+    trial.steps.iter().find(|s| !s.outcome.granted() && words.contains(&format!("{} was {}", s.step, s.outcome.words())))
+}
+
+/// The control that an undecided variant failed with, the first time that it is met.
+fn failed_control(view: &View<'_>, variant: &VariantVerdict, budget: &mut Budget, out: &mut dyn Write) -> io::Result<()> {
+    for number in [variant.control_before, variant.control_after].into_iter().flatten() {
+        let failed = view.report.controls.get(number).and_then(|trial| Some((trial, failed_step(trial, &variant.reason)?)));
+        if let Some((trial, step)) = failed {
+            let anchor = view.anchor(&format!("c{number}"));
+            if !budget.controls.insert(number) {
+                let above = html! { p class="dim" { a href={ "#" (anchor) } { "The exchange of this control" } " is shown above." } };
+                return write!(out, "{}", above.into_string());
+            }
+            return budget.write(trial_alone(trial, step, &anchor), out);
+        }
+    }
+    Ok(())
 }
 
 /// Requests and answers of the attack, folded; where it was changed, beside what the control sent.
@@ -148,41 +170,42 @@ fn step_head(step: &StepObservation, change: &[&str]) -> Markup {
             @if step.waited_millis > 0 { " (after a pause of " (step.waited_millis) " ms)" }
             @if !change.is_empty() { " — " mark { "changed: " (T(&change.join("; "))) } }
         }
-        @if !step.note.is_empty() { p class="dim" { (T(&step.note)) } }
-        @if let Some(why) = &step.undelivered { p { strong { "The change did not go out as planned: " } (T(why)) } }
+        @if !step.note.is_empty() { p class="dim" { (Prose(&step.note)) } }
+        @if let Some(why) = &step.undelivered { p { strong { "The change did not go out as planned: " } (Prose(why)) } }
     }
 }
 
-/// One trial by itself: diagram, and the exchanges of what was not granted.
-fn trial_alone(trial: &Trial, anchor: &str, caption: &str) -> Markup {
-    let rows = diagram::rows(None, trial, &[]);
+/// One trial by itself: diagram, and the exchanges of what failed.
+fn trial_alone(trial: &Trial, failed: &StepObservation, anchor: &str) -> Markup {
+    let rows = diagram::control_rows(trial);
     html! {
-        div class="sides" { (diagram::panel(&rows, Side::Attack, Verdict::Inconclusive, anchor, caption)) }
-        @for step in trial.steps.iter().filter(|s| !s.outcome.granted() && !s.exchanges.is_empty()).take(1) {
-            details class="raw" {
-                summary { "Requests and answers of " (T(&step.step)) }
-                (step_head(step, &[]))
-                (exchange::step(step, None, &Changed::default()))
-            }
+        div class="sides" id=(anchor) {
+            (diagram::panel(&rows, Side::Control, Verdict::Inconclusive, anchor, "The control that failed"))
+        }
+        details class="raw" {
+            summary { "Requests and answers of " (T(&failed.step)) }
+            (step_head(failed, &[]))
+            (exchange::step(failed, None, &Changed::default()))
         }
     }
 }
 
-/// The controls that kept everything from being judged.
+/// The controls for whose sake nothing was judged.
 ///
 /// # Errors
 /// What the writer says.
 pub fn failed_controls(view: &View<'_>, budget: &mut Budget, out: &mut dyn Write) -> io::Result<()> {
-    let failed = view.report.controls.iter().enumerate().filter(|(_, t)| !all_granted(t));
-    for (number, trial) in failed.take(SHOWN_CONTROLS) {
+    let Some(fatal) = &view.report.fatal else { return Ok(()) };
+    let failed = view.report.controls.iter().enumerate().filter_map(|(n, t)| Some((n, t, failed_step(t, fatal)?)));
+    for (number, trial, step) in failed.take(SHOWN_CONTROLS) {
         let head = html! {
             (heading(view.level + 1, None, &html! { (Mark::Inconclusive.icon()) "A flow that must be granted was not" }))
             p class="meta" { span class="id" { (T(&trial.name)) } }
-            p { (granted(trial)) }
+            p { (T(&step.step)) " was " (step.outcome.words()) @if !step.note.is_empty() { ": " (Prose(&step.note)) } }
         };
         write!(out, "<article class=\"finding unsure\">{}", head.into_string())?;
-        let anchor = view.anchor(&format!("c{number}"));
-        budget.write(trial_alone(trial, &anchor, "The control, as it went"), out)?;
+        budget.controls.insert(number);
+        budget.write(trial_alone(trial, step, &view.anchor(&format!("c{number}"))), out)?;
         writeln!(out, "</article>")?;
     }
     Ok(())

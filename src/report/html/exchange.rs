@@ -121,7 +121,9 @@ fn headers(exchange: &Exchange, twin: Option<&Exchange>) -> Markup {
 }
 
 fn line(text: &str, marked: bool) -> Markup {
-    html! { @if marked { mark { (T(text)) } } @else { (T(text)) } "\n" }
+    let spaces = text.len() - text.trim_start_matches(' ').len();
+    let (indent, text) = text.split_at(spaces);
+    html! { (indent) @if marked { mark { (T(text)) } } @else { (T(text)) } "\n" }
 }
 
 /// What the control sends and the attack does not.

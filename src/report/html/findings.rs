@@ -8,7 +8,7 @@ use crate::model::report::{ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Party;
 
 use super::evidence::{self, Budget};
-use super::text::{Mark, T, count, heading, link, severity};
+use super::text::{Mark, Prose, T, count, heading, link, severity};
 use super::view::{Root, View};
 
 /// Variants whose evidence is shown; the others are named.
@@ -20,9 +20,13 @@ pub fn broken(view: &View<'_>, budget: &mut Budget, out: &mut dyn Write) -> io::
     let anchor = view.anchor("findings");
     let begin = html! {
         (heading(view.level, Some(&anchor), &html! { "Findings by root cause" }))
-        @if roots.is_empty() { p { "No defense was seen broken." } }
+        @if view.report.fatal.is_some() {
+            p { "Nothing was judged, so that nothing can be found." }
+        } @else if roots.is_empty() {
+            p { "No defense was seen broken." }
+        }
     };
-    write!(out, "<section aria-labelledby=\"{anchor}\">{}", begin.into_string())?;
+    write!(out, "{}{}", view.section(&anchor), begin.into_string())?;
     for root in &roots {
         finding(view, root, budget, out)?;
     }
@@ -34,16 +38,16 @@ fn finding(view: &View<'_>, root: &Root, budget: &mut Budget, out: &mut dyn Writ
     let anchor = view.scenario_anchor(root.index);
     let mark = Mark::of(verdict);
     let head = html! {
-        (title(view, verdict, &anchor, mark, 1))
-        p class="lead" { strong { "Harm. " } (T(&verdict.harm)) }
-        p class="lead" { strong { "Fix. " } (T(&verdict.fix)) }
+        (title(view, verdict, &anchor, mark))
+        p class="lead" { strong { "Harm. " } (Prose(&verdict.harm)) }
+        p class="lead" { strong { "Fix. " } (Prose(&verdict.fix)) }
         dl class="rows" {
-            @if !verdict.defense.is_empty() { div { dt { "Defense" } dd { (T(&verdict.defense)) } } }
-            div { dt { "Seen" } dd { (T(&verdict.reason)) @if verdict.confirmed { " — and what the attacker got was shown to work" } } }
+            @if !verdict.defense.is_empty() { div { dt { "Defense" } dd { (Prose(&verdict.defense)) } } }
+            div { dt { "Seen" } dd { (Prose(&verdict.reason)) @if verdict.confirmed { " — and what the attacker got was shown to work" } } }
             @if let Some(cause) = &verdict.implied_by { div { dt { "Follows from" } dd { (view.reference(cause)) } } }
             @if let Some(party) = verdict.at_fault { div { dt { "At fault" } dd { (party.words()) } } }
             (waiver(verdict))
-            @if let Some(off) = &verdict.deviation { div { dt { "Deviation" } dd { (T(off)) } } }
+            @if let Some(off) = &verdict.deviation { div { dt { "Deviation" } dd { (Prose(off)) } } }
             (requirements(view, verdict))
             div { dt { "More" } dd { code { "grantproof explain " (T(&verdict.id)) } " " code { "grantproof replay " (T(&verdict.id)) } } }
         }
@@ -64,11 +68,10 @@ fn finding(view: &View<'_>, root: &Root, budget: &mut Budget, out: &mut dyn Writ
 }
 
 /// Badge, title, id and how much it counts.
-fn title(view: &View<'_>, verdict: &ScenarioVerdict, anchor: &str, mark: Mark, below: u8) -> Markup {
+fn title(view: &View<'_>, verdict: &ScenarioVerdict, anchor: &str, mark: Mark) -> Markup {
     html! {
-        (heading(view.level + below, Some(anchor), &html! { (mark.icon()) span class="sr" { (mark.words()) ": " } (T(&verdict.title)) }))
+        (heading(view.level + 1, Some(anchor), &html! { (mark.icon()) span class={ "word " (mark.class()) } { (mark.words()) ": " } (T(&verdict.title)) }))
         p class="meta" {
-            (mark.badge())
             (severity(verdict.severity))
             @match verdict.level {
                 Some(level) => span class="tag" { (level.name()) " in " (view.report.run.profile.name()) },
@@ -84,7 +87,7 @@ fn title(view: &View<'_>, verdict: &ScenarioVerdict, anchor: &str, mark: Mark, b
 fn waiver(verdict: &ScenarioVerdict) -> Markup {
     html! {
         @if let Some(waived) = &verdict.waived {
-            div { dt { "Accepted" } dd { (T(&waived.reason)) " — " (T(&waived.owner)) ", until " (T(&waived.expires)) } }
+            div { dt { "Accepted" } dd { (Prose(&waived.reason)) " — " (T(&waived.owner)) ", until " (T(&waived.expires)) } }
         }
     }
 }
@@ -95,14 +98,17 @@ fn requirements(view: &View<'_>, verdict: &ScenarioVerdict) -> Markup {
             div {
                 dt { "Required by" }
                 dd {
-                    ul class="plain" {
-                        @for id in &verdict.basis {
-                            li {
-                                @match view.requirements.get(id.as_str()) {
-                                    Some(requirement) => {
-                                        (link(&requirement.link, id)) " " span class="keyword" { (T(&requirement.keyword)) } " " (T(&requirement.asks))
-                                    },
-                                    None => (T(id)),
+                    details {
+                        summary { (T(&verdict.basis.join(", "))) }
+                        ul class="plain" {
+                            @for id in &verdict.basis {
+                                li {
+                                    @match view.requirements.get(id.as_str()) {
+                                        Some(requirement) => {
+                                            (link(&requirement.link, id)) " " span class="keyword" { (T(&requirement.keyword)) } " " (Prose(&requirement.asks))
+                                        },
+                                        None => (T(id)),
+                                    }
                                 }
                             }
                         }
@@ -143,7 +149,7 @@ fn table(variants: &[&VariantVerdict]) -> Markup {
                             th scope="row" class="id" { (T(&variant.id)) }
                             td class="nowrap" { (Mark::plain(variant.verdict).badge()) @if variant.lesser { div class="dim" { "counts as a deviation" } } }
                             td { @for line in &variant.change { div { (T(line)) } } }
-                            td { (T(&variant.reason)) }
+                            td { (Prose(&variant.reason)) }
                         }
                     }
                 }
@@ -167,9 +173,9 @@ fn consequence(view: &View<'_>, index: usize, budget: &mut Budget, out: &mut dyn
             @if let Some(since) = verdict.since_baseline { span class="tag" { "baseline: " (since.words()) } }
         }
         dl class="rows" {
-            div { dt { "Seen" } dd { (T(&verdict.reason)) } }
+            div { dt { "Seen" } dd { (Prose(&verdict.reason)) } }
             @if let Some(cause) = &verdict.implied_by { div { dt { "Follows from" } dd { (view.reference(cause)) } } }
-            div { dt { "Harm" } dd { (T(&verdict.harm)) } }
+            div { dt { "Harm" } dd { (Prose(&verdict.harm)) } }
             (waiver(verdict))
             (requirements(view, verdict))
         }
@@ -191,7 +197,7 @@ pub fn undecided(view: &View<'_>, budget: &mut Budget, out: &mut dyn Write) -> i
         (heading(view.level, Some(&anchor), &html! { "Undecided" }))
         p { "Neither the refusal nor the harm was seen, or the flow that must be granted was not. An undecided defense may be broken." }
     };
-    write!(out, "<section aria-labelledby=\"{anchor}\">{}", begin.into_string())?;
+    write!(out, "{}{}", view.section(&anchor), begin.into_string())?;
     if view.report.fatal.is_some() {
         evidence::failed_controls(view, budget, out)?;
     }
@@ -199,11 +205,11 @@ pub fn undecided(view: &View<'_>, budget: &mut Budget, out: &mut dyn Write) -> i
         let Some(verdict) = view.verdict(index) else { continue };
         let (anchor, mark) = (view.scenario_anchor(index), Mark::of(verdict));
         let head = html! {
-            (title(view, verdict, &anchor, mark, 1))
+            (title(view, verdict, &anchor, mark))
             dl class="rows" {
-                div { dt { "Why" } dd { (T(&verdict.reason)) } }
+                div { dt { "Why" } dd { (Prose(&verdict.reason)) } }
                 @if let Some(party) = verdict.at_fault { div { dt { "At fault" } dd { (party.words()) } } }
-                div { dt { "What to do" } dd { (advice(verdict.at_fault)) } }
+                div { dt { "What to do" } dd { (Prose(advice(verdict.at_fault))) } }
                 @if let Some(cause) = &verdict.implied_by { div { dt { "See" } dd { (view.reference(cause)) } } }
                 (waiver(verdict))
                 (requirements(view, verdict))
@@ -226,7 +232,7 @@ fn not_tried(view: &View<'_>, indices: &[usize]) -> Markup {
     html! {
         @for same in rows.chunk_by(|a, b| a.0.reason == b.0.reason) {
             @if let [(first, _), ..] = same {
-                p { strong { (count(same.len(), "scenario", "scenarios")) ": " } (T(&first.reason)) }
+                p { strong { (count(same.len(), "scenario", "scenarios")) ": " } (Prose(&first.reason)) }
                 ul class="ids columns" {
                     @for (verdict, index) in same {
                         li id=(view.scenario_anchor(*index)) { (Mark::of(verdict).icon()) span class="id" { (T(&verdict.id)) } }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::model::report::{ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
-use super::text::{Mark, T, count, heading, severity};
+use super::text::{Mark, Prose, T, count, heading, severity};
 use super::view::View;
 
 /// A row for each defense that holds, by group.
@@ -34,7 +34,7 @@ pub fn holds(view: &View<'_>) -> Markup {
         }
     };
     html! {
-        section aria-labelledby=(anchor) {
+        section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "What holds" }))
             @if number == 0 {
                 p { "No defense was shown to hold." }
@@ -56,8 +56,8 @@ fn row(view: &View<'_>, index: usize, verdict: &ScenarioVerdict) -> Markup {
                 @match verdict.level { Some(level) => span class="tag" { (level.name()) }, None => span class="dim" { "not asked for" } }
             }
             td {
-                (T(&verdict.reason)) @if tried > 1 { span class="dim" { " (" (count(tried, "variant", "variants")) ")" } }
-                @if let Some(off) = &verdict.deviation { div class="deviation" { strong { "Deviation: " } (T(off)) } }
+                (Prose(&verdict.reason)) @if tried > 1 { span class="dim" { " (" (count(tried, "variant", "variants")) ")" } }
+                @if let Some(off) = &verdict.deviation { div class="deviation" { strong { "Deviation: " } (Prose(off)) } }
             }
         }
     }
@@ -71,7 +71,7 @@ pub fn not_tested(view: &View<'_>) -> Markup {
     let left_out = left_out(view);
     let anchor = view.anchor("untested");
     html! {
-        section aria-labelledby=(anchor) {
+        section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "What was not tested, and why" }))
             @if skipped.is_empty() && none.is_empty() && unselected.is_empty() && left_out.is_empty() {
                 p { "Every scenario of the catalogue was tried in all its variants." }
@@ -85,7 +85,7 @@ pub fn not_tested(view: &View<'_>) -> Markup {
                     thead { tr { th scope="col" { "Reason" } th scope="col" { "Variants" } } }
                     tbody {
                         @for ((mark, reason), ids) in &left_out {
-                            tr { th scope="row" { (mark.icon()) (T(reason)) } td { ul class="ids" { @for id in ids { li class="id" { (T(id)) } } } } }
+                            tr { th scope="row" { (mark.icon()) (Prose(reason)) } td { ul class="ids" { @for id in ids { li class="id" { (T(id)) } } } } }
                         }
                     }
                 }
@@ -113,7 +113,7 @@ fn reasons(view: &View<'_>, scenarios: &[(usize, &ScenarioVerdict)], title: &str
                         tr id=(view.scenario_anchor(*index)) {
                             th scope="row" { (Mark::of(verdict).icon()) (T(&verdict.title)) div class="id" { (T(&verdict.id)) } }
                             td { (severity(verdict.severity)) " " @if let Some(level) = verdict.level { span class="tag" { (level.name()) } } }
-                            td { (T(&verdict.reason)) }
+                            td { (Prose(&verdict.reason)) }
                         }
                     }
                 }

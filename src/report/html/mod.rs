@@ -29,8 +29,8 @@ use evidence::Budget;
 use text::{Mark, T, count};
 use view::View;
 
-/// Bytes of evidence in the page of one target, so that the page stays below 3 MiB.
-const EVIDENCE: usize = 2 << 20;
+/// Bytes of evidence in the page of one target, so that a page of 300 scenarios stays below 3 MiB.
+const EVIDENCE: usize = 3 << 19;
 /// The same for each of several targets.
 const EVIDENCE_OF_MANY: usize = 512 << 10;
 
@@ -77,7 +77,7 @@ pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{}", overview::overview(&views).into_string())?;
             for view in &views {
                 let anchor = view.anchor("target");
-                let head = html! { h2 id=(anchor) { (T(&view.report.target.name)) } (answer::gate_and_target(view)) };
+                let head = html! { h2 id=(anchor) { (T(&view.title())) } (answer::gate_and_target(view)) };
                 write!(out, "<section class=\"target\" aria-labelledby=\"{anchor}\">{}", head.into_string())?;
                 report(view, EVIDENCE_OF_MANY, out)?;
                 writeln!(out, "</section>")?;
@@ -141,7 +141,7 @@ fn contents(views: &[View<'_>]) -> Markup {
                     li { a href="#overview" { "Overview" } }
                     @for view in views {
                         @let (_, icon) = answer::tone(gate::of(view.report).exit_code);
-                        li { a href={ "#" (view.anchor("target")) } { (icon.icon()) (T(&view.report.target.name)) } }
+                        li { a href={ "#" (view.anchor("target")) } { (icon.icon()) (T(&view.title())) } }
                     }
                 },
             }

@@ -8,7 +8,7 @@ use crate::model::verdict::Verdict;
 use crate::report::gate;
 
 use super::answer::{tone, when};
-use super::text::{Mark, T, count, link};
+use super::text::{Mark, T, count, link, short};
 use super::view::{View, group};
 
 pub fn overview(views: &[View<'_>]) -> Markup {
@@ -62,7 +62,7 @@ fn target(view: &View<'_>) -> Markup {
     html! {
         tr {
             th scope="row" {
-                a href={ "#" (view.anchor("target")) } { (T(&view.report.target.name)) }
+                a href={ "#" (view.anchor("target")) } { (T(&view.title())) }
                 div class="dim" { (link(&view.report.target.issuer, &view.report.target.issuer)) }
             }
             td class={ "said " (class) } { (icon.icon()) (T(&gate.words)) }
@@ -100,7 +100,7 @@ fn matrix(views: &[View<'_>]) -> Markup {
         div class="wide" tabindex="0" role="group" aria-labelledby="groups" {
             table class="matrix" {
                 caption class="sr" { "The worst verdict of each group at each target" }
-                thead { tr { th scope="col" { "Group" } @for view in views { th scope="col" class="slim" { span { (T(&view.report.target.name)) } } } } }
+                thead { tr { th scope="col" { "Group" } @for view in views { th scope="col" class="slim" { span { (T(&short(&view.title(), 30))) } } } } }
                 tbody {
                     @for name in names {
                         tr {

@@ -26,6 +26,24 @@ impl Render for T<'_> {
     }
 }
 
+/// A sentence of the report, in which what stands between backticks is set as code.
+pub struct Prose<'t>(pub &'t str);
+
+impl Render for Prose<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        let (shown, left) = cut(self.0, LONGEST);
+        let mut rest = shown;
+        while let Some((before, code, after)) = rest.split_once('`').and_then(|(b, r)| r.split_once('`').map(|(c, a)| (b, c, a))) {
+            html! { (T(before)) code { (T(code)) } }.render_to(buffer);
+            rest = after;
+        }
+        T(rest).render_to(buffer);
+        if left > 0 {
+            T(&format!("… ({left} more characters)")).render_to(buffer);
+        }
+    }
+}
+
 /// The beginning of a text, and how many characters are left out.
 pub fn cut(text: &str, most: usize) -> (&str, usize) {
     match text.char_indices().nth(most) {
@@ -132,6 +150,17 @@ impl Mark {
             Mark::NotApplicable => "not applicable",
             Mark::Skipped => "skipped",
             Mark::NotSelected => "not selected",
+        }
+    }
+
+    /// After a number of scenarios.
+    pub fn counted(self) -> &'static str {
+        match self {
+            Mark::Broken => "broken",
+            Mark::Follows => "broken, following from another",
+            Mark::Holds => "hold",
+            Mark::Deviates => "hold, with a deviation",
+            other => other.words(),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct View<'r> {
     pub prefix: String,
     /// Of the headings of its sections.
     pub level: u8,
+    /// Among several.
+    pub number: Option<usize>,
     /// One of several: what is not a finding is kept short.
     pub fleet: bool,
     by_id: HashMap<&'r str, usize>,
@@ -49,6 +51,7 @@ impl<'r> View<'r> {
             report,
             prefix: number.map(|n| format!("t{n}-")).unwrap_or_default(),
             level: if number.is_some() { 3 } else { 2 },
+            number,
             fleet: number.is_some(),
             by_id,
             requirements,
@@ -57,6 +60,23 @@ impl<'r> View<'r> {
 
     pub fn anchor(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// What a section is called by; in a page of several the sections of each have the same names, and are no landmarks.
+    pub fn label<'a>(&self, anchor: &'a str) -> Option<&'a str> {
+        (!self.fleet).then_some(anchor)
+    }
+
+    /// Begins a section that is written piece by piece.
+    pub fn section(&self, anchor: &str) -> String {
+        let label = self.label(anchor).map(|a| format!(" aria-labelledby=\"{a}\"")).unwrap_or_default();
+        format!("<section{label}>")
+    }
+
+    /// The target's name, with its number among several.
+    pub fn title(&self) -> String {
+        let name = &self.report.target.name;
+        self.number.map_or_else(|| name.clone(), |n| format!("{n}. {name}"))
     }
 
     /// Of a scenario: it stands at one place of the page.
