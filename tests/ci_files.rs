@@ -33,7 +33,7 @@ fn help(command: &str) -> Option<String> {
 
 #[test]
 fn every_command_and_option_exists() {
-    let files = ["action.yml", "ci/gitlab.yml", "docs/ci.md", "docs/verify.md", "README.md", "reports/README.md"];
+    let files = ["action.yml", "ci/gitlab.yml", "docs/ci.md", "docs/verify.md", "docs/reports.md", "README.md", "reports/README.md"];
     let mut checked = 0;
     for file in files {
         let text = std::fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
