@@ -61,8 +61,10 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
     let mut judged: Vec<Judgement> = Vec::new();
     let mut lesser: Vec<String> = Vec::new();
     for attack in &scenario.attacks {
-        let (own, others): (Vec<CaseRecord>, Vec<CaseRecord>) = cases.into_iter().partition(|c| c.attack == attack.id);
+        let (mut own, others): (Vec<CaseRecord>, Vec<CaseRecord>) = cases.into_iter().partition(|c| c.attack == attack.id);
         cases = others;
+        // In the order of the file, not of who came first: two runs that saw the same make the same report.
+        own.sort_by_key(|case| place_of(attack, case.word.as_deref()));
         let none = own.is_empty();
         for case in own {
             let attempts = case.attempts.load()?;
@@ -117,6 +119,13 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         since_baseline: None,
         variants,
     })
+}
+
+/// The place of a word among those of the attack; bursts are numbered.
+fn place_of(attack: &Attack, word: Option<&str>) -> usize {
+    let word = word.unwrap_or_default();
+    let listed = attack.for_each.as_ref().and_then(|(_, words)| words.iter().position(|w| w == word));
+    listed.or_else(|| word.parse().ok()).unwrap_or(0)
 }
 
 /// Races are statistics: "0 of 5 bursts", never a bare `holds`.
