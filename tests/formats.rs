@@ -15,6 +15,8 @@ mod junit;
 mod markdown;
 #[path = "formats/sarif.rs"]
 mod sarif;
+#[path = "formats/terminal.rs"]
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::SigningKey;
 
 use crate::model::report::Report;
-use crate::report::safe::terminal as safe;
+use crate::report::safe::line as safe;
 use crate::report::{self, Format, gate, json, terminal};
 
 use super::args::Output;

@@ -7,7 +7,7 @@ use crate::diagnostic::suggestion;
 use crate::model::report::{Report, VariantVerdict};
 use crate::model::scenario::Scenario;
 use crate::model::verdict::Verdict;
-use crate::report::safe::terminal as safe;
+use crate::report::safe::line as safe;
 use crate::report::{build, gate, read, requests};
 use crate::run::{Options, Watcher};
 use crate::scenario::catalogue::Catalogue;
@@ -149,7 +149,8 @@ fn split(variant: &str) -> Option<(String, Option<String>)> {
 fn told(report: &Report, before: Option<&Report>) -> Result<String, Failure> {
     let mut lines = Vec::new();
     if let Some(fatal) = &report.fatal {
-        lines.push(format!("fatal: nothing was judged\n{}", safe(fatal)));
+        lines.push("fatal: nothing was judged".to_owned());
+        lines.extend(fatal.lines().map(|line| format!("  {}", safe(line))));
     }
     for variant in report.verdicts.iter().filter(|v| v.selected).flat_map(|v| &v.variants) {
         let old = before.and_then(|r| r.verdicts.iter().flat_map(|v| &v.variants).find(|v| v.id == variant.id));

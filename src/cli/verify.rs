@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::report::integrity::{self, Checked, Signed};
-use crate::report::safe::terminal as safe;
+use crate::report::safe::line as safe;
 use crate::report::{gate, read, signing};
 
 use super::args::Verify;

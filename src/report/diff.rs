@@ -10,7 +10,7 @@ use crate::model::report::{Report, SCHEMA_VERSION, ScenarioVerdict, Since};
 use crate::model::verdict::Verdict;
 
 use super::baseline;
-use super::safe::terminal as safe;
+use super::safe::line as safe;
 
 /// The differences of all targets.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
