@@ -10,7 +10,7 @@ use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
 use super::safe::{self, line as one};
-use super::view::{answer, steps};
+use super::view::{answer, control_before, steps};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,15 +139,16 @@ fn finding(out: &mut String, report: &Report, verdict: &ScenarioVerdict) -> io::
 fn details(out: &mut String, report: &Report, variant: &VariantVerdict) -> io::Result<()> {
     let _ = writeln!(out, "\n  {}", one(&variant.id).underline());
     let control = |number: Option<usize>| number.and_then(|n| report.controls.get(n));
-    if let Some(before) = control(variant.control_before) {
-        line(out, "control", &steps(before));
+    let attempts = variant.attempts.load()?;
+    if let Some(before) = control_before(report, variant, attempts.last()) {
+        line(out, "control", &before);
     }
     for (index, change) in variant.change.iter().enumerate() {
         line(out, if index == 0 { "change" } else { "" }, change);
     }
     line(out, "expected", &variant.expected);
     line(out, "observed", &variant.reason);
-    if let Some(trial) = variant.attempts.load()?.last() {
+    if let Some(trial) = attempts.last() {
         for step in trial.steps.iter().filter(|s| !s.exchanges.is_empty()) {
             line(out, "", &format!("{}: {}", step.step, answer(step)));
         }

@@ -78,16 +78,19 @@ pub fn findings(verdict: &ScenarioVerdict) -> impl Iterator<Item = &VariantVerdi
 
 /// The steps of a trial, each with what it came to.
 pub fn steps(trial: &Trial) -> String {
-    trial.steps.iter().map(|s| format!("{} {}", s.step, s.outcome.words())).collect::<Vec<_>>().join(", ")
+    trial.steps.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// What the control before a variant granted, of the steps that its trial has: a control may be shared, and have more.
 pub fn control_before(report: &Report, variant: &VariantVerdict, trial: Option<&Trial>) -> Option<String> {
-    let mut control = report.controls.get(variant.control_before?)?.clone();
-    if let Some(trial) = trial.filter(|t| control.steps.iter().any(|s| t.step(&s.step).is_some())) {
-        control.steps.retain(|s| trial.step(&s.step).is_some());
-    }
-    Some(steps(&control))
+    let control = report.controls.get(variant.control_before?)?;
+    let trial = trial.filter(|t| control.steps.iter().any(|s| t.step(&s.step).is_some()));
+    let own = control.steps.iter().filter(|s| trial.is_none_or(|t| t.step(&s.step).is_some()));
+    Some(own.map(told).collect::<Vec<_>>().join(", "))
+}
+
+fn told(step: &StepObservation) -> String {
+    format!("{} {}", step.step, step.outcome.words())
 }
 
 /// The answer of a step that its fields are of, in one line: of a burst that is not the last one.
