@@ -56,12 +56,17 @@ async fn axe_core_finds_no_violation() {
         }
     }
     // It does find what is wrong, in either scheme.
-    let wrong = "<!DOCTYPE html><html lang=en><title>x</title><main><h1>x</h1><p style='color: #888; background: #999'>x</p></main>";
+    let wrong =
+        "<!DOCTYPE html><html lang=en><title>x</title><main><h1>x</h1><p style='color: #888; background: #999'>Hard to read</p></main>";
     std::fs::write(&file, wrong).expect("written");
     viewer.open(&file).await;
     viewer.run(&axe).await;
     for rules in [EVERY_RULE, "runOnly: ['color-contrast']"] {
-        assert!(violations(&viewer, rules).await.as_array().is_some_and(|list| list.len() == 1));
+        let found = violations(&viewer, rules).await;
+        assert!(
+            found.as_array().is_some_and(|list| list.len() == 1) && found[0].as_str().is_some_and(|v| v.starts_with("color-contrast")),
+            "{found}"
+        );
     }
 }
 
