@@ -50,17 +50,36 @@ async fn axe_core_finds_no_violation() {
         viewer.run("document.querySelectorAll('details').forEach(d => d.open = true)").await;
         viewer.run(&axe).await;
         // Only colours differ between the two.
-        for (scheme, rules) in [("light", "rules: {'target-size': {enabled: true}}"), ("dark", "runOnly: ['color-contrast']")] {
+        for (scheme, rules) in [("light", EVERY_RULE), ("dark", "runOnly: ['color-contrast']")] {
             viewer.prefer(scheme).await;
-            let script = "const done = arguments[arguments.length - 1];
-                axe.run(document, {resultTypes: ['violations'], RULES})
-                   .then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + n.failureSummary).join(' | '))))
-                   .catch(e => done(['axe failed: ' + e]))";
-            let body = json!({"script": script.replace("RULES", rules), "args": []});
-            let violations = viewer.session.command("POST", "/execute/async", body).await.expect("axe runs");
-            assert_eq!(violations, json!([]), "{name}, {scheme}");
+            assert_eq!(violations(&viewer, rules).await, json!([]), "{name}, {scheme}");
         }
     }
+    // It does find what is wrong, in either scheme.
+    let wrong =
+        "<!DOCTYPE html><html lang=en><title>x</title><main><h1>x</h1><p style='color: #888; background: #999'>Hard to read</p></main>";
+    std::fs::write(&file, wrong).expect("written");
+    viewer.open(&file).await;
+    viewer.run(&axe).await;
+    for rules in [EVERY_RULE, "runOnly: ['color-contrast']"] {
+        let found = violations(&viewer, rules).await;
+        assert!(
+            found.as_array().is_some_and(|list| list.len() == 1) && found[0].as_str().is_some_and(|v| v.starts_with("color-contrast")),
+            "{found}"
+        );
+    }
+}
+
+/// Also the one that is off by itself: targets large enough to touch.
+const EVERY_RULE: &str = "rules: {'target-size': {enabled: true}}";
+
+async fn violations(viewer: &Viewer, rules: &str) -> Value {
+    let script = "const done = arguments[arguments.length - 1];
+        axe.run(document, {resultTypes: ['violations'], RULES})
+           .then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + ' ' + n.failureSummary).join(' | '))))
+           .catch(e => done(['axe failed: ' + e]))";
+    let body = json!({"script": script.replace("RULES", rules), "args": []});
+    viewer.session.command("POST", "/execute/async", body).await.expect("axe runs")
 }
 
 /// The figures are printed, and not asserted: machines differ.

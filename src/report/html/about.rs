@@ -66,6 +66,7 @@ pub fn about(view: &View<'_>) -> Markup {
                         "."
                     }
                 }
+                @if let Some(shard) = &run.partition { div { dt { "Shard" } dd { (T(shard)) " of the selection" } } }
                 div { dt { "Time" } dd { (T(&when(&run.started))) " to " (T(&when(&run.finished))) @if let Some(took) = took(report) { " (" (took) ")" } } }
                 div { dt { "Requests" } dd { (run.requests) ", in which the server took " (format!("{:.1}", run.server_millis as f64 / 1e3)) " s" } }
                 div { dt { "Schema" } dd { "report " (T(&report.schema_version)) } }

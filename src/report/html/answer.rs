@@ -27,6 +27,9 @@ pub fn gate_and_target(view: &View<'_>) -> Markup {
         } @else if !report.run.complete {
             div class="notice" { p { strong { "The run is incomplete." } " What is here was measured." } }
         }
+        @if let Some(shard) = &report.run.partition {
+            div class="notice" { p { "This is the shard " strong { (T(shard)) } " of the selection: the others are in reports of their own." } }
+        }
         dl class="facts" {
             div { dt { "Issuer" } dd { (link(&report.target.issuer, &report.target.issuer)) } }
             div { dt { "Tested" } dd { (T(&when(&report.run.started))) @if let Some(took) = took(report) { ", in " (took) } } }

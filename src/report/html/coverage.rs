@@ -77,7 +77,16 @@ fn row(view: &View<'_>, requirement: &Requirement, coverage: Coverage) -> Markup
             td { (Prose(&requirement.asks)) }
             td {
                 @match coverage {
-                    Coverage::Tried { mark, whole } => { (mark.badge()) @if !whole { div class="dim" { "in part: not each scenario was decided" } } },
+                    Coverage::Tried { mark, whole } => {
+                        (mark.badge())
+                        @if matches!(mark, Mark::Holds | Mark::Deviates) {
+                            @if !whole {
+                                div class="dim" { "in part: not each scenario was decided" }
+                            } @else if requirement.why_not.is_some() {
+                                div class="dim" { "in part: not all of it can be seen from outside" }
+                            }
+                        }
+                    },
                     Coverage::Uncovered => span class="badge none" { "not covered" },
                 }
             }
@@ -98,10 +107,7 @@ fn of(view: &View<'_>, requirement: &Requirement) -> Coverage {
         Some(worst) => {
             let decided =
                 |v: &&&ScenarioVerdict| v.selected && matches!(v.verdict, Verdict::Holds | Verdict::Broken | Verdict::NotApplicable);
-            Coverage::Tried {
-                mark: Mark::of(worst),
-                whole: verdicts.iter().filter(decided).count() == requirement.scenarios.len() || worst.verdict == Verdict::Broken,
-            }
+            Coverage::Tried { mark: Mark::of(worst), whole: verdicts.iter().filter(decided).count() == requirement.scenarios.len() }
         }
         None => Coverage::Uncovered,
     }

@@ -77,6 +77,7 @@ fn title(view: &View<'_>, verdict: &ScenarioVerdict, anchor: &str, mark: Mark) -
                 Some(level) => span class="tag" { (level.name()) " in " (view.report.run.profile.name()) },
                 None => span class="tag" { "not asked for by this profile" },
             }
+            @if let Some(cwe) = &verdict.cwe { span class="tag" { (T(cwe)) } }
             @if verdict.confirmed { span class="tag" { "confirmed" } }
             @if let Some(since) = verdict.since_baseline { span class="tag" { "baseline: " (since.words()) } }
             span class="id" { (T(&verdict.id)) }

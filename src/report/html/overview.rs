@@ -38,7 +38,7 @@ pub fn overview(views: &[View<'_>]) -> Markup {
 fn targets(views: &[View<'_>]) -> Markup {
     html! {
         div class="wide" tabindex="0" role="group" aria-label="Targets" {
-            table {
+            table class="targets" {
                 caption class="sr" { "Targets and their verdicts" }
                 thead {
                     tr {

@@ -58,13 +58,13 @@ pub fn short(text: &str, most: usize) -> String {
     if left > 1 { format!("{shown}…") } else { text.to_owned() }
 }
 
-/// A link to another place of the web, if the address is one of http or https; else the label alone.
+/// A link to another place of the web, if the address may be followed; else the label alone.
 pub fn link(address: &str, label: &str) -> Markup {
-    match url::Url::parse(address) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => {
-            html! { a href=(T(url.as_str())) rel="noreferrer noopener" { (T(label)) } }
+    html! {
+        @match safe::link(address) {
+            Some(address) => a href=(T(address)) rel="noreferrer noopener" { (T(label)) },
+            None => (T(label)),
         }
-        _ => html! { (T(label)) },
     }
 }
 
