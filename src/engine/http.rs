@@ -1,6 +1,7 @@
 //! The HTTP layer: sends exactly what it is given, follows nothing, keeps no cookies, and puts a limit on everything that
 //! a hostile server could make endless. The only file that names reqwest.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::target::{Limits, Target, origin, origin_of};
+use crate::wire;
 
 use super::{raw, tls};
 
@@ -51,8 +53,9 @@ impl Response {
         self.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
     }
 
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+    /// The body as text; what is no UTF-8 is replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        wire::text(&self.body)
     }
 
     /// 429 (RFC 6585 §4), or 503 that says when to come back.

@@ -369,7 +369,7 @@ impl<'e> RunningTrial<'e> {
         for (name, template) in variables {
             if let Ok(value) = self.known.template(template, &Actor::default()) {
                 self.redactor.learn("code_verifier", &value);
-                self.seen.variables.insert(name.clone(), self.redactor.text(&value));
+                self.seen.variables.insert(name.clone(), self.redactor.text(&value).into_owned());
                 self.known.variables.insert(name.clone(), value);
             }
         }
@@ -479,7 +479,7 @@ impl<'e> RunningTrial<'e> {
     /// What predicates may name of the target, and of the client of the first step: the one that they mean by `client.`.
     fn public_facts(&self, client: ClientRole) -> BTreeMap<String, String> {
         let mut facts: BTreeMap<String, String> =
-            self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value))).collect();
+            self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value).into_owned())).collect();
         let default = self.actor(self.client(client), UserRole::Default);
         facts.extend(default.client.iter().filter(|(n, _)| *n != "secret").map(|(n, v)| (format!("client.{n}"), v.clone())));
         facts

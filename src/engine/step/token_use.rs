@@ -34,8 +34,8 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
 
 fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
     let encoded = crate::wire::encode(token);
-    let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
-    request.headers.iter().any(|(_, v)| v.contains(token)) || request.url.contains(&encoded) || body.contains(&encoded)
+    let body = crate::wire::text(request.body.as_deref().unwrap_or_default());
+    request.headers.iter().any(|(_, v)| v.contains(token)) || request.url.contains(&*encoded) || body.contains(&*encoded)
 }
 
 pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
