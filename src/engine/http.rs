@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -36,6 +37,8 @@ pub struct Response {
     pub truncated: bool,
     /// Between the last byte out and the last byte in.
     pub elapsed: Duration,
+    /// The body as a JSON object, once somebody asked for it: outcome, shape and fields are all read off it.
+    pub(super) json: OnceLock<Option<Map<String, Value>>>,
 }
 
 impl Response {
@@ -56,6 +59,15 @@ impl Response {
     /// The body as text; what is no UTF-8 is replaced.
     pub fn text(&self) -> Cow<'_, str> {
         wire::text(&self.body)
+    }
+
+    /// The body as a JSON object, whatever its media type says.
+    pub fn object(&self) -> Option<&Map<String, Value>> {
+        let read = || match serde_json::from_slice(&self.body).ok()? {
+            Value::Object(members) => Some(members),
+            _ => None,
+        };
+        self.json.get_or_init(read).as_ref()
     }
 
     /// 429 (RFC 6585 §4), or 503 that says when to come back.

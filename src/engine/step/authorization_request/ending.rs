@@ -20,10 +20,8 @@ impl Journey<'_, '_> {
         if self.page_error.is_some() {
             return self.error_page(response);
         }
-        if let Some(members) = answer::object(response) {
-            for name in ["error", "error_description"] {
-                self.raw.field(name, answer::text(&members, name));
-            }
+        for name in ["error", "error_description"] {
+            self.raw.field(name, answer::member(response, name));
         }
         if (400..500).contains(&response.status) {
             let error = self.raw.fields.get("error").cloned();
