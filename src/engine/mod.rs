@@ -23,6 +23,7 @@ pub mod login;
 pub mod obstacle;
 pub mod outside;
 pub mod page;
+mod pool;
 pub mod proof;
 pub mod raw;
 pub mod registration;
