@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::target::{Limits, Target, origin, origin_of};
+use crate::target::{Limits, Target, is_of, origin, origin_of};
 use crate::wire;
 
 use super::pool::Pool;
@@ -206,7 +206,12 @@ impl Http {
 
     /// Whether a URL is inside the target's hosts.
     pub fn allows(&self, url: &str) -> bool {
-        origin(url).is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(&origin)))
+        Url::parse(url).is_ok_and(|url| self.reaches(&url))
+    }
+
+    /// The same of an address that has been read.
+    pub fn reaches(&self, url: &Url) -> bool {
+        self.shared.origins.lock().is_ok_and(|origins| origins.iter().any(|origin| is_of(url, origin)))
     }
 
     /// Every origin that may be contacted.
@@ -228,12 +233,20 @@ impl Http {
     /// # Errors
     /// Why no answer came; an address outside the target's hosts is never contacted.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        let url = self.inside(request)?;
+        self.send_to(request, Url::parse(&request.url).ok().as_ref()).await
+    }
+
+    /// The same, where the address has been read already; None: it is no URL.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub async fn send_to(&self, request: &Request, url: Option<&Url>) -> Result<Response, Failure> {
+        let url = self.inside(request, url)?;
         let _permit = self.shared.in_flight.acquire().await;
         self.pace().await;
         let start = Instant::now();
         let result = if url.as_str() == request.url {
-            self.pool(request).send(request, &url).await
+            self.pool(request).send(request, url).await
         } else {
             // The pool would send the address as it was resolved here, not as it stands.
             raw::send(request, self.pool(request).tls.as_ref(), &self.shared.limits).await
@@ -271,7 +284,8 @@ impl Http {
     /// # Errors
     /// One entry for each request.
     pub async fn burst(&self, requests: &[Request]) -> Vec<Result<Response, Failure>> {
-        if let Some(failure) = requests.iter().find_map(|request| self.inside(request).err()) {
+        let outside = |request: &Request| self.inside(request, Url::parse(&request.url).ok().as_ref()).err();
+        if let Some(failure) = requests.iter().find_map(outside) {
             return vec![Err(failure)];
         }
         // A burst spends the turns of all its requests before it is released.
@@ -286,11 +300,9 @@ impl Http {
     }
 
     /// The address of a request, where it is inside the target's hosts.
-    fn inside(&self, request: &Request) -> Result<Url, Failure> {
-        let url = Url::parse(&request.url).ok();
-        let origin = url.as_ref().and_then(origin_of);
-        let inside = origin.as_ref().is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(origin)));
-        url.filter(|_| inside).ok_or_else(|| Failure::Outside(origin.unwrap_or_else(|| request.url.clone())))
+    fn inside<'u>(&self, request: &Request, url: Option<&'u Url>) -> Result<&'u Url, Failure> {
+        let outside = || Failure::Outside(url.and_then(origin_of).unwrap_or_else(|| request.url.clone()));
+        url.filter(|url| self.reaches(url)).ok_or_else(outside)
     }
 
     fn count(&self, requests: u64, waiting: Duration) {

@@ -246,6 +246,16 @@ pub fn origin_of(url: &url::Url) -> Option<String> {
     matches!(url.scheme(), "http" | "https").then(|| format!("{}://{}:{}", url.scheme(), host, url.port_or_known_default().unwrap_or(0)))
 }
 
+/// Whether an address is of an origin that [`origin`] wrote.
+pub fn is_of(url: &url::Url, origin: &str) -> bool {
+    let port = |scheme: &str| {
+        let host = origin.strip_prefix(scheme)?.strip_prefix("://")?;
+        host.strip_prefix(url.host_str()?)?.strip_prefix(':')
+    };
+    let known = matches!(url.scheme(), "http" | "https");
+    known && port(url.scheme()).is_some_and(|port| port.parse() == Ok(url.port_or_known_default().unwrap_or(0)))
+}
+
 /// Whether an origin is on this machine.
 pub fn is_loopback(origin: &str) -> bool {
     match url::Url::parse(origin).ok().as_ref().and_then(|u| u.host()) {

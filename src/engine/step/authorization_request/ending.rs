@@ -140,6 +140,6 @@ impl Journey<'_, '_> {
         if registered.as_ref().is_some_and(|r| same_place(url, r)) {
             return Leads::Callback("registered");
         }
-        if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
+        if self.trial.engine.http.reaches(url) { Leads::Inside } else { Leads::Elsewhere }
     }
 }
