@@ -35,7 +35,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
@@ -74,9 +74,9 @@ pub struct Engine {
     codes: tokio::sync::Mutex<HashMap<String, u64>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
     places: RwLock<Option<proof::Chosen>>,
-    /// The key of every DPoP proof of this run (RFC 9449). One for all clients: where an attack acts as another client, what
+    /// The key of every DPoP proof of this run (RFC 9449), made when the first one is. One for all clients: where an attack acts as another client, what
     /// is refused is that client, not its key.
-    dpop_key: keys::SigningKey,
+    dpop_key: LazyLock<keys::SigningKey>,
     learned: learned::Learned,
     /// Knows the secrets of the target file.
     redactor: Redactor,
@@ -119,7 +119,7 @@ impl Engine {
             refused_logins: Mutex::default(),
             codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
-            dpop_key: keys::SigningKey::p256(),
+            dpop_key: LazyLock::new(keys::SigningKey::p256),
             learned: learned::Learned::default(),
             chromium: tokio::sync::Mutex::default(),
             evidence: None,
