@@ -170,3 +170,72 @@ fn broken(error: &hyper::Error) -> Failure {
     }
     Failure::Broken(why.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers so many requests on each connection, and then closes it; what it was sent, by connection.
+    async fn server(answers: usize, answer: &'static str) -> (String, Arc<Mutex<Vec<Vec<String>>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let origin = format!("http://user:p%40ss@{}", listener.local_addr().expect("an address"));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                told.lock().expect("a lock").push(Vec::new());
+                for _ in 0..answers {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => break,
+                        }
+                    }
+                    if head.is_empty() {
+                        break;
+                    }
+                    told.lock().expect("a lock").last_mut().expect("a connection").push(String::from_utf8(head).expect("text"));
+                    stream.write_all(answer.as_bytes()).await.expect("a reader");
+                }
+            }
+        });
+        (origin, seen)
+    }
+
+    async fn asked(answers: usize, answer: &'static str, limits: Limits, times: usize) -> (Vec<Response>, Vec<Vec<String>>) {
+        let (origin, seen) = server(answers, answer).await;
+        let pool = Pool::new(limits, None);
+        let request = Request { method: "POST".into(), url: format!("{origin}/x?y=1#z"), body: Some(Vec::new()), ..Request::default() };
+        let url = Url::parse(&request.url).expect("a URL");
+        let mut responses = Vec::new();
+        for _ in 0..times {
+            responses.push(pool.send(&request, &url).await.expect("an answer"));
+        }
+        let seen = seen.lock().expect("a lock").clone();
+        (responses, seen)
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_kept_and_one_that_was_closed_is_replaced() {
+        let answer = "HTTP/1.1 200 OK\r\nX-A: 1\r\ncontent-length: 2\r\n\r\nok";
+        let (responses, seen) = asked(2, answer, Limits::default(), 5).await;
+        assert!(responses.iter().all(|r| r.status == 200 && r.body == b"ok" && r.header("x-a") == Some("1")));
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+        let head = seen[0][0].to_lowercase();
+        assert!(head.starts_with("post /x?y=1 http/1.1\r\n") && head.contains("\r\nhost: 127.0.0.1:"), "{head}");
+        assert!(head.contains("\r\ncontent-length: 0\r\n") && head.contains("\r\naccept: */*\r\n"), "{head}");
+        assert!(seen[0][0].contains("Basic dXNlcjpwQHNz"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_left_at_the_limit_with_its_connection() {
+        let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n5\r\nfghij\r\n";
+        let (responses, seen) = asked(9, answer, Limits { max_body: 7, ..Limits::default() }, 2).await;
+        assert!(responses.iter().all(|r| r.truncated && r.body == b"abcdefg"));
+        assert_eq!(seen.len(), 2);
+    }
+}

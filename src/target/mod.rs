@@ -265,3 +265,21 @@ pub fn is_loopback(origin: &str) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_of_its_own_origin_alone() {
+        let addresses =
+            ["https://as.example/a", "http://as.example/", "https://as.example:8443/", "https://[::1]/", "https://as.example.evil/"];
+        for one in addresses {
+            let url = url::Url::parse(one).expect("a URL");
+            for other in addresses {
+                assert_eq!(is_of(&url, &origin(other).expect("an origin")), one == other, "{one} {other}");
+            }
+        }
+        assert!(!is_of(&url::Url::parse("ftp://as.example/").expect("a URL"), "ftp://as.example:21"));
+    }
+}
