@@ -54,6 +54,9 @@ use proof::ProofEndpoint;
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
 
+/// What predicates may name, by its name; one map for many trials.
+type PublicFacts = Arc<BTreeMap<String, String>>;
+
 /// Drives trials against one target.
 #[derive(Debug)]
 pub struct Engine {
@@ -63,7 +66,7 @@ pub struct Engine {
     /// What scenarios may name of the target; keys that are fetched again change nothing of it.
     known_target: Arc<BTreeMap<String, String>>,
     /// What predicates may name of the target and of a client, by its id and whether its tokens are bound.
-    public_facts: Mutex<BTreeMap<(Option<String>, bool), Arc<BTreeMap<String, String>>>>,
+    public_facts: Mutex<BTreeMap<(Option<String>, bool), PublicFacts>>,
     /// Keys that a genuine token has been verified with: `kid` and `alg`.
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
@@ -149,7 +152,7 @@ impl Engine {
 
     /// What predicates may name of the target, and of the client of a trial's first step: the one that they mean by
     /// `client.`. Nothing of it is secret, and all trials of a client share it.
-    fn public_facts(&self, actor: Actor<'_>) -> Arc<BTreeMap<String, String>> {
+    fn public_facts(&self, actor: Actor<'_>) -> PublicFacts {
         let key = (actor.client.map(|client| client.id.clone()), actor.constrained);
         let mut made = self.public_facts.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = made.entry(key).or_insert_with(|| {
