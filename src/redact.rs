@@ -2,40 +2,42 @@
 //!
 //! A reader of the report sees that two tokens are the same, and nobody can use them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
+
+use crate::wire;
 
 /// Values shorter than this are masked where they are expected (by parameter name), not wherever they occur: a password
 /// `any` must not tear holes into every page.
 const SHORTEST_ANYWHERE: usize = 8;
 
-/// Parameters, members and headers whose value is a secret, with the kind that the mark names.
-const SECRET_NAMES: &[(&str, &str)] = &[
-    ("access_token", "access_token"),
-    ("refresh_token", "refresh_token"),
-    ("id_token", "id_token"),
-    ("id_token_hint", "id_token"),
-    ("code", "code"),
-    ("device_code", "device_code"),
-    ("code_verifier", "code_verifier"),
-    ("client_secret", "client_secret"),
-    ("client_assertion", "client_assertion"),
-    ("registration_access_token", "registration_access_token"),
-    ("request_uri", "request_uri"),
-    ("password", "password"),
-    ("session_code", "session_code"),
-    ("session_state", "session_state"),
-    ("otp", "otp"),
-    ("totp", "otp"),
-    ("totpSecret", "otp_secret"),
-];
-
-/// The kind of a parameter that is secret by its name.
+/// The kind of a parameter, member or header that is secret by its name: what its mark names.
 pub fn secret_kind(parameter: &str) -> Option<&'static str> {
-    SECRET_NAMES.iter().find(|(name, _)| *name == parameter).map(|(_, kind)| *kind)
+    Some(match parameter {
+        "access_token" => "access_token",
+        "refresh_token" => "refresh_token",
+        "id_token" | "id_token_hint" => "id_token",
+        "code" => "code",
+        "device_code" => "device_code",
+        "code_verifier" => "code_verifier",
+        "client_secret" => "client_secret",
+        "client_assertion" => "client_assertion",
+        "registration_access_token" => "registration_access_token",
+        "request_uri" => "request_uri",
+        "password" => "password",
+        "session_code" => "session_code",
+        "session_state" => "session_state",
+        "otp" | "totp" => "otp",
+        "totpSecret" => "otp_secret",
+        _ => return None,
+    })
 }
 
 /// What stands for a secret: `‹access_token 9f2c41›`. Passwords and client secrets may be guessable, so their mark
@@ -53,16 +55,16 @@ pub fn mark(kind: &str, secret: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Redactor {
     /// Secrets and their marks, in every encoding in which they may travel, by their first two bytes.
-    secrets: BTreeMap<[u8; 2], Vec<(String, String)>>,
+    secrets: BTreeMap<[u8; 2], Vec<(String, Arc<str>)>>,
     /// Names of fields that took a secret in this trial, with its kind.
     names: BTreeMap<String, &'static str>,
     /// One bit for each pair of bytes that begins a secret: most places of a text are passed over with one look.
-    starts: Box<[u64]>,
+    starts: Box<[u64; (1 << 16) / 64]>,
 }
 
 impl Default for Redactor {
     fn default() -> Self {
-        Redactor { secrets: BTreeMap::new(), names: BTreeMap::new(), starts: vec![0; (1 << 16) / 64].into_boxed_slice() }
+        Redactor { secrets: BTreeMap::new(), names: BTreeMap::new(), starts: Box::new([0; (1 << 16) / 64]) }
     }
 }
 
@@ -72,12 +74,11 @@ impl Redactor {
         if secret.len() < SHORTEST_ANYWHERE || self.mark_of(secret).is_some() {
             return;
         }
-        let mark = mark(kind, secret);
-        let encoded = crate::wire::encode(secret);
-        if encoded != secret {
-            self.add(encoded, mark.clone());
+        let mark: Arc<str> = mark(kind, secret).into();
+        if let Cow::Owned(encoded) = wire::encode(secret) {
+            self.add(encoded, Arc::clone(&mark));
         }
-        self.add(STANDARD.encode(secret), mark.clone());
+        self.add(STANDARD.encode(secret), Arc::clone(&mark));
         self.add(secret.to_owned(), mark);
     }
 
@@ -91,65 +92,67 @@ impl Redactor {
         secret_kind(parameter).or_else(|| self.names.get(parameter).copied())
     }
 
-    fn add(&mut self, secret: String, mark: String) {
+    fn add(&mut self, secret: String, mark: Arc<str>) {
         let Some(&start) = secret.as_bytes().first_chunk() else { return };
-        let bit = u16::from_be_bytes(start) as usize;
-        if let Some(word) = self.starts.get_mut(bit / 64) {
-            *word |= 1 << (bit % 64);
-        }
+        let bit = u16::from_be_bytes(start);
+        self.starts[usize::from(bit / 64)] |= 1 << (bit % 64);
         self.secrets.entry(start).or_default().push((secret, mark));
     }
 
-    fn mark_of(&self, secret: &str) -> Option<&String> {
+    fn mark_of(&self, secret: &str) -> Option<&Arc<str>> {
         let start = secret.as_bytes().first_chunk()?;
         self.secrets.get(start)?.iter().find(|(s, _)| s == secret).map(|(_, mark)| mark)
     }
 
+    /// Whether a secret begins with these two bytes.
+    fn begins(&self, start: [u8; 2]) -> bool {
+        let bit = u16::from_be_bytes(start);
+        self.starts[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
+    }
+
     /// The longest secret that a text begins with: its length and its mark.
     fn at(&self, text: &[u8]) -> Option<(usize, &str)> {
-        let start = text.first_chunk()?;
-        let bit = u16::from_be_bytes(*start) as usize;
-        if self.starts.get(bit / 64).is_none_or(|word| word >> (bit % 64) & 1 == 0) {
-            return None;
-        }
-        let begins = self.secrets.get(start)?.iter().filter(|(secret, _)| text.starts_with(secret.as_bytes()));
-        begins.map(|(secret, mark)| (secret.len(), mark.as_str())).max_by_key(|(length, _)| *length)
+        let begins = self.secrets.get(text.first_chunk()?)?.iter().filter(|(secret, _)| text.starts_with(secret.as_bytes()));
+        begins.map(|(secret, mark)| (secret.len(), &**mark)).max_by_key(|(length, _)| *length)
     }
 
     /// Learns what travels under a secret's name: pairs of a form, a query or a fragment, or members of a JSON object.
     pub fn learn_from(&mut self, text: &str) {
-        if let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) {
-            for (name, value) in &members {
-                if let (Some(kind), Some(value)) = (secret_kind(name), value.as_str()) {
-                    self.learn(kind, value);
-                }
+        if text.trim_start().starts_with('{') {
+            let mut reader = serde_json::Deserializer::from_str(text);
+            if reader.deserialize_map(Members(self)).and_then(|()| reader.end()).is_ok() {
+                return;
             }
-            return;
         }
-        for part in text.split(['?', '#']) {
+        let ends = |byte: u8| matches!(byte, b'?' | b'#' | b'&');
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('=') {
+            let (value, next) = after.split_at(after.bytes().position(ends).unwrap_or(after.len()));
+            let name = before.bytes().rposition(ends).map_or(before, |end| &before[end + 1..]);
             // Most names are no secret's: their values need not be decoded.
-            for (name, value) in part.split('&').filter_map(|pair| pair.split_once('=')) {
-                let plain = if name.contains(['%', '+']) { crate::wire::decode(name).into() } else { std::borrow::Cow::Borrowed(name) };
-                if let Some(kind) = secret_kind(&plain) {
-                    self.learn(kind, &crate::wire::decode(value));
-                }
+            if let Some(kind) = secret_kind(&wire::decode(name)) {
+                self.learn(kind, &wire::decode(value));
             }
+            rest = next;
         }
     }
 
-    /// The text with every known secret replaced, the longest first, and whatever else looks like a JWT.
-    pub fn text(&self, text: &str) -> String {
+    /// The text with every known secret replaced, the longest first, and whatever else looks like a JWT. Borrowed where it
+    /// has none.
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let clean = self.known(text);
-        if clean.contains("eyJ") { without_jwts(&clean) } else { clean }
+        if clean.contains("eyJ") { without_jwts(&clean).into() } else { clean }
     }
 
     /// Every known secret replaced; where two overlap, nothing of either is left.
-    fn known(&self, text: &str) -> String {
+    fn known<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let bytes = text.as_bytes();
         let mut clean = String::new();
         // What stands before `kept` is in `clean`; up to `hidden` everything belongs to a secret.
         let (mut kept, mut hidden) = (0, 0);
-        for place in 0..bytes.len() {
+        let mut from = 0;
+        while let Some(more) = bytes[from..].windows(2).position(|pair| self.begins([pair[0], pair[1]])) {
+            let place = from + more;
             if let Some((length, mark)) = self.at(&bytes[place..])
                 && place + length > hidden
             {
@@ -159,27 +162,29 @@ impl Redactor {
                 hidden = place + length;
                 kept = hidden;
             }
+            from = place + 1;
         }
         if kept == 0 {
-            return text.to_owned();
+            return text.into();
         }
         clean.push_str(text.get(kept..).unwrap_or_default());
-        clean
+        clean.into()
     }
 
-    /// The value of a named parameter: masked by its name, else by content.
-    pub fn parameter(&self, name: &str, value: &str) -> String {
+    /// The value of a named parameter: masked by its name, else by content. Borrowed where it is none of these.
+    pub fn parameter<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         match self.kind(name) {
             Some(kind) if !value.is_empty() && !value.starts_with('‹') => {
-                self.mark_of(value).cloned().unwrap_or_else(|| mark(kind, value))
+                self.mark_of(value).map_or_else(|| mark(kind, value), |mark| mark.to_string()).into()
             }
             _ => self.text(value),
         }
     }
 
-    /// A header value: cookies and credentials are masked whatever they hold.
-    pub fn header(&self, name: &str, value: &str) -> String {
-        match name.to_ascii_lowercase().as_str() {
+    /// A header value: cookies and credentials are masked whatever they hold. Borrowed where it is none of these.
+    pub fn header<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
+        let small = if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { Cow::Borrowed(name) };
+        let masked = match &*small {
             "cookie" => value
                 .split("; ")
                 .map(|pair| pair.split_once('=').map_or_else(|| mark("cookie", pair), |(n, v)| format!("{n}={}", mark("cookie", v))))
@@ -192,7 +197,7 @@ impl Redactor {
             }
             "authorization" => match value.split_once(' ') {
                 Some((scheme, credential)) => {
-                    let known = self.mark_of(credential).cloned();
+                    let known = self.mark_of(credential).map(|mark| mark.to_string());
                     format!("{scheme} {}", known.unwrap_or_else(|| mark("credential", credential)))
                 }
                 None => mark("credential", value),
@@ -217,36 +222,77 @@ impl Redactor {
             | "vary"
             | "x-content-type-options"
             | "x-frame-options"
-            | "x-xss-protection" => value.to_owned(),
-            _ => self.text(value),
-        }
+            | "x-xss-protection" => return value.into(),
+            _ => return self.text(value),
+        };
+        masked.into()
     }
 
     /// A form body or query: parameter by parameter, so that short secrets are masked by name.
     pub fn form(&self, text: &str) -> String {
-        text.split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some((name, value)) if !value.is_empty() && self.kind(&crate::wire::decode(name)).is_some() => {
-                    format!("{name}={}", self.parameter(&crate::wire::decode(name), &crate::wire::decode(value)))
+        let mut clean = String::with_capacity(text.len());
+        self.form_into(text, &mut clean);
+        clean
+    }
+
+    fn form_into(&self, text: &str, clean: &mut String) {
+        for (index, pair) in text.split('&').enumerate() {
+            if index > 0 {
+                clean.push('&');
+            }
+            match pair.split_once('=') {
+                Some((name, value)) if !value.is_empty() && self.kind(&wire::decode(name)).is_some() => {
+                    clean.push_str(name);
+                    clean.push('=');
+                    clean.push_str(&self.parameter(&wire::decode(name), &wire::decode(value)));
                 }
-                _ => self.text(pair),
-            })
-            .collect::<Vec<_>>()
-            .join("&")
+                _ => clean.push_str(&self.text(pair)),
+            }
+        }
     }
 
     /// A URL: its query and fragment as forms.
     pub fn url(&self, url: &str) -> String {
         let (rest, fragment) = url.split_once('#').map_or((url, None), |(r, f)| (r, Some(f)));
         let (path, query) = rest.split_once('?').map_or((rest, None), |(p, q)| (p, Some(q)));
-        let mut clean = self.text(path);
+        let mut clean = String::with_capacity(url.len());
+        clean.push_str(&self.text(path));
         for (sign, part) in [('?', query), ('#', fragment)] {
             if let Some(part) = part {
                 clean.push(sign);
-                clean.push_str(&self.form(part));
+                self.form_into(part, &mut clean);
             }
         }
         clean
+    }
+}
+
+/// Learns the strings under secret names of a JSON object, and steps over everything else in it.
+struct Members<'r>(&'r mut Redactor);
+
+/// A member's name, borrowed where it has no escape.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = members.next_key()? {
+            match secret_kind(&name) {
+                None => drop(members.next_value::<IgnoredAny>()?),
+                Some(kind) => {
+                    if let serde_json::Value::String(secret) = members.next_value()? {
+                        self.0.learn(kind, &secret);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -302,7 +348,8 @@ mod tests {
         fn no_known_secret_survives(secret in "[a-c%+/é]{8,12}", before in "[a-c%+/é]{0,12}", after in "[a-c%+/é]{0,12}") {
             let mut redactor = Redactor::default();
             redactor.learn("code", &secret);
-            let clean = redactor.text(&format!("{before}{secret}{after}{secret}"));
+            let text = format!("{before}{secret}{after}{secret}");
+            let clean = redactor.text(&text);
             proptest::prop_assert!(!clean.contains(&secret), "{}", clean);
         }
     }

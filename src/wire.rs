@@ -1,28 +1,49 @@
 //! How parameters are written on the wire, and read back from it.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Everything but the unreserved characters of RFC 3986 §2.3 is encoded; a space becomes `%20`, which is right in
 /// queries and in form bodies alike.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Percent-encodes a name or value.
-pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
+/// Percent-encodes a name or value; borrowed where nothing needs it.
+pub fn encode(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, RESERVED).into()
 }
 
-/// Decodes one name or value of a query or form: `+` is a space, broken escapes stay as they are.
-pub fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+/// Decodes one name or value of a query or form: `+` is a space, broken escapes stay as they are. Borrowed where there is
+/// nothing to decode.
+pub fn decode(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|b| matches!(b, b'%' | b'+')) {
+        percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned().into()
+    } else {
+        text.into()
+    }
+}
+
+/// Bytes as text; what is no UTF-8 is replaced. Nearly everything is, and that much is borrowed after one quick look.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Joins pairs as `application/x-www-form-urlencoded`. A pair marked raw goes out byte for byte.
 pub fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str, bool)>) -> String {
-    pairs
-        .into_iter()
-        .map(|(name, value, raw)| format!("{}={}", encode(name), if raw { value.to_owned() } else { encode(value) }))
-        .collect::<Vec<_>>()
-        .join("&")
+    let mut joined = String::new();
+    for (name, value, raw) in pairs {
+        if !joined.is_empty() {
+            joined.push('&');
+        }
+        joined.extend(utf8_percent_encode(name, RESERVED));
+        joined.push('=');
+        if raw {
+            joined.push_str(value);
+        } else {
+            joined.extend(utf8_percent_encode(value, RESERVED));
+        }
+    }
+    joined
 }
 
 /// Reads pairs back, in order, duplicates kept.
@@ -31,7 +52,7 @@ pub fn parse_form(text: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
+            (decode(name).into_owned(), decode(value).into_owned())
         })
         .collect()
 }

@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Outside crate → the only files or folders that may name it.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("reqwest", &["engine/http.rs"]),
+    ("reqwest", &["engine/pool.rs"]),
     ("colored", &["report/terminal.rs"]),
     ("maud", &["report/html"]),
     ("clap", &["cli"]),

@@ -94,7 +94,7 @@ fn requests(scenario: &Scenario) -> String {
     let _ = writeln!(out, "{}: the control\n", scenario.id);
     for step in &scenario.control.steps {
         let _ = writeln!(out, "{}", heading(step));
-        for parameter in &step.parameters {
+        for parameter in step.parameters.iter() {
             let _ = writeln!(out, "    {} = {}", parameter.name, parameter.value);
         }
     }
@@ -125,7 +125,7 @@ fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
                 let _ = writeln!(out, "  - {name}, if the target file adds one");
             }
         }
-        for parameter in &step.parameters {
+        for parameter in step.parameters.iter() {
             let place = parameter.place.map(|p| format!(" (in the {})", format!("{p:?}").to_lowercase())).unwrap_or_default();
             if let (Origin::Replaced | Origin::Moved, Some(old)) = (parameter.origin, was(&parameter.name)) {
                 let _ = writeln!(out, "  - {} = {}", old.name, old.value);

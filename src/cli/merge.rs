@@ -28,7 +28,10 @@ pub fn merge(arguments: &Merge, colour: Colour) -> Result<u8, Failure> {
             gate::of(report).exit_code
         } else {
             let name = report.target.name.clone();
-            Rules::load(&arguments.gate, arguments.sealing.sign_key.as_deref(), &catalogue, &name, None)?.apply(report)?
+            let rules = Rules::load(&arguments.gate, arguments.sealing.sign_key.as_deref(), &catalogue, &name, None)?;
+            let code = rules.apply(report);
+            rules.seal(report)?;
+            code
         };
         code = worse(code, own);
     }

@@ -70,6 +70,11 @@ impl Outputs {
         Ok(Outputs { format, files, verbose: arguments.verbose > 0, quiet: arguments.quiet, open: arguments.open })
     }
 
+    /// Whether any output shows or carries the seal of a report. A terminal does not, and sealing goes over all evidence.
+    pub fn have_seal(&self) -> bool {
+        self.files.iter().map(|(format, _)| *format).chain([self.format]).any(|format| format.name != "terminal")
+    }
+
     /// The folder beside the report for pictures of logins that fail: named like it, with `-login` behind.
     pub fn evidence(&self) -> Option<PathBuf> {
         let (_, path) = self.files.first()?;

@@ -72,7 +72,7 @@ fn needs(cases: &[&Case], target: &Target) -> String {
         }
     }
     let mut references = Vec::new();
-    steps().flat_map(|s| &s.parameters).for_each(|p| p.value.references(&mut references));
+    steps().flat_map(|s| s.parameters.iter()).for_each(|p| p.value.references(&mut references));
     for reference in references {
         match reference {
             Reference::Field { field, .. } if field == "refresh_token" => need("a refresh token".into()),

@@ -59,11 +59,8 @@ impl Rules {
         Ok(Rules { gate: gate_of(arguments), waivers, baseline, key, exit_zero: arguments.exit_zero })
     }
 
-    /// Marks what is waived and what the baseline knew, asks the gate, and seals the report.
-    ///
-    /// # Errors
-    /// Evidence that cannot be read back (70).
-    pub fn apply(&self, report: &mut Report) -> Result<u8, Failure> {
+    /// Marks what is waived and what the baseline knew, and asks the gate.
+    pub fn apply(&self, report: &mut Report) -> u8 {
         let waived: Vec<Waived> = self.waivers.iter().map(|w| w.waived.clone()).collect();
         let unneeded = waive::waive(report, &waived);
         if let Some((file, earlier)) = &self.baseline {
@@ -83,9 +80,16 @@ impl Rules {
         }
         let code = outcome.exit_code;
         report.gate = Some(outcome);
+        if self.exit_zero && matches!(code, gate::BROKEN | gate::UNDECIDED) { gate::PASSED } else { code }
+    }
+
+    /// Seals a report that is complete.
+    ///
+    /// # Errors
+    /// Evidence that cannot be read back (70).
+    pub fn seal(&self, report: &mut Report) -> Result<(), Failure> {
         integrity::seal(report, self.key.as_ref())
-            .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
-        Ok(if self.exit_zero && matches!(code, gate::BROKEN | gate::UNDECIDED) { gate::PASSED } else { code })
+            .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })
     }
 
     pub fn key(&self) -> Option<&SigningKey> {

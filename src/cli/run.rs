@@ -73,11 +73,13 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     if let Some(dir) = &arguments.record {
         outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
-    let (report, code) = judged(&catalogue, recording, &rules)?;
+    let (report, code) = judged(&catalogue, recording, &rules, &outputs)?;
     outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     if arguments.timings {
         eprint!("{}", report::timings::text(&report));
     }
+    // The process ends here, and with it all evidence: taking it apart piece by piece would only take time.
+    std::mem::forget(report);
     Ok(signal.unwrap_or(code))
 }
 
@@ -96,16 +98,19 @@ pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     }
     let rules = Rules::load(&arguments.gate, arguments.sealing.sign_key.as_deref(), &catalogue, &recording.target.name, None)?;
     let outputs = Outputs::open(&arguments.output, None)?;
-    let (report, code) = judged(&catalogue, recording, &rules)?;
+    let (report, code) = judged(&catalogue, recording, &rules, &outputs)?;
     outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     Ok(code)
 }
 
-/// Recording → report → gate.
-fn judged(catalogue: &Catalogue, recording: Recording, rules: &Rules) -> Result<(Report, u8), Failure> {
+/// Recording → report → gate, and the seal where an output has it.
+fn judged(catalogue: &Catalogue, recording: Recording, rules: &Rules, outputs: &Outputs) -> Result<(Report, u8), Failure> {
     let mut report = report::build::report(catalogue, recording)
         .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
-    let code = rules.apply(&mut report)?;
+    let code = rules.apply(&mut report);
+    if outputs.have_seal() {
+        rules.seal(&mut report)?;
+    }
     Ok((report, code))
 }
 

@@ -54,12 +54,9 @@ pub fn error_in_address(url: &url::Url) -> Option<(String, String)> {
     Some((code, value("error_description").unwrap_or_default()))
 }
 
-/// The body as a JSON object, whatever its media type says.
-pub fn object(response: &Response) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&response.body).ok()? {
-        Value::Object(members) => Some(members),
-        _ => None,
-    }
+/// A member of the body as text, where the body is a JSON object.
+pub fn member(response: &Response, name: &str) -> Option<String> {
+    text(response.object()?, name)
 }
 
 /// A member as text: a string as it is, a number or truth value as written.
@@ -104,8 +101,8 @@ pub fn shape_of(response: &Response, page: Option<&super::page::Page>) -> String
     let media = response.media();
     let detail = if let Some(page) = page {
         if page.has_script { format!("{} script", page.outline) } else { page.outline.clone() }
-    } else if let Some(members) = object(response) {
-        text(&members, "error").unwrap_or_else(|| members.keys().cloned().collect::<Vec<_>>().join(","))
+    } else if let Some(members) = response.object() {
+        text(members, "error").unwrap_or_else(|| members.keys().cloned().collect::<Vec<_>>().join(","))
     } else if response.body.is_empty() {
         "empty".into()
     } else {
@@ -119,8 +116,7 @@ pub fn shape_of(response: &Response, page: Option<&super::page::Page>) -> String
 /// # Errors
 /// The outcome of the authorization request, which ends here.
 pub fn pushed(response: &Response) -> Result<String, (Outcome, String)> {
-    let members = object(response).unwrap_or_default();
-    match text(&members, "request_uri").filter(|uri| !uri.is_empty()) {
+    match member(response, "request_uri").filter(|uri| !uri.is_empty()) {
         Some(uri) if (200..300).contains(&response.status) => Ok(uri),
         _ => Err(match token(response) {
             // A token here would be no answer to the question.
@@ -132,18 +128,17 @@ pub fn pushed(response: &Response) -> Result<String, (Outcome, String)> {
 
 /// A token response (RFC 6749 §5). Whatever the status says, a token that came is a token.
 pub fn token(response: &Response) -> (Outcome, String) {
-    let members = object(response);
-    if members.as_ref().is_some_and(|m| text(m, "access_token").is_some_and(|t| !t.is_empty())) {
+    if member(response, "access_token").is_some_and(|t| !t.is_empty()) {
         return (Outcome::Issued, String::new());
     }
     if let Some(general) = general(response) {
         return general;
     }
-    let error = members.as_ref().and_then(|m| text(m, "error"));
+    let error = member(response, "error");
     match (response.status, error) {
         (408, _) => (Outcome::TimedOut, "the server answers 408".into()),
         (400..=499, Some(error)) => {
-            let why = members.as_ref().and_then(|m| text(m, "error_description")).map(|d| format!(" ({d})")).unwrap_or_default();
+            let why = member(response, "error_description").map(|d| format!(" ({d})")).unwrap_or_default();
             (Outcome::Refused, format!("{} {error}{why}", response.status))
         }
         (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
@@ -169,7 +164,7 @@ pub fn resource(response: &Response) -> (Outcome, String) {
     if let Some(general) = general(response) {
         return general;
     }
-    let error = object(response).and_then(|m| text(&m, "error")).or_else(|| challenge_error(response));
+    let error = member(response, "error").or_else(|| challenge_error(response));
     match (response.status, error) {
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         (200..=299, None) => (Outcome::Accepted, String::new()),
@@ -185,13 +180,12 @@ pub fn introspection(response: &Response) -> (Outcome, String) {
     if let Some(general) = general(response) {
         return general;
     }
-    let members = object(response);
-    let active = members.as_ref().and_then(|m| m.get("active")).and_then(Value::as_bool);
+    let active = response.object().and_then(|m| m.get("active")).and_then(Value::as_bool);
     match (response.status, active) {
         (_, Some(true)) => (Outcome::Accepted, String::new()),
         (200..=299, Some(false)) => (Outcome::Refused, "active: false".into()),
         (400..=499, _) => {
-            let error = members.as_ref().and_then(|m| text(m, "error")).map(|e| format!(" {e}")).unwrap_or_default();
+            let error = member(response, "error").map(|e| format!(" {e}")).unwrap_or_default();
             (Outcome::Refused, format!("{}{error}", response.status))
         }
         (status, _) => (Outcome::Unclear, format!("the introspection endpoint answers {status} without `active`")),
@@ -203,7 +197,7 @@ pub fn revocation(response: &Response) -> (Outcome, String) {
     if let Some(general) = general(response) {
         return general;
     }
-    let error = object(response).and_then(|m| text(&m, "error"));
+    let error = member(response, "error");
     match (response.status, error) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
         // "Invalid tokens do not cause an error response" (RFC 7009 §2.2): some servers say 200 and name one all the same.

@@ -8,7 +8,8 @@ use crate::model::step::{AssertionForgery, Authentication};
 use crate::target::{Audience, Client, ClientAuthentication};
 use crate::wire;
 
-use super::eval::{self, Actor, Known, Missing};
+use super::actor::Actor;
+use super::eval::{self, Known, Missing};
 use super::forge;
 use super::keys::SigningKey;
 use super::learned::Learned;
@@ -31,7 +32,7 @@ pub fn credentials(
     client: &Client,
     bent: Option<&Authentication>,
     known: &Known,
-    actor: &Actor,
+    actor: &Actor<'_>,
     learned: &Learned,
 ) -> Result<Credentials, Missing> {
     let id = ("client_id".to_owned(), client.id.clone());
@@ -100,7 +101,7 @@ fn assertion(
     audience: &str,
     forgery: Option<&AssertionForgery>,
     known: &Known,
-    actor: &Actor,
+    actor: &Actor<'_>,
 ) -> Result<String, Missing> {
     let now = jiff::Timestamp::now().as_second();
     let claims = json!({

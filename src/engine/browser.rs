@@ -48,7 +48,7 @@ impl Browser {
         if let Some(cookies) = url.as_ref().and_then(|url| self.cookies(url)) {
             request.headers.push(("cookie".into(), cookies));
         }
-        match http.send(&request).await {
+        match http.send_to(&request, url.as_ref()).await {
             Ok(response) => {
                 if let Some(url) = &url {
                     for cookie in response.all("set-cookie") {

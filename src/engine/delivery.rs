@@ -31,17 +31,17 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
     let method = transport.method.clone().unwrap_or_else(|| "POST".into());
     // A GET has no body: what would stand there moves to the query.
     let default = if method == "GET" { Place::Query } else { Place::Body };
-    let place = |p: &Sent| p.place.unwrap_or(default);
-    let extra = credentials.parameters.iter().map(|(n, v)| Sent::plain(n, v.clone()));
-    let all: Vec<Sent> = parameters.iter().cloned().chain(extra).collect();
-    let join = |wanted: Place| wire::form(all.iter().filter(|p| place(p) == wanted).map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
+    let own = parameters.iter().map(|p| (p.place.unwrap_or(default), p.name.as_str(), p.value.as_str(), p.raw));
+    let all: Vec<_> = own.chain(credentials.parameters.iter().map(|(n, v)| (default, n.as_str(), v.as_str(), false))).collect();
+    let at = |wanted: Place| all.iter().filter(move |p| p.0 == wanted).map(|(_, name, value, raw)| (*name, *value, *raw));
+    let join = |wanted: Place| wire::form(at(wanted));
     let url = wire::with_query(&with_suffix(url, transport.path_suffix.as_deref()), &join(Place::Query));
     let media = transport.content_type.clone().unwrap_or_else(|| "application/x-www-form-urlencoded".into());
     let body = if method == "GET" {
         None
     } else if media.contains("json") {
         let members: serde_json::Map<String, serde_json::Value> =
-            all.iter().filter(|p| place(p) == Place::Body).map(|p| (p.name.clone(), p.value.clone().into())).collect();
+            at(Place::Body).map(|(name, value, _)| (name.to_owned(), value.into())).collect();
         Some(serde_json::Value::Object(members).to_string().into_bytes())
     } else {
         Some(join(Place::Body).into_bytes())
@@ -51,7 +51,7 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
         headers.push(("content-type".into(), media));
     }
     headers.extend(credentials.headers.iter().cloned());
-    headers.extend(all.iter().filter(|p| place(p) == Place::Header).map(|p| (p.name.clone(), p.value.clone())));
+    headers.extend(at(Place::Header).map(|(name, value, _)| (name.to_owned(), value.to_owned())));
     Request { method, url, headers, body, certificate_of: credentials.certificate_of.clone() }
 }
 
@@ -70,7 +70,7 @@ pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request
         return None;
     }
     let mut query = wire::parse_form(wire::query_of(&request.url));
-    let text = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
+    let text = wire::text(request.body.as_deref().unwrap_or_default());
     let mut body: Vec<(String, String)> = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
         Ok(members) => members.into_iter().map(|(n, v)| (n, v.as_str().unwrap_or_default().to_owned())).collect(),
         Err(_) => wire::parse_form(&text),

@@ -1,5 +1,6 @@
 //! Metadata and published keys → the facts of a target (RFC 8414, OpenID Connect Discovery 1.0).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,20 +31,20 @@ pub struct Facts {
 
 impl Facts {
     /// The endpoints as a client uses them.
-    pub fn endpoints_of(&self, client: &Client) -> Endpoints {
+    pub fn endpoints_of(&self, client: &Client) -> Cow<'_, Endpoints> {
         if client.certificate.is_none() {
-            return self.endpoints.clone();
+            return Cow::Borrowed(&self.endpoints);
         }
         let (own, mtls) = (&self.endpoints, &self.mtls);
         let either = |alias: &Option<String>, usual: &Option<String>| alias.clone().or_else(|| usual.clone());
-        Endpoints {
+        Cow::Owned(Endpoints {
             token: either(&mtls.token, &own.token),
             userinfo: either(&mtls.userinfo, &own.userinfo),
             introspection: either(&mtls.introspection, &own.introspection),
             revocation: either(&mtls.revocation, &own.revocation),
             pushed_authorization: either(&mtls.pushed_authorization, &own.pushed_authorization),
             ..own.clone()
-        }
+        })
     }
 
     /// The facts that scenarios may name as `target.…`.
@@ -213,9 +214,9 @@ pub async fn metadata(http: &Http, target: &Target) -> Result<Map<String, Value>
     let mut unreachable = 0;
     for place in &places {
         match get(http, place).await {
-            Ok(response) => match answer::object(&response).filter(|_| response.status == 200) {
+            Ok(response) => match response.object().filter(|_| response.status == 200) {
                 Some(metadata) => {
-                    found = Some(found.map_or_else(|| metadata.clone(), |first| joined(first, &metadata)));
+                    found = Some(found.map_or_else(|| metadata.clone(), |first| joined(first, metadata)));
                     if found.as_ref().is_some_and(names_everything) {
                         break;
                     }
@@ -266,7 +267,7 @@ fn own_login(target: &Target) -> LoginDriver {
 /// Fetches the published keys.
 pub async fn keys(http: &Http, endpoints: &Endpoints) -> Option<Value> {
     let response = get(http, endpoints.jwks.as_ref()?).await.ok()?;
-    answer::object(&response).map(Value::Object)
+    response.object().cloned().map(Value::Object)
 }
 
 /// Where metadata may be: OpenID Connect Discovery appends, RFC 8414 inserts before the path, and some do the other thing.

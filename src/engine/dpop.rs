@@ -53,8 +53,8 @@ pub fn nonce_of(response: &Response) -> Option<&str> {
 
 /// Whether the answer refuses the proof for want of a nonce (§8, §9).
 pub fn wants_nonce(response: &Response) -> bool {
-    let named = answer::object(response).and_then(|m| answer::text(&m, "error")).or_else(|| answer::challenge_error(response));
-    nonce_of(response).is_some() && (400..500).contains(&response.status) && named.as_deref() == Some("use_dpop_nonce")
+    let named = || answer::member(response, "error").or_else(|| answer::challenge_error(response));
+    nonce_of(response).is_some() && (400..500).contains(&response.status) && named().as_deref() == Some("use_dpop_nonce")
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! Symbolic values → text, against what a trial has seen so far.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng as _;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use crate::model::value::{Expression, Forgery, Function, Part, Reference, Template, Value};
 use crate::wire;
 
+use super::actor::Actor;
 use super::forge::{self, Bend, Key};
 use super::keys;
 
@@ -38,17 +40,10 @@ pub struct Known {
     pub jwks: Option<std::sync::Arc<Json>>,
 }
 
-/// Facts of the client and the user that a step acts as.
-#[derive(Debug, Default, Clone)]
-pub struct Actor {
-    pub client: BTreeMap<String, String>,
-    pub user: BTreeMap<String, String>,
-}
-
 impl Known {
     /// # Errors
     /// The first value that never came.
-    pub fn value(&self, value: &Value, actor: &Actor) -> Result<String, Missing> {
+    pub fn value(&self, value: &Value, actor: &Actor<'_>) -> Result<String, Missing> {
         match value {
             Value::Text(template) => self.template(template, actor),
             Value::Forged(forgery) => self.forgery(forgery, actor),
@@ -57,7 +52,11 @@ impl Known {
 
     /// # Errors
     /// The first value that never came.
-    pub fn template(&self, template: &Template, actor: &Actor) -> Result<String, Missing> {
+    pub fn template(&self, template: &Template, actor: &Actor<'_>) -> Result<String, Missing> {
+        // Most values are one expression, whose text it is.
+        if let [Part::Expression(expression)] = template.0.as_slice() {
+            return self.expression(expression, actor);
+        }
         let mut text = String::new();
         for part in &template.0 {
             match part {
@@ -68,7 +67,7 @@ impl Known {
         Ok(text)
     }
 
-    fn expression(&self, expression: &Expression, actor: &Actor) -> Result<String, Missing> {
+    fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
         match expression {
             Expression::Text(text) => Ok(text.clone()),
             Expression::Reference(reference) => self.reference(reference, actor),
@@ -76,20 +75,21 @@ impl Known {
         }
     }
 
-    fn reference(&self, reference: &Reference, actor: &Actor) -> Result<String, Missing> {
+    fn reference(&self, reference: &Reference, actor: &Actor<'_>) -> Result<String, Missing> {
+        let never = || Missing::Never(format!("{reference} never came"));
         let found = match reference {
+            Reference::Client(fact) => return actor.client(fact).map(Cow::into_owned).ok_or_else(never),
+            Reference::User(fact) => return actor.user(fact).map(str::to_owned).ok_or_else(never),
             Reference::Variable(name) => self.variables.get(name),
-            Reference::Client(fact) => actor.client.get(fact),
-            Reference::User(fact) => actor.user.get(fact),
             Reference::Target(fact) => self.target.get(fact),
             Reference::Field { step, field } => self.fields.get(step).and_then(|f| f.get(field)),
             Reference::Sent { step, parameter } => self.sent.get(step).and_then(|s| s.get(parameter)),
             Reference::ControlField { .. } => None,
         };
-        found.cloned().ok_or_else(|| Missing::Never(format!("{reference} never came")))
+        found.cloned().ok_or_else(never)
     }
 
-    fn call(&self, function: Function, arguments: &[Expression], actor: &Actor) -> Result<String, Missing> {
+    fn call(&self, function: Function, arguments: &[Expression], actor: &Actor<'_>) -> Result<String, Missing> {
         let argument = |index: usize| match arguments.get(index) {
             Some(expression) => self.expression(expression, actor),
             None => Err(Missing::Never(format!("{} lacks its argument {}", function.name(), index + 1))),
@@ -137,7 +137,7 @@ impl Known {
         }
     }
 
-    fn forgery(&self, forgery: &Forgery, actor: &Actor) -> Result<String, Missing> {
+    fn forgery(&self, forgery: &Forgery, actor: &Actor<'_>) -> Result<String, Missing> {
         let token = self.expression(&forgery.from, actor)?;
         let alg = forgery.alg.as_ref().map(|a| self.template(a, actor)).transpose()?;
         let key = forgery.key.as_ref().map(|k| self.key(k, actor)).transpose()?;
@@ -150,14 +150,14 @@ impl Known {
     }
 
     /// A forgery's key: the attacker's own, a published key in an encoding, or any text.
-    fn key(&self, expression: &Expression, actor: &Actor) -> Result<Key, Missing> {
+    fn key(&self, expression: &Expression, actor: &Actor<'_>) -> Result<Key, Missing> {
         if matches!(expression, Expression::Call(Function::AttackerKey, _)) {
             return Ok(Key::Attacker);
         }
         self.hmac_key(expression, actor).map(Key::Hmac)
     }
 
-    fn hmac_key(&self, expression: &Expression, actor: &Actor) -> Result<Vec<u8>, Missing> {
+    fn hmac_key(&self, expression: &Expression, actor: &Actor<'_>) -> Result<Vec<u8>, Missing> {
         let Expression::Call(Function::PublicKey, arguments) = expression else {
             return Ok(self.expression(expression, actor)?.into_bytes());
         };
@@ -175,7 +175,11 @@ impl Known {
 
     /// The published key with the token's kid; the only one where the token names none.
     pub fn jwk_of(&self, token: &str) -> Option<&Json> {
-        let header = forge::object(forge::split(token)?.header)?;
+        self.jwk_named(&forge::read(token)?.0)
+    }
+
+    /// The published key that the header of a token names.
+    pub fn jwk_named(&self, header: &Map<String, Json>) -> Option<&Json> {
         let keys = self.jwks.as_ref()?.get("keys")?.as_array()?;
         match header.get("kid") {
             Some(kid) => keys.iter().find(|key| key.get("kid") == Some(kid)),

@@ -20,9 +20,17 @@ pub struct Parts<'a> {
 
 /// Takes a compact JWS apart; None for what is none.
 pub fn split(token: &str) -> Option<Parts<'_>> {
+    read(token).map(|(_, parts)| parts)
+}
+
+/// The same, with the header as it was read to know that it is one.
+pub fn read(token: &str) -> Option<(Map<String, Value>, Parts<'_>)> {
     let mut parts = token.split('.');
     let (header, payload, signature) = (parts.next()?, parts.next()?, parts.next()?);
-    (parts.next().is_none() && object(header).is_some()).then_some(Parts { header, payload, signature })
+    if parts.next().is_some() {
+        return None;
+    }
+    Some((object(header)?, Parts { header, payload, signature }))
 }
 
 /// A base64url part as a JSON object.

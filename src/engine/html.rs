@@ -1,10 +1,13 @@
 //! HTML as far as a login needs it: forms, their fields and buttons, meta refresh, and an outline by which two pages of
 //! one kind are recognised. Linear time and bounded memory, whatever a hostile page holds.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use lol_html::{HtmlRewriter, MemorySettings, Settings, element, text};
+use lol_html::html_content::{Element, TextChunk};
+use lol_html::{ElementContentHandlers, HandlerResult, HtmlRewriter, MemorySettings, Selector, Settings};
 use sha2::{Digest, Sha256};
 
 use crate::target::Login;
@@ -67,6 +70,34 @@ fn script_redirect(script: &str) -> Option<String> {
     })
 }
 
+thread_local! {
+    /// The selectors that pages were searched for on this thread: reading them costs more than most pages do.
+    static SELECTORS: RefCell<HashMap<String, Selector>> = RefCell::default();
+}
+
+/// A selector of this file, or of a target file, which was checked when that was read.
+fn selector(text: &str) -> Selector {
+    SELECTORS.with_borrow_mut(|known| match known.get(text) {
+        Some(selector) => selector.clone(),
+        None => {
+            let selector: Selector = text.parse().unwrap_or_else(|e| panic!("`{text}` was no selector: {e}"));
+            known.entry(text.to_owned()).or_insert(selector).clone()
+        }
+    })
+}
+
+type On<'h> = (Cow<'static, Selector>, ElementContentHandlers<'h>);
+
+/// What is to be done with the elements that a selector matches.
+fn elements<'h>(of: &str, handler: impl FnMut(&mut Element<'_, '_>) -> HandlerResult + 'h) -> On<'h> {
+    (Cow::Owned(selector(of)), ElementContentHandlers::default().element(handler))
+}
+
+/// What is to be done with the text in elements that a selector matches, piece by piece.
+fn texts<'h>(of: &str, handler: impl FnMut(&mut TextChunk<'_>) -> HandlerResult + 'h) -> On<'h> {
+    (Cow::Owned(selector(of)), ElementContentHandlers::default().text(handler))
+}
+
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;
 
@@ -96,7 +127,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
         );
 
         let mut handlers = vec![
-            element!("*", move |e| {
+            elements("*", move |e| {
                 let mut c = c1.borrow_mut();
                 let name = e.tag_name();
                 // Also behind the tags that count for the outline: scripts stand at the end of long pages.
@@ -107,7 +138,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 }
                 Ok(())
             }),
-            element!("form", move |e| {
+            elements("form", move |e| {
                 let mut c = c2.borrow_mut();
                 c.page.forms.push(Form {
                     id: e.get_attribute("id"),
@@ -127,7 +158,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 }
                 Ok(())
             }),
-            element!("input, select, textarea, button, option", move |e| {
+            elements("input, select, textarea, button, option", move |e| {
                 control(e, &mut c3.borrow_mut());
                 if e.tag_name() == "button"
                     && let Some(handlers) = e.end_tag_handlers()
@@ -140,7 +171,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 }
                 Ok(())
             }),
-            text!("button", move |t| {
+            texts("button", move |t| {
                 let mut c = c4.borrow_mut();
                 let piece = unescape(t.as_str());
                 if let Some(button) = open_button(&mut c)
@@ -150,33 +181,33 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 }
                 Ok(())
             }),
-            text!("[id*=error], [class*=error], [role=alert]", move |t| {
+            texts("[id*=error], [class*=error], [role=alert]", move |t| {
                 add_text(&mut c8.borrow_mut().page.message, t.as_str());
                 Ok(())
             }),
-            text!("script", move |t| {
+            texts("script", move |t| {
                 let mut c = c10.borrow_mut();
                 if c.script.len() < MAX_SCRIPT {
                     c.script.push_str(t.as_str());
                 }
                 Ok(())
             }),
-            text!("h1, h2, h3", move |t| {
+            texts("h1, h2, h3", move |t| {
                 add_text(&mut c9.borrow_mut().page.heading, t.as_str());
                 Ok(())
             }),
-            text!("p, pre, dd", move |t| {
+            texts("p, pre, dd", move |t| {
                 add_text(&mut c13.borrow_mut().page.paragraph, t.as_str());
                 Ok(())
             }),
-            text!("title", move |t| {
+            texts("title", move |t| {
                 let mut c = c5.borrow_mut();
                 if c.page.title.len() < 200 {
                     c.page.title.push_str(&unescape(t.as_str()));
                 }
                 Ok(())
             }),
-            element!("meta", move |e| {
+            elements("meta", move |e| {
                 if attribute(e, "http-equiv").eq_ignore_ascii_case("refresh") {
                     let content = attribute(e, "content");
                     let lower = content.to_ascii_lowercase();
@@ -187,14 +218,14 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 }
                 Ok(())
             }),
-            element!("base", move |e| {
+            elements("base", move |e| {
                 let href = attribute(e, "href");
                 if !href.is_empty() {
                     c7.borrow_mut().page.base = Some(href);
                 }
                 Ok(())
             }),
-            element!("iframe[src], script[src]", move |e| {
+            elements("iframe[src], script[src]", move |e| {
                 let (address, mut c) = (attribute(e, "src"), c11.borrow_mut());
                 if let Some(maker) = obstacle::captcha_maker(&address) {
                     found(&mut c.page, Captcha { maker, shown: e.tag_name() == "iframe" });
@@ -202,7 +233,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 c.page.passkey |= obstacle::speaks_of_passkeys(&address);
                 Ok(())
             }),
-            element!("[data-sitekey], .g-recaptcha, .h-captcha, .cf-turnstile", move |e| {
+            elements("[data-sitekey], .g-recaptcha, .h-captcha, .cf-turnstile", move |e| {
                 let maker = obstacle::captcha_maker(&attribute(e, "class")).unwrap_or("CAPTCHA");
                 found(&mut c12.borrow_mut().page, Captcha { maker, shown: attribute(e, "data-size") != "invisible" });
                 Ok(())
@@ -210,7 +241,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
         ];
         for (part, selector) in parts(hints).filter_map(|(part, hint)| Some((part, hint.selector.as_ref()?))) {
             let inner = collected.clone();
-            handlers.push(element!(selector.as_str(), move |e| {
+            handlers.push(elements(selector.as_str(), move |e| {
                 inner.borrow_mut().hinted.push((place(e), part));
                 Ok(())
             }));
@@ -261,15 +292,15 @@ fn found(page: &mut Page, captcha: Captcha) {
     }
 }
 
-fn place(e: &lol_html::html_content::Element) -> usize {
+fn place(e: &Element) -> usize {
     e.source_location().bytes().start
 }
 
-fn spot(e: &lol_html::html_content::Element) -> Spot {
+fn spot(e: &Element) -> Spot {
     Spot { at: place(e), parts: Vec::new(), live: e.get_attribute("data-grantproof").and_then(|n| n.parse().ok()) }
 }
 
-fn control(e: &lol_html::html_content::Element, c: &mut Collected) {
+fn control(e: &Element, c: &mut Collected) {
     let tag = e.tag_name();
     let kind = attribute(e, "type").to_ascii_lowercase();
     if e.has_attribute("disabled") {
@@ -342,7 +373,7 @@ fn open_button(c: &mut Collected) -> Option<&mut Button> {
     }
 }
 
-fn attribute(e: &lol_html::html_content::Element, name: &str) -> String {
+fn attribute(e: &Element, name: &str) -> String {
     e.get_attribute(name).map(|value| unescape(&value)).unwrap_or_default()
 }
 

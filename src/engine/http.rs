@@ -1,15 +1,19 @@
 //! The HTTP layer: sends exactly what it is given, follows nothing, keeps no cookies, and puts a limit on everything that
-//! a hostile server could make endless. The only file that names reqwest.
+//! a hostile server could make endless.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::target::{Limits, Target, origin, origin_of};
+use crate::target::{Limits, Target, is_of, origin, origin_of};
+use crate::wire;
 
+use super::pool::Pool;
 use super::{raw, tls};
 
 /// A request as bytes will show it. Header names and values go out as they stand.
@@ -34,6 +38,8 @@ pub struct Response {
     pub truncated: bool,
     /// Between the last byte out and the last byte in.
     pub elapsed: Duration,
+    /// The body as a JSON object, once somebody asked for it: outcome, shape and fields are all read off it.
+    pub(super) json: OnceLock<Option<Map<String, Value>>>,
 }
 
 impl Response {
@@ -51,8 +57,18 @@ impl Response {
         self.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase()
     }
 
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+    /// The body as text; what is no UTF-8 is replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        wire::text(&self.body)
+    }
+
+    /// The body as a JSON object, whatever its media type says.
+    pub fn object(&self) -> Option<&Map<String, Value>> {
+        let read = || match serde_json::from_slice(&self.body).ok()? {
+            Value::Object(members) => Some(members),
+            _ => None,
+        };
+        self.json.get_or_init(read).as_ref()
     }
 
     /// 429 (RFC 6585 §4), or 503 that says when to come back.
@@ -102,9 +118,9 @@ pub struct Http {
 
 #[derive(Debug)]
 struct Shared {
-    bare: Connections,
+    bare: Pool,
     /// Those that show a client certificate, by client id.
-    certified: BTreeMap<String, Connections>,
+    certified: BTreeMap<String, Pool>,
     limits: Limits,
     origins: Mutex<BTreeSet<String>>,
     in_flight: Semaphore,
@@ -113,31 +129,6 @@ struct Shared {
     spent: Mutex<Spent>,
     /// Seconds by which the server's clock is ahead: the smallest difference that an answer showed.
     clock: Mutex<Option<i64>>,
-}
-
-/// Connections that show the same certificate, or none.
-#[derive(Debug)]
-struct Connections {
-    client: reqwest::Client,
-    tls: Option<Arc<rustls::ClientConfig>>,
-}
-
-impl Connections {
-    fn new(target: &Target, tls: Option<rustls::ClientConfig>) -> Result<Connections, String> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .timeout(target.limits.timeout)
-            .pool_max_idle_per_host(target.limits.in_flight);
-        builder = match &tls {
-            Some(config) => builder.tls_backend_preconfigured(config.clone()),
-            // No https origin: reading the platform's roots would cost more than the whole run on a loopback target.
-            None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
-        };
-        let client = builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))?;
-        Ok(Connections { client, tls: tls.map(Arc::new) })
-    }
 }
 
 /// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
@@ -178,18 +169,19 @@ impl Http {
     pub fn new(target: &Target) -> Result<Http, String> {
         // Several runs in one process share the provider: only the first call sets it.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // Without an https origin: reading the platform's roots would cost more than the whole run on a loopback target.
         let https = target.origins.iter().any(|o| o.starts_with("https:")) || target.ca.is_some() || target.insecure_tls;
         let tls = https.then(|| tls::config(target)).transpose()?;
         let mut certified = BTreeMap::new();
         for client in target.clients.values() {
             if let (Some(certificate), Some(config)) = (&client.certificate, &tls) {
                 let config = tls::with_certificate(config, certificate.certified());
-                certified.insert(client.id.clone(), Connections::new(target, Some(config))?);
+                certified.insert(client.id.clone(), Pool::new(target.limits, Some(config))?);
             }
         }
         Ok(Http {
             shared: Arc::new(Shared {
-                bare: Connections::new(target, tls)?,
+                bare: Pool::new(target.limits, tls)?,
                 certified,
                 limits: target.limits,
                 origins: Mutex::new(target.origins.clone()),
@@ -214,7 +206,12 @@ impl Http {
 
     /// Whether a URL is inside the target's hosts.
     pub fn allows(&self, url: &str) -> bool {
-        origin(url).is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(&origin)))
+        Url::parse(url).is_ok_and(|url| self.reaches(&url))
+    }
+
+    /// The same of an address that has been read.
+    pub fn reaches(&self, url: &Url) -> bool {
+        self.shared.origins.lock().is_ok_and(|origins| origins.iter().any(|origin| is_of(url, origin)))
     }
 
     /// Every origin that may be contacted.
@@ -231,20 +228,28 @@ impl Http {
         self.shared.spent.lock().map(|s| *s).unwrap_or_default()
     }
 
-    /// Sends one request. What reqwest would rewrite goes through the raw driver.
+    /// Sends one request. What a correct library would rewrite goes through the raw driver.
     ///
     /// # Errors
     /// Why no answer came; an address outside the target's hosts is never contacted.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        let url = self.inside(request)?;
+        self.send_to(request, Url::parse(&request.url).ok().as_ref()).await
+    }
+
+    /// The same, where the address has been read already; None: it is no URL.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub async fn send_to(&self, request: &Request, url: Option<&Url>) -> Result<Response, Failure> {
+        let url = self.inside(request, url)?;
         let _permit = self.shared.in_flight.acquire().await;
         self.pace().await;
         let start = Instant::now();
         let result = if url.as_str() == request.url {
-            self.normal(request, url).await
+            self.pool(request).send(request, url).await
         } else {
-            // reqwest would send the address as it was resolved here, not as it stands.
-            raw::send(request, self.connections(request).tls.as_ref(), &self.shared.limits).await
+            // The pool would send the address as it was resolved here, not as it stands.
+            raw::send(request, self.pool(request).tls.as_ref(), &self.shared.limits).await
         };
         self.count(1, start.elapsed());
         if let Ok(response) = &result {
@@ -269,7 +274,7 @@ impl Http {
         }
     }
 
-    fn connections(&self, request: &Request) -> &Connections {
+    fn pool(&self, request: &Request) -> &Pool {
         request.certificate_of.as_ref().and_then(|client| self.shared.certified.get(client)).unwrap_or(&self.shared.bare)
     }
 
@@ -279,7 +284,8 @@ impl Http {
     /// # Errors
     /// One entry for each request.
     pub async fn burst(&self, requests: &[Request]) -> Vec<Result<Response, Failure>> {
-        if let Some(failure) = requests.iter().find_map(|request| self.inside(request).err()) {
+        let outside = |request: &Request| self.inside(request, Url::parse(&request.url).ok().as_ref()).err();
+        if let Some(failure) = requests.iter().find_map(outside) {
             return vec![Err(failure)];
         }
         // A burst spends the turns of all its requests before it is released.
@@ -287,18 +293,16 @@ impl Http {
             self.pace().await;
         }
         let start = Instant::now();
-        let work = requests.iter().map(|request| (request.clone(), self.connections(request).tls.clone())).collect();
+        let work = requests.iter().map(|request| (request.clone(), self.pool(request).tls.clone())).collect();
         let answers = raw::burst(work, &self.shared.limits).await;
         self.count(requests.len() as u64, start.elapsed());
         answers
     }
 
     /// The address of a request, where it is inside the target's hosts.
-    fn inside(&self, request: &Request) -> Result<Url, Failure> {
-        let url = Url::parse(&request.url).ok();
-        let origin = url.as_ref().and_then(origin_of);
-        let inside = origin.as_ref().is_some_and(|origin| self.shared.origins.lock().is_ok_and(|origins| origins.contains(origin)));
-        url.filter(|_| inside).ok_or_else(|| Failure::Outside(origin.unwrap_or_else(|| request.url.clone())))
+    fn inside<'u>(&self, request: &Request, url: Option<&'u Url>) -> Result<&'u Url, Failure> {
+        let outside = || Failure::Outside(url.and_then(origin_of).unwrap_or_else(|| request.url.clone()));
+        url.filter(|url| self.reaches(url)).ok_or_else(outside)
     }
 
     fn count(&self, requests: u64, waiting: Duration) {
@@ -333,56 +337,6 @@ impl Http {
         } else {
             pace.throttled = 0;
         }
-    }
-
-    async fn normal(&self, request: &Request, url: Url) -> Result<Response, Failure> {
-        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| Failure::Broken(e.to_string()))?;
-        let mut builder = self.connections(request).client.request(method, url);
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value.as_bytes());
-        }
-        if let Some(body) = &request.body {
-            if body.is_empty() {
-                // A POST with an empty body says so (RFC 9110 §8.6); without the field some servers see no form at all.
-                builder = builder.header("content-length", "0");
-            }
-            builder = builder.body(body.clone());
-        }
-        let mut answer = builder.send().await.map_err(|e| failure(&e))?;
-        let mut response = Response {
-            status: answer.status().as_u16(),
-            headers: answer
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-                .collect(),
-            ..Response::default()
-        };
-        while let Some(chunk) = answer.chunk().await.map_err(|e| failure(&e))? {
-            let room = self.shared.limits.max_body.saturating_sub(response.body.len());
-            response.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                response.truncated = true;
-                break;
-            }
-        }
-        Ok(response)
-    }
-}
-
-fn failure(error: &reqwest::Error) -> Failure {
-    let mut why = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        why = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_timeout() {
-        Failure::TimedOut
-    } else if error.is_connect() {
-        Failure::Unreachable(why)
-    } else {
-        Failure::Broken(why)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What is kept of a step: its observation, without secrets.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::model::observation::{Exchange, Outcome, StepObservation};
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
+use crate::wire;
 
 use super::http::{Failure, Request, Response};
 use super::{RawStep, RunningTrial};
@@ -39,7 +41,7 @@ pub fn redactor(target: &Target) -> Redactor {
 
 impl RunningTrial<'_> {
     /// Secrets are learned before anything is kept, those that came with this very step as well.
-    pub(super) fn redacted(&mut self, name: &str, kind: StepKind, raw: RawStep) -> StepObservation {
+    pub(super) fn redacted(&mut self, name: &str, kind: StepKind, mut raw: RawStep) -> StepObservation {
         for (name, kind) in &raw.secret_names {
             self.redactor.learn_name(name, kind);
         }
@@ -52,7 +54,7 @@ impl RunningTrial<'_> {
         }
         for (request, answer) in &raw.exchanges {
             self.redactor.learn_from(&request.url);
-            self.redactor.learn_from(&String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()));
+            self.redactor.learn_from(&wire::text(request.body.as_deref().unwrap_or_default()));
             if let Ok(response) = answer {
                 self.redactor.learn_from(&response.text());
                 self.redactor.learn_from(response.header("location").unwrap_or_default());
@@ -64,46 +66,58 @@ impl RunningTrial<'_> {
             }
         }
         let redactor = &self.redactor;
-        let map = |values: BTreeMap<String, String>| -> BTreeMap<String, String> {
-            values
-                .into_iter()
-                .map(|(name, value)| {
-                    let clean = if name == "location" { redactor.url(&value) } else { redactor.parameter(&name, &value) };
-                    (name, clean)
-                })
-                .collect()
-        };
+        for values in [&mut raw.fields, &mut raw.sent] {
+            redact_values(redactor, values);
+        }
         StepObservation {
             step: name.to_owned(),
             kind,
             outcome: raw.outcome.unwrap_or(Outcome::Unclear),
-            fields: map(raw.fields),
-            sent: map(raw.sent),
-            note: redactor.text(&raw.note),
+            fields: raw.fields,
+            sent: raw.sent,
+            note: clean(raw.note, |note| redactor.text(note)),
             shape: raw.shape,
             waited_millis: 0,
-            undelivered: raw.undelivered.map(|u| redactor.text(&u)),
-            exchanges: raw.exchanges.iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
+            undelivered: raw.undelivered.map(|why| clean(why, |why| redactor.text(why))),
+            exchanges: raw.exchanges.into_iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
         }
     }
 }
 
-fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Failure>) -> Exchange {
-    let headers = |list: &[(String, String)]| -> Vec<(String, String)> {
-        list.iter().map(|(name, value)| (name.clone(), redact_header(redactor, name, value))).collect()
+/// A text after redaction; the text itself where redaction borrows, which says that there was nothing to replace.
+fn clean(text: String, redact: impl FnOnce(&str) -> Cow<'_, str>) -> String {
+    match redact(&text) {
+        Cow::Owned(clean) => clean,
+        Cow::Borrowed(_) => text,
+    }
+}
+
+fn redact_values(redactor: &Redactor, values: &mut BTreeMap<String, String>) {
+    for (name, value) in values {
+        let clean = if name == "location" { redactor.url(value).into() } else { redactor.parameter(name, value) };
+        if let Cow::Owned(clean) = clean {
+            *value = clean;
+        }
+    }
+}
+
+fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Failure>) -> Exchange {
+    let headers = |list: Vec<(String, String)>| -> Vec<(String, String)> {
+        list.into_iter()
+            .map(|(name, value)| {
+                let value = clean(value, |value| redact_header(redactor, &name, value));
+                (name, value)
+            })
+            .collect()
     };
-    let body = request.body.as_deref().map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
     let is_form = request.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("content-type") && v.contains("x-www-form-urlencoded"));
+    let body = text_of(request.body.unwrap_or_default());
     let (status, response_headers, response_body, error, elapsed) = match answer {
         Ok(response) => {
-            let mut kept = response.text();
-            let mut end = KEPT_BODY.min(kept.len());
-            while !kept.is_char_boundary(end) {
-                end -= 1;
-            }
-            let cut = kept.len() > end || response.truncated;
+            let whole = text_of(response.body);
+            let cut = whole.len() > KEPT_BODY || response.truncated;
             // Redact first: a secret must not be cut in two and so escape.
-            kept = redactor.text(&kept);
+            let mut kept = clean(whole, |whole| redactor.text(whole));
             let mut end = KEPT_BODY.min(kept.len());
             while !kept.is_char_boundary(end) {
                 end -= 1;
@@ -112,15 +126,15 @@ fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Fa
             if cut {
                 kept.push_str("… (cut)");
             }
-            (response.status, headers(&response.headers), kept, None, response.elapsed)
+            (response.status, headers(response.headers), kept, None, response.elapsed)
         }
         Err(failure) => (0, Vec::new(), String::new(), Some(failure.to_string()), std::time::Duration::ZERO),
     };
     Exchange {
-        method: request.method.clone(),
         url: redactor.url(&request.url),
-        request_headers: headers(&request.headers),
-        request_body: if is_form { redactor.form(&body) } else { redactor.text(&body) },
+        method: request.method,
+        request_headers: headers(request.headers),
+        request_body: if is_form { redactor.form(&body) } else { clean(body, |body| redactor.text(body)) },
         status,
         response_headers,
         response_body,
@@ -129,6 +143,11 @@ fn exchange(redactor: &Redactor, request: &Request, answer: &Result<Response, Fa
     }
 }
 
-fn redact_header(redactor: &Redactor, name: &str, value: &str) -> String {
-    if name.eq_ignore_ascii_case("location") { redactor.url(value) } else { redactor.header(name, value) }
+/// A body as text; what is no UTF-8 is replaced.
+fn text_of(body: Vec<u8>) -> String {
+    String::from_utf8(body).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn redact_header<'t>(redactor: &Redactor, name: &str, value: &'t str) -> Cow<'t, str> {
+    if name.eq_ignore_ascii_case("location") { redactor.url(value).into() } else { redactor.header(name, value) }
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use crate::model::step::{ClientRole, Transport};
 use crate::target::LoginDriver;
 
+use super::actor::Actor;
 use super::authentication::credentials;
 use super::delivery::{self, Sent};
-use super::eval::{Actor, Known};
+use super::eval::Known;
 use super::http::Request;
 use super::{Engine, answer, dpop, html};
 use crate::model::observation::Outcome;
@@ -105,7 +106,7 @@ async fn revoke(engine: &Engine, endpoint: &str, token: &Token) -> Result<(), St
     let known = Known { target: engine.known_target(), ..Known::default() };
     let added =
         credentials(client, None, &known, &Actor::default(), &engine.learned).map_err(|_| "its credentials cannot be had".to_owned())?;
-    let endpoint = engine.facts().endpoints_of(client).revocation.unwrap_or_else(|| endpoint.to_owned());
+    let endpoint = engine.facts().endpoints_of(client).revocation.clone().unwrap_or_else(|| endpoint.to_owned());
     let parameters = [Sent::plain("token", token.value.clone()), Sent::plain("token_type_hint", token.kind.to_owned())];
     let mut request = delivery::post(&endpoint, &Transport::default(), &parameters, &added);
     if client.dpop {

@@ -1,5 +1,6 @@
 //! Runs trials: drives the steps of a plan against the target and yields observations. It judges nothing.
 
+mod actor;
 pub mod answer;
 pub mod authentication;
 pub mod browser;
@@ -22,6 +23,7 @@ pub mod login;
 pub mod obstacle;
 pub mod outside;
 pub mod page;
+mod pool;
 pub mod proof;
 pub mod raw;
 pub mod registration;
@@ -33,7 +35,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
@@ -42,14 +44,18 @@ use crate::redact::Redactor;
 use crate::target::{Client, LoginDriver, Target, User};
 use crate::totp::Totp;
 
+use actor::Actor;
 use browser::Browser;
 use discover::Facts;
-use eval::{Actor, Known};
+use eval::Known;
 use http::{Failure, Http, Request, Response};
 use proof::ProofEndpoint;
 
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
+
+/// What predicates may name, by its name; one map for many trials.
+type PublicFacts = Arc<BTreeMap<String, String>>;
 
 /// Drives trials against one target.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ pub struct Engine {
     facts: RwLock<Arc<Facts>>,
     /// What scenarios may name of the target; keys that are fetched again change nothing of it.
     known_target: Arc<BTreeMap<String, String>>,
+    /// What predicates may name of the target and of a client, by its id and whether its tokens are bound.
+    public_facts: Mutex<BTreeMap<(Option<String>, bool), PublicFacts>>,
     /// Keys that a genuine token has been verified with: `kid` and `alg`.
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
@@ -69,9 +77,9 @@ pub struct Engine {
     codes: tokio::sync::Mutex<HashMap<String, u64>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
     places: RwLock<Option<proof::Chosen>>,
-    /// The key of every DPoP proof of this run (RFC 9449). One for all clients: where an attack acts as another client, what
+    /// The key of every DPoP proof of this run (RFC 9449), made when the first one is. One for all clients: where an attack acts as another client, what
     /// is refused is that client, not its key.
-    dpop_key: keys::SigningKey,
+    dpop_key: LazyLock<keys::SigningKey>,
     learned: learned::Learned,
     /// Knows the secrets of the target file.
     redactor: Redactor,
@@ -103,6 +111,7 @@ impl Engine {
         known_target.retain(|_, value| !value.is_empty());
         Engine {
             known_target: Arc::new(known_target),
+            public_facts: Mutex::default(),
             redactor: kept::redactor(&target),
             leavings: Mutex::default(),
             target,
@@ -113,7 +122,7 @@ impl Engine {
             refused_logins: Mutex::default(),
             codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
-            dpop_key: keys::SigningKey::p256(),
+            dpop_key: LazyLock::new(keys::SigningKey::p256),
             learned: learned::Learned::default(),
             chromium: tokio::sync::Mutex::default(),
             evidence: None,
@@ -139,6 +148,19 @@ impl Engine {
     /// The facts of the target that scenarios may name, those that are there.
     fn known_target(&self) -> Arc<BTreeMap<String, String>> {
         Arc::clone(&self.known_target)
+    }
+
+    /// What predicates may name of the target, and of the client of a trial's first step: the one that they mean by
+    /// `client.`. Nothing of it is secret, and all trials of a client share it.
+    fn public_facts(&self, actor: Actor<'_>) -> PublicFacts {
+        let key = (actor.client.map(|client| client.id.clone()), actor.constrained);
+        let mut made = self.public_facts.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = made.entry(key).or_insert_with(|| {
+            let client = Actor::PUBLIC.iter().filter_map(|name| Some((format!("client.{name}"), actor.client(name)?.into_owned())));
+            let target = self.known_target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value).into_owned()));
+            Arc::new(target.chain(client).collect())
+        });
+        Arc::clone(facts)
     }
 
     pub fn facts(&self) -> Arc<Facts> {
@@ -369,36 +391,17 @@ impl<'e> RunningTrial<'e> {
         for (name, template) in variables {
             if let Ok(value) = self.known.template(template, &Actor::default()) {
                 self.redactor.learn("code_verifier", &value);
-                self.seen.variables.insert(name.clone(), self.redactor.text(&value));
+                self.seen.variables.insert(name.clone(), self.redactor.text(&value).into_owned());
                 self.known.variables.insert(name.clone(), value);
             }
         }
     }
 
-    /// The facts of client and user that a step acts as.
-    pub fn actor(&self, client: Option<&Client>, user: UserRole) -> Actor {
-        let mut actor = Actor::default();
-        if let Some(client) = client {
-            actor.client.insert("id".into(), client.id.clone());
-            actor.client.insert("redirect_uri".into(), client.redirect_uri.clone());
-            if let Some(other) = &client.other_redirect_uri {
-                actor.client.insert("other_redirect_uri".into(), other.clone());
-            }
-            actor.client.insert("redirect_is_loopback".into(), is_loopback(&client.redirect_uri).to_string());
-            actor.client.insert("auth".into(), client.authentication.method().into());
-            // A server that takes proofs and binds nothing constrains nobody.
-            let constrained = client.sender_constrained && !self.engine.learned.unbound(&client.id);
-            actor.client.insert("sender_constrained".into(), constrained.to_string());
-            if let Some(secret) = client.authentication.secret() {
-                actor.client.insert("secret".into(), secret.reveal().to_owned());
-            }
-        }
-        let user = self.engine.target.user(user);
-        actor.user.insert("name".into(), user.name.clone());
-        if let Some(password) = &user.password {
-            actor.user.insert("password".into(), password.reveal().to_owned());
-        }
-        actor
+    /// Whom a step acts as.
+    pub fn actor(&self, client: Option<&'e Client>, user: UserRole) -> Actor<'e> {
+        // A server that takes proofs and binds nothing constrains nobody.
+        let constrained = client.is_some_and(|client| client.sender_constrained && !self.engine.learned.unbound(&client.id));
+        Actor { client, user: Some(self.engine.target.user(user)), constrained }
     }
 
     pub fn client(&self, role: ClientRole) -> Option<&'e Client> {
@@ -422,7 +425,7 @@ impl<'e> RunningTrial<'e> {
     pub async fn step(&mut self, planned: &PlannedStep) -> Outcome {
         let mut waited = std::time::Duration::ZERO;
         if self.seen.facts.is_empty() {
-            self.seen.facts = self.public_facts(planned.client);
+            self.seen.facts = self.engine.public_facts(self.actor(self.client(planned.client), UserRole::Default));
         }
         if let Some(wait) = &planned.wait {
             let text = self.known.template(wait, &Actor::default()).unwrap_or_default();
@@ -476,15 +479,6 @@ impl<'e> RunningTrial<'e> {
         }
     }
 
-    /// What predicates may name of the target, and of the client of the first step: the one that they mean by `client.`.
-    fn public_facts(&self, client: ClientRole) -> BTreeMap<String, String> {
-        let mut facts: BTreeMap<String, String> =
-            self.known.target.iter().map(|(name, value)| (format!("target.{name}"), self.redactor.text(value))).collect();
-        let default = self.actor(self.client(client), UserRole::Default);
-        facts.extend(default.client.iter().filter(|(n, _)| *n != "secret").map(|(n, v)| (format!("client.{n}"), v.clone())));
-        facts
-    }
-
     /// Fetches the published keys again.
     pub async fn refresh_keys(&mut self) {
         if let Some(keys) = discover::keys(&self.engine.http, &self.engine.facts().endpoints).await {
@@ -499,17 +493,7 @@ impl<'e> RunningTrial<'e> {
     ///
     /// # Errors
     /// The value that never came.
-    pub fn evaluate(&self, value: &Value, actor: &Actor) -> Result<String, eval::Missing> {
+    pub fn evaluate(&self, value: &Value, actor: &Actor<'_>) -> Result<String, eval::Missing> {
         self.known.value(value, actor)
-    }
-}
-
-/// Whether a redirect URI leads to the user's own machine, where any port is right (RFC 8252 §7.3).
-fn is_loopback(url: &str) -> bool {
-    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

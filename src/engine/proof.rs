@@ -6,8 +6,9 @@ use crate::model::step::{ClientRole, Place, StepKind, Transport};
 use crate::target::Client;
 use crate::wire;
 
+use super::actor::Actor;
 use super::authentication::{Credentials, credentials};
-use super::eval::{self, Actor, Known};
+use super::eval::{self, Known};
 use super::http::{Failure, Request, Response};
 use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge};
 
@@ -24,7 +25,7 @@ pub struct ProofEndpoint {
 impl ProofEndpoint {
     /// Its address for whoever holds the token: a client with a certificate may have one of its own (RFC 8705 §5).
     fn of(&self, engine: &Engine, client: Option<&Client>) -> String {
-        let alias = client.filter(|_| self.name == "userinfo").and_then(|client| engine.facts().endpoints_of(client).userinfo);
+        let alias = client.filter(|_| self.name == "userinfo").and_then(|client| engine.facts().endpoints_of(client).userinfo.clone());
         alias.unwrap_or_else(|| self.url.clone())
     }
 }
@@ -122,7 +123,7 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         }
     }
     raw.field("endpoint", Some(endpoint.name));
-    let is_jwt = shown.is_some_and(|s| forge::split(s.token).and_then(|parts| forge::object(parts.header)).is_some());
+    let is_jwt = shown.is_some_and(|s| forge::split(s.token).is_some());
     raw.field("checked", Some(if endpoint.name == "resource" && is_jwt { "maybe_offline" } else { "online" }));
     let result = engine.http.send(&request).await;
     match &result {
@@ -136,10 +137,9 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
             raw.note = note;
             raw.shape = answer::shape(response);
             raw.field("status", Some(response.status.to_string()));
-            let members = answer::object(response).unwrap_or_default();
-            raw.field("sub", answer::text(&members, "sub"));
-            raw.field("scope", answer::text(&members, "scope"));
-            raw.field("error", answer::challenge_error(response).or_else(|| answer::text(&members, "error")));
+            raw.field("sub", answer::member(response, "sub"));
+            raw.field("scope", answer::member(response, "scope"));
+            raw.field("error", answer::challenge_error(response).or_else(|| answer::member(response, "error")));
         }
         Err(failure) => {
             let (outcome, note) = answer::failed(failure);

@@ -1,6 +1,8 @@
 //! The raw driver: HTTP/1.1 written byte for byte, for requests that a correct client library refuses to send or
 //! rewrites, and for bursts that must arrive at the same moment.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,10 @@ use super::http::{Failure, Request, Response};
 const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// What the preferred addresses of a host have ahead of the others (RFC 8305 §5 recommends 250 ms).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 struct Address<'a> {
@@ -45,9 +50,30 @@ fn split(url: &str) -> Option<Address<'_>> {
     Some(Address { tls, host: host.trim_start_matches('[').trim_end_matches(']'), port, authority, path })
 }
 
+/// Connects to an address of a host. Where it has addresses of both families, those of the second one have their turn when
+/// the first fails or takes long (RFC 8305): a dead IPv6 would else cost the whole time of a request.
+async fn reach(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let preferred = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == preferred);
+    if second.is_empty() {
+        return TcpStream::connect(&*first).await;
+    }
+    let mut first = Box::pin(async move { TcpStream::connect(&*first).await });
+    match tokio::time::timeout(HEAD_START, &mut first).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(_)) => TcpStream::connect(&*second).await,
+        Err(_) => {
+            let second = async move { TcpStream::connect(&*second).await };
+            let both: [Pin<Box<dyn Future<Output = _> + Send>>; 2] = [first, Box::pin(second)];
+            futures_util::future::select_ok(both).await.map(|(stream, _)| stream)
+        }
+    }
+}
+
 async fn connect(address: &Address<'_>, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Box<dyn Stream>, Failure> {
     let unreachable = |e: std::io::Error| Failure::Unreachable(e.to_string());
-    let stream = TcpStream::connect((address.host, address.port)).await.map_err(unreachable)?;
+    let stream = reach(address.host, address.port).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     if !address.tls {
         return Ok(Box::new(stream));

@@ -106,18 +106,17 @@ fn client_id(members: &Map<String, Value>) -> Option<String> {
 }
 
 fn registered(response: &Response) -> bool {
-    (200..300).contains(&response.status) && answer::object(response).as_ref().and_then(client_id).is_some()
+    (200..300).contains(&response.status) && response.object().and_then(client_id).is_some()
 }
 
 /// Whether the refusal is about the scope that was asked for: the description says so, or there is none.
 fn objects_to_scope(response: &Response) -> bool {
-    let members = answer::object(response).unwrap_or_default();
-    let says = answer::text(&members, "error_description").or_else(|| answer::text(&members, "error")).unwrap_or_default();
+    let says = answer::member(response, "error_description").or_else(|| answer::member(response, "error")).unwrap_or_default();
     (400..500).contains(&response.status) && says.to_ascii_lowercase().contains("scope")
 }
 
 fn read(http: &Http, endpoint: &str, wish: &Wish, response: &Response, with_token: bool) -> Result<Registered, Refused> {
-    let members = answer::object(response).unwrap_or_default();
+    let members = response.object().cloned().unwrap_or_default();
     let Some(client_id) = client_id(&members).filter(|_| registered(response)) else {
         return Err(refused(response, &members, with_token));
     };
@@ -203,7 +202,7 @@ pub async fn remove(http: &Http, uri: &str, token: &Secret) -> Removal {
         Ok(response) => response,
         Err(failure) => return Removal::Remains(failure.to_string()),
     };
-    let members = answer::object(&response).unwrap_or_default();
+    let members = response.object().cloned().unwrap_or_default();
     let words = refused(&response, &members, true).words;
     match response.status {
         200..=299 => Removal::Removed,

@@ -5,6 +5,7 @@
 //! the observation is made, equal secrets by equal marks, so that every predicate still decides the same.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn no_facts(facts: &BTreeMap<String, String>) -> bool {
+    facts.is_empty()
+}
+
 /// One run of a flow.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -150,8 +155,8 @@ pub struct Trial {
     pub name: String,
     pub steps: Vec<StepObservation>,
     /// Facts of target, client and user that predicates may name, without secrets.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub facts: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "no_facts")]
+    pub facts: Arc<BTreeMap<String, String>>,
     /// The variables of the flow as drawn for this trial, redacted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,

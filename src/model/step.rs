@@ -1,5 +1,7 @@
 //! The kinds of steps that a flow may have, what each sends to, and what can be read from its answer.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::value::{Template, Value};
@@ -246,7 +248,8 @@ pub struct PlannedStep {
     pub kind: StepKind,
     pub client: ClientRole,
     pub user: UserRole,
-    pub parameters: Vec<Parameter>,
+    /// Shared by the many steps that are copies of one: controls, and attacks that change another step.
+    pub parameters: Arc<Vec<Parameter>>,
     /// Names that the control sends and the attack does not.
     pub removed: Vec<String>,
     pub authentication: Option<Authentication>,
@@ -266,6 +269,11 @@ pub struct PlannedStep {
 }
 
 impl PlannedStep {
+    /// The parameters, to be changed for this step alone.
+    pub fn parameters_mut(&mut self) -> &mut Vec<Parameter> {
+        Arc::make_mut(&mut self.parameters)
+    }
+
     /// The session part of a step's name ("" for the default session).
     pub fn session_of(name: &str) -> &str {
         name.split_once('.').map_or("", |(session, _)| session)

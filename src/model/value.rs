@@ -244,6 +244,13 @@ impl Value {
         }
     }
 
+    /// Whether it uses a variable.
+    pub fn names(&self, variable: &str) -> bool {
+        let mut found = Vec::new();
+        self.references(&mut found);
+        found.iter().any(|reference| matches!(reference, Reference::Variable(name) if name == variable))
+    }
+
     /// Puts a `for_each` word in place of its variable.
     pub fn substitute(&mut self, variable: &str, text: &str) {
         match self {

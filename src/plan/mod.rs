@@ -196,7 +196,7 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
         let mut step = step.clone();
         step.name = format!("negative control: {what}");
         step.session = "negative".into();
-        for parameter in &mut step.parameters {
+        for parameter in step.parameters_mut() {
             let mut references = Vec::new();
             parameter.value.references(&mut references);
             let from_answer =
@@ -229,7 +229,7 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
         let text = |value: &str| Value::Text(Template::literal(value));
         let parameter = |name: &str, value| Parameter { name: name.into(), value, place: None, origin: Origin::Kept };
         let token = format!("grantproof-{}", crate::engine::eval::random(24));
-        step.parameters = vec![parameter("grant_type", text("refresh_token")), parameter("refresh_token", text(&token))];
+        step.parameters = Arc::new(vec![parameter("grant_type", text("refresh_token")), parameter("refresh_token", text(&token))]);
     };
     let nobody = |step: &mut PlannedStep| step.authentication = Some(Authentication::Nothing);
     match step.kind {
@@ -244,7 +244,7 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
                 nobody(step);
             });
             add("a request without parameters", &|step| {
-                step.parameters.clear();
+                step.parameters_mut().clear();
                 nobody(step);
             });
         }

@@ -120,7 +120,7 @@ fn is_bystander(step: &PlannedStep, member: &[PlannedStep], begun: bool) -> bool
 /// Steps whose answers or parameters a step uses.
 fn references(step: &PlannedStep) -> Vec<String> {
     let mut found = Vec::new();
-    for parameter in &step.parameters {
+    for parameter in step.parameters.iter() {
         parameter.value.references(&mut found);
     }
     let of = |reference: &Reference| match reference {
@@ -147,7 +147,7 @@ mod tests {
             kind,
             client,
             user: UserRole::Default,
-            parameters: value.map(parameter).into_iter().collect(),
+            parameters: std::sync::Arc::new(value.map(parameter).into_iter().collect()),
             removed: Vec::new(),
             authentication: None,
             transport: Transport::default(),

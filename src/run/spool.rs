@@ -85,7 +85,7 @@ mod tests {
 
     fn trial(name: &str) -> Trial {
         let mut trial = Trial { name: name.into(), ..Trial::default() };
-        trial.facts.insert("issuer".into(), "x".repeat(100));
+        std::sync::Arc::make_mut(&mut trial.facts).insert("issuer".into(), "x".repeat(100));
         trial
     }
 

@@ -27,14 +27,14 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             if sends(steps, name) {
                 return Err((format!("the step `{step}` sends `{name}` already"), Some("write `replace:` to change it".into())));
             }
-            steps[index].parameters.push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
+            steps[index].parameters_mut().push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
         }
         Operation::Replace(name, value) => {
             if !sends(steps, name) {
                 let (message, help) = not_sent(steps, name);
                 return Err((message, help.or(Some("write `set:` to add it".into()))));
             }
-            for parameter in steps[index].parameters.iter_mut().filter(|p| p.name == *name) {
+            for parameter in steps[index].parameters_mut().iter_mut().filter(|p| p.name == *name) {
                 parameter.value = value.clone();
                 parameter.origin = Origin::Replaced;
             }
@@ -43,7 +43,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            steps[index].parameters.retain(|p| p.name != *name);
+            steps[index].parameters_mut().retain(|p| p.name != *name);
             steps[index].removed.push(name.clone());
         }
         Operation::Omit(name) => {
@@ -59,13 +59,13 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             let place = steps[index].parameters[at].place;
             let twin = Parameter { name: name.clone(), value: value.clone(), place, origin: Origin::Duplicated };
             let at = if matches!(operation, Operation::Duplicate(..)) { at + 1 } else { at };
-            steps[index].parameters.insert(at, twin);
+            steps[index].parameters_mut().insert(at, twin);
         }
         Operation::Move(name, place) => {
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            for parameter in steps[index].parameters.iter_mut().filter(|p| p.name == *name) {
+            for parameter in steps[index].parameters_mut().iter_mut().filter(|p| p.name == *name) {
                 parameter.place = Some(*place);
                 if parameter.origin == Origin::Kept {
                     parameter.origin = Origin::Moved;
@@ -95,7 +95,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             again.name = name;
             again.added = true;
             // The very same request: what the first one sent, not values drawn anew.
-            for parameter in &mut again.parameters {
+            for parameter in again.parameters_mut() {
                 let sent = Reference::Sent { step: step.to_owned(), parameter: parameter.name.clone() };
                 parameter.value = Value::Text(Template(vec![Part::Expression(Expression::Reference(sent))]));
                 parameter.origin = Origin::Kept;
@@ -159,8 +159,8 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
     }
     if let (Some((variable, _)), Some(word)) = (&attack.for_each, word) {
         for step in &mut steps {
-            for parameter in &mut step.parameters {
-                parameter.value.substitute(variable, word);
+            if step.parameters.iter().any(|p| p.value.names(variable)) {
+                step.parameters_mut().iter_mut().for_each(|p| p.value.substitute(variable, word));
             }
             if let Some(authentication) = &mut step.authentication {
                 authentication.substitute(variable, word);

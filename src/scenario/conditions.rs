@@ -10,6 +10,9 @@ use super::expression::{Scope, template};
 
 /// The conditions of applicability: each with the sentence that is the reason when it is false.
 pub fn applies(list: &[Names<At<String>>], scope: &Scope, found: &mut Diagnostics) -> Vec<Applicability> {
+    if list.is_empty() {
+        return Vec::new();
+    }
     let scope = Scope { control: true, ..scope.clone() };
     let mut conditions = Vec::new();
     for entry in list {

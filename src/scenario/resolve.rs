@@ -1,6 +1,7 @@
 //! File → scenario: names are resolved, changes are tried on the control, and every rule of the language is checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
 use crate::model::profile::{Level, Profile};
@@ -191,10 +192,10 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             sound = false;
             continue;
         }
-        let own = Scope { own_session: session.clone(), ..scope.clone() };
+        scope.own_session.clone_from(&session);
         let mut parameters = Vec::new();
         for (name, text) in &flow_step.params.0 {
-            match template(&text.value, &own) {
+            match template(&text.value, &scope) {
                 Ok(value) => {
                     parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place: None, origin: Origin::Kept })
                 }
@@ -208,6 +209,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
                 }
             }
         }
+        scope.own_session.clear();
         scope.sent.insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
         scope.steps.push((step.value.clone(), flow_step.send));
         let session_file = sessions.get(session.as_str());
@@ -218,7 +220,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             kind: flow_step.send,
             client: flow_step.client.unwrap_or(session_client),
             user: session_file.map_or(UserRole::Default, |s| s.user),
-            parameters,
+            parameters: Arc::new(parameters),
             removed: Vec::new(),
             authentication: None,
             transport: Transport::default(),
@@ -263,8 +265,9 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
 fn variables(flow: &FlowFile, steps: &[PlannedStep], scope: &Scope, found: &mut Diagnostics) -> Vec<(String, Template)> {
     let sessions: BTreeSet<&str> = steps.iter().map(|s| s.session.as_str()).collect();
     let mut all = Vec::new();
+    let mut own = scope.clone();
     for session in sessions {
-        let own = Scope { own_session: session.to_owned(), ..scope.clone() };
+        own.own_session = session.to_owned();
         for (name, text) in &flow.vars.0 {
             match template(&text.value, &own) {
                 Ok(value) if session.is_empty() => all.push((name.value.clone(), value)),

@@ -246,6 +246,16 @@ pub fn origin_of(url: &url::Url) -> Option<String> {
     matches!(url.scheme(), "http" | "https").then(|| format!("{}://{}:{}", url.scheme(), host, url.port_or_known_default().unwrap_or(0)))
 }
 
+/// Whether an address is of an origin that [`origin`] wrote.
+pub fn is_of(url: &url::Url, origin: &str) -> bool {
+    let port = |scheme: &str| {
+        let host = origin.strip_prefix(scheme)?.strip_prefix("://")?;
+        host.strip_prefix(url.host_str()?)?.strip_prefix(':')
+    };
+    let known = matches!(url.scheme(), "http" | "https");
+    known && port(url.scheme()).is_some_and(|port| port.parse() == Ok(url.port_or_known_default().unwrap_or(0)))
+}
+
 /// Whether an origin is on this machine.
 pub fn is_loopback(origin: &str) -> bool {
     match url::Url::parse(origin).ok().as_ref().and_then(|u| u.host()) {
@@ -253,5 +263,23 @@ pub fn is_loopback(origin: &str) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_of_its_own_origin_alone() {
+        let addresses =
+            ["https://as.example/a", "http://as.example/", "https://as.example:8443/", "https://[::1]/", "https://as.example.evil/"];
+        for one in addresses {
+            let url = url::Url::parse(one).expect("a URL");
+            for other in addresses {
+                assert_eq!(is_of(&url, &origin(other).expect("an origin")), one == other, "{one} {other}");
+            }
+        }
+        assert!(!is_of(&url::Url::parse("ftp://as.example/").expect("a URL"), "ftp://as.example:21"));
     }
 }

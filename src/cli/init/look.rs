@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::engine::USER_AGENT;
 use crate::engine::discover::{get, well_known};
 use crate::engine::http::{Http, Request};
-use crate::engine::{USER_AGENT, answer};
 use crate::target::{self, Target};
 
 use super::Notice;
@@ -91,7 +91,7 @@ async fn as_document_or_resource(http: &Http, address: &str, mut tried: Tried, c
     match http.send(&request).await {
         Err(failure) => tried.add(address, &failure.to_string()),
         Ok(response) => {
-            let document = answer::object(&response).filter(|_| response.status == 200);
+            let document = response.object().filter(|_| response.status == 200).cloned();
             if let Some(metadata) = document.filter(is_server) {
                 let asked = metadata.get("issuer").and_then(Value::as_str).unwrap_or(address).to_owned();
                 let only_there = !well_known(&asked).iter().any(|place| place == address);
@@ -208,7 +208,7 @@ impl Tried {
     async fn document(&mut self, http: &Http, place: &str) -> Option<Map<String, Value>> {
         match get(http, place).await {
             Ok(response) => {
-                let document = answer::object(&response).filter(|_| response.status == 200);
+                let document = response.object().filter(|_| response.status == 200).cloned();
                 if document.is_none() {
                     self.add(place, &seen(&response));
                 }

@@ -79,7 +79,7 @@ async fn once(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut
 }
 
 fn refuses_client(answer: &Result<Response, Failure>) -> bool {
-    let error = answer.as_ref().ok().and_then(answer::object).and_then(|members| answer::text(&members, "error"));
+    let error = answer.as_ref().ok().and_then(|response| answer::member(response, "error"));
     error.as_deref() == Some("invalid_client")
 }
 
@@ -95,7 +95,9 @@ impl crate::engine::Engine {
 
     /// Keeps the nonce that an answer hands out, for the next request to the same origin.
     pub fn keep_nonce(&self, url: &str, response: &Response) {
-        if let (Some(nonce), Some(origin)) = (dpop::nonce_of(response), target::origin(url)) {
+        if let Some(nonce) = dpop::nonce_of(response)
+            && let Some(origin) = target::origin(url)
+        {
             self.learned.keep_nonce(&origin, nonce);
         }
     }

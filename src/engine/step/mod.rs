@@ -9,8 +9,9 @@ mod token_use;
 use crate::model::step::{Origin, PlannedStep, StepKind};
 use crate::target::{Client, ExtraValue};
 
+use super::actor::Actor;
 use super::delivery::{self, Sent};
-use super::eval::{self, Actor, Missing};
+use super::eval::{self, Missing};
 use super::http::Request;
 use super::{RawStep, RunningTrial, dpop};
 use back_channel::{Exchanged, To};
@@ -39,7 +40,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
 pub struct Ready<'a> {
     pub planned: &'a PlannedStep,
     pub client: &'a Client,
-    pub actor: Actor,
+    pub actor: Actor<'a>,
     pub parameters: Vec<Sent>,
 }
 
@@ -100,7 +101,7 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     Ok(own.into_iter().chain(more.into_iter().map(|(name, value)| Sent::plain(name, value))).collect())
 }
 
-fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor) -> Result<Vec<Sent>, Missing> {
+fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor<'_>) -> Result<Vec<Sent>, Missing> {
     planned
         .parameters
         .iter()

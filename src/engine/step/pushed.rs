@@ -35,7 +35,7 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
     if !facts.pushes {
         return Ok(parameters);
     }
-    let endpoint = facts.endpoints_of(step.client).pushed_authorization;
+    let endpoint = facts.endpoints_of(step.client).pushed_authorization.clone();
     let endpoint = endpoint.ok_or_else(|| (Outcome::NotSent, "the target has no endpoint for pushed requests".to_owned()))?;
     let to = To { endpoint: &endpoint, parameters: &parameters, transport: &Transport::default(), proves: true };
     let (request, answer) = back_channel::send(trial, step, &to, raw).await.map_err(ended)?;
@@ -44,9 +44,8 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
         Ok(response) => {
             raw.field("status", Some(response.status.to_string()));
             raw.shape = answer::shape(response);
-            let members = answer::object(response).unwrap_or_default();
             for name in ["error", "error_description"] {
-                raw.field(name, answer::text(&members, name));
+                raw.field(name, answer::member(response, name));
             }
             answer::pushed(response)
         }

@@ -9,7 +9,7 @@ use crate::model::observation::Outcome;
 use super::Ready;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let Some(endpoint) = trial.engine.facts().endpoints_of(step.client).token else {
+    let Some(endpoint) = trial.engine.facts().endpoints_of(step.client).token.clone() else {
         return RawStep::not_sent("the target has no token endpoint");
     };
     if let Some(count) = step.planned.burst {
@@ -46,11 +46,11 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     raw.field("status", Some(response.status.to_string()));
     raw.field("cache_control", response.header("cache-control"));
     raw.field("pragma", response.header("pragma"));
-    let Some(members) = answer::object(response) else {
+    let Some(members) = response.object() else {
         return;
     };
     for name in ["access_token", "refresh_token", "id_token", "token_type", "expires_in", "error", "error_description"] {
-        raw.field(name, answer::text(&members, name).filter(|v| !v.is_empty()));
+        raw.field(name, answer::text(members, name).filter(|v| !v.is_empty()));
     }
     // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.
     // What the token itself says is better than that; where nothing says it, it is an assumption, and said to be one.
@@ -58,7 +58,7 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
         let claims = forge::split(raw.fields.get("access_token")?).and_then(|parts| forge::object(parts.payload))?;
         answer::text(&claims, "scope")
     };
-    let said = answer::text(&members, "scope").or_else(token_scope);
+    let said = answer::text(members, "scope").or_else(token_scope);
     if said.is_none() && outcome.granted() {
         raw.field("scope_assumed", Some("true"));
     }
@@ -88,25 +88,24 @@ fn asked_scope(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Option<String> {
 
 /// What the access token is, as far as it can be seen.
 async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
-    let header = forge::split(token).and_then(|parts| forge::object(parts.header));
-    let Some(header) = header else {
+    let Some((header, parts)) = forge::read(token) else {
         raw.field("access_token_format", Some("opaque"));
         return;
     };
     raw.field("access_token_format", Some("jwt"));
     let alg = answer::text(&header, "alg").unwrap_or_default();
     let kid = answer::text(&header, "kid").unwrap_or_default();
-    if let Some(claims) = forge::split(token).and_then(|parts| forge::object(parts.payload)) {
+    if let Some(claims) = forge::object(parts.payload) {
         raw.field("access_token_scope", answer::text(&claims, "scope"));
     }
     let key = match alg.get(..2) {
         Some("HS") => "secret",
         Some("RS" | "PS" | "ES" | "Ed") => {
             // Keys may be made at first use or rotate: an unknown kid means fetch again, once, before saying anything.
-            if trial.known.jwk_of(token).is_none() {
+            if trial.known.jwk_named(&header).is_none() {
                 trial.refresh_keys().await;
             }
-            match trial.known.jwk_of(token) {
+            match trial.known.jwk_named(&header) {
                 Some(jwk) if trial.engine.verified(token, &kid, &alg, jwk) => "public",
                 Some(_) => "unverified",
                 None => "unpublished",
@@ -139,7 +138,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
             Outcome::Issued => {
                 first_grant = first_grant.or(Some(index));
                 if let Ok(response) = answer
-                    && let Some(token) = answer::object(response).and_then(|m| answer::text(&m, "access_token"))
+                    && let Some(token) = answer::member(response, "access_token")
                 {
                     let fields = [("access_token".to_owned(), token.clone())].into();
                     trial.engine.leavings().note(step.planned.client, "", None, &fields);

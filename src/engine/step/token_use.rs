@@ -34,17 +34,17 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
 
 fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
     let encoded = crate::wire::encode(token);
-    let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
-    request.headers.iter().any(|(_, v)| v.contains(token)) || request.url.contains(&encoded) || body.contains(&encoded)
+    let body = crate::wire::text(request.body.as_deref().unwrap_or_default());
+    request.headers.iter().any(|(_, v)| v.contains(token)) || request.url.contains(&*encoded) || body.contains(&*encoded)
 }
 
 pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints_of(step.client).introspection;
+    let endpoint = trial.engine.facts().endpoints_of(step.client).introspection.clone();
     post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"], false).await
 }
 
 pub async fn revocation(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let endpoint = trial.engine.facts().endpoints_of(step.client).revocation;
+    let endpoint = trial.engine.facts().endpoints_of(step.client).revocation.clone();
     // Keycloak asks for a proof here too; nobody minds one.
     post(trial, step, endpoint, "revocation", answer::revocation, &["error"], true).await
 }
@@ -72,10 +72,8 @@ async fn post(
             raw.note = note;
             raw.shape = answer::shape(response);
             raw.field("status", Some(response.status.to_string()));
-            if let Some(members) = answer::object(response) {
-                for name in fields {
-                    raw.field(name, answer::text(&members, name));
-                }
+            for name in fields {
+                raw.field(name, answer::member(response, name));
             }
         }
         Err(failure) => {

@@ -20,10 +20,8 @@ impl Journey<'_, '_> {
         if self.page_error.is_some() {
             return self.error_page(response);
         }
-        if let Some(members) = answer::object(response) {
-            for name in ["error", "error_description"] {
-                self.raw.field(name, answer::text(&members, name));
-            }
+        for name in ["error", "error_description"] {
+            self.raw.field(name, answer::member(response, name));
         }
         if (400..500).contains(&response.status) {
             let error = self.raw.fields.get("error").cloned();
@@ -142,6 +140,6 @@ impl Journey<'_, '_> {
         if registered.as_ref().is_some_and(|r| same_place(url, r)) {
             return Leads::Callback("registered");
         }
-        if self.trial.engine.http.allows(url.as_str()) { Leads::Inside } else { Leads::Elsewhere }
+        if self.trial.engine.http.reaches(url) { Leads::Inside } else { Leads::Elsewhere }
     }
 }
