@@ -31,14 +31,17 @@ pub fn have_browser(test: &str) -> bool {
 pub struct Viewer {
     pub session: Session,
     driver: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        // Asked to end, ChromeDriver ends its browser as well.
-        let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
+        // ChromeDriver leaves its browser alone when it is ended, and asking it to end that takes a runtime, which is none
+        // here: the folder of the profile is in the command line of each of the browser's processes, and in no other.
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
+        let profile = self.profile.path().display().to_string();
+        let _ = Command::new("pkill").args(["-KILL", "-f", "--", &profile]).status();
     }
 }
 
@@ -69,7 +72,7 @@ impl Viewer {
             "unhandledPromptBehavior": "ignore",
         });
         let session = Session::start(port, &capabilities).await.expect("Chromium starts");
-        Viewer { session, driver, _profile: profile }
+        Viewer { session, driver, profile }
     }
 
     /// Opens a file.
