@@ -1,22 +1,37 @@
 //! Secrets out of everything that is kept: replaced by their kind and a short hash, equal secrets by equal marks.
 //!
-//! A reader of the report sees that two tokens are the same, and nobody can use them.
+//! A reader of the report sees that two tokens are the same, and nobody can use them. docs/secrets.md says in which encodings
+//! a secret is found, and what cannot be.
+
+mod needles;
+mod views;
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
 use crate::wire;
 
-/// Values shorter than this are masked where they are expected (by parameter name), not wherever they occur: a password
-/// `any` must not tear holes into every page.
+/// Secrets shorter than this are not looked for as a part of longer words: a password `any` must not tear holes into every page.
 const SHORTEST_ANYWHERE: usize = 8;
+
+/// Secrets shorter than this, and digits alone shorter than [`SHORTEST_NUMBER`], are masked by the name of their field only.
+const SHORTEST_WORD: usize = 4;
+
+/// A one-time code has six digits; a number of four may be a year.
+const SHORTEST_NUMBER: usize = 6;
+
+/// What a server issues is a word of the protocol, such as `invalid_grant`, rather than a secret where it has letters of one case
+/// alone and is shorter than this.
+const LONGEST_WORD: usize = 24;
+
+/// At the end of a text that was cut off, so many bytes that begin a secret are taken for one.
+const SHORTEST_BEGINNING: usize = 6;
 
 /// The kind of a parameter, member or header that is secret by its name: what its mark names.
 pub fn secret_kind(parameter: &str) -> Option<&'static str> {
@@ -42,44 +57,72 @@ pub fn secret_kind(parameter: &str) -> Option<&'static str> {
 
 /// What stands for a secret: `‹access_token 9f2c41›`. Passwords and client secrets may be guessable, so their mark
 /// carries no hash.
-pub fn mark(kind: &str, secret: &str) -> String {
+pub fn mark(kind: &str, secret: impl AsRef<[u8]>) -> String {
     // Six digits are guessed from any hash of them.
     if matches!(kind, "password" | "client_secret" | "otp") {
         return format!("‹{kind}›");
     }
-    let digest = Sha256::digest(secret.as_bytes());
+    let digest = Sha256::digest(secret);
     format!("‹{kind} {:02x}{:02x}{:02x}›", digest[0], digest[1], digest[2])
 }
 
-/// The secrets of one trial: those of the target, and what was issued and drawn on the way.
-#[derive(Debug, Clone)]
-pub struct Redactor {
-    /// Secrets and their marks, in every encoding in which they may travel, by their first two bytes.
-    secrets: BTreeMap<[u8; 2], Vec<(String, Arc<str>)>>,
-    /// Names of fields that took a secret in this trial, with its kind.
-    names: BTreeMap<String, &'static str>,
-    /// One bit for each pair of bytes that begins a secret: most places of a text are passed over with one look.
-    starts: Box<[u64; (1 << 16) / 64]>,
+/// Where a secret is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// Wherever it stands, also inside of a longer word.
+    Anywhere,
+    /// As a word of its own: no letter or digit beside it.
+    Word,
 }
 
-impl Default for Redactor {
-    fn default() -> Self {
-        Redactor { secrets: BTreeMap::new(), names: BTreeMap::new(), starts: Box::new([0; (1 << 16) / 64]) }
-    }
+/// A piece of a text that is a secret, or a part of one.
+#[derive(Debug)]
+struct Place {
+    start: usize,
+    end: usize,
+    mark: Arc<str>,
+}
+
+/// The secrets of a run: those of the target, and what was issued and drawn on the way. Clones share them, so that what one trial was
+/// given is no news in another one; each has field names of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    secrets: Arc<RwLock<needles::Needles>>,
+    /// Names of fields that took a secret in this trial, with its kind.
+    names: BTreeMap<String, &'static str>,
 }
 
 impl Redactor {
-    /// Makes a value known as a secret. Empty and very short values are only masked by parameter name.
-    pub fn learn(&mut self, kind: &str, secret: &str) {
-        if secret.len() < SHORTEST_ANYWHERE || self.mark_of(secret).is_some() {
-            return;
+    /// Makes known what a server issued, or what was drawn. Values that are short, or words, are only masked by parameter name.
+    pub fn learn(&self, kind: &str, secret: &str) {
+        let between = |b: u8| matches!(b, b'_' | b'-' | b' ');
+        let word =
+            secret.bytes().all(|b| b.is_ascii_lowercase() || between(b)) || secret.bytes().all(|b| b.is_ascii_uppercase() || between(b));
+        if secret.len() >= SHORTEST_ANYWHERE && (secret.len() >= LONGEST_WORD || !word) {
+            self.add(kind, secret.as_bytes(), Strictness::Anywhere);
         }
-        let mark: Arc<str> = mark(kind, secret).into();
-        if let Cow::Owned(encoded) = wire::encode(secret) {
-            self.add(encoded, Arc::clone(&mark));
+    }
+
+    /// Makes known what the target file holds, or what was made of it: passwords may be words, and one-time codes are short.
+    pub fn learn_own(&self, kind: &str, secret: impl AsRef<[u8]>) {
+        let secret = secret.as_ref();
+        let least = if secret.iter().all(u8::is_ascii_digit) { SHORTEST_NUMBER } else { SHORTEST_WORD };
+        if secret.len() >= SHORTEST_ANYWHERE {
+            self.add(kind, secret, Strictness::Anywhere);
+        } else if secret.len() >= least && !secret.iter().all(u8::is_ascii_alphabetic) {
+            self.add(kind, secret, Strictness::Word);
         }
-        self.add(STANDARD.encode(secret), Arc::clone(&mark));
-        self.add(secret.to_owned(), mark);
+    }
+
+    fn add(&self, kind: &str, secret: &[u8], strictness: Strictness) {
+        // Nearly everything is learned again and again.
+        if self.known().mark_of(secret).is_none() {
+            self.secrets.write().unwrap_or_else(PoisonError::into_inner).learn(secret, || mark(kind, secret).into(), strictness);
+        }
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, needles::Needles> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a field known as one that takes secrets, whatever it is called and however short they are.
@@ -92,43 +135,25 @@ impl Redactor {
         secret_kind(parameter).or_else(|| self.names.get(parameter).copied())
     }
 
-    fn add(&mut self, secret: String, mark: Arc<str>) {
-        let Some(&start) = secret.as_bytes().first_chunk() else { return };
-        let bit = u16::from_be_bytes(start);
-        self.starts[usize::from(bit / 64)] |= 1 << (bit % 64);
-        self.secrets.entry(start).or_default().push((secret, mark));
+    fn mark_of(&self, secret: &str) -> Option<String> {
+        self.known().mark_of(secret.as_bytes()).map(|mark| mark.to_string())
     }
 
-    fn mark_of(&self, secret: &str) -> Option<&Arc<str>> {
-        let start = secret.as_bytes().first_chunk()?;
-        self.secrets.get(start)?.iter().find(|(s, _)| s == secret).map(|(_, mark)| mark)
-    }
-
-    /// Whether a secret begins with these two bytes.
-    fn begins(&self, start: [u8; 2]) -> bool {
-        let bit = u16::from_be_bytes(start);
-        self.starts[usize::from(bit / 64)] >> (bit % 64) & 1 == 1
-    }
-
-    /// The longest secret that a text begins with: its length and its mark.
-    fn at(&self, text: &[u8]) -> Option<(usize, &str)> {
-        let begins = self.secrets.get(text.first_chunk()?)?.iter().filter(|(secret, _)| text.starts_with(secret.as_bytes()));
-        begins.map(|(secret, mark)| (secret.len(), &**mark)).max_by_key(|(length, _)| *length)
-    }
-
-    /// Learns what travels under a secret's name: pairs of a form, a query or a fragment, or members of a JSON object.
-    pub fn learn_from(&mut self, text: &str) {
-        if text.trim_start().starts_with('{') {
+    /// Learns what travels under a secret's name: pairs of a form, a query or a fragment, also of links in a page, or members of JSON.
+    pub fn learn_from(&self, text: &str) {
+        if text.trim_start().starts_with(['{', '[']) {
             let mut reader = serde_json::Deserializer::from_str(text);
-            if reader.deserialize_map(Members(self)).and_then(|()| reader.end()).is_ok() {
+            let members = Members { redactor: self, kind: None };
+            if members.deserialize(&mut reader).and_then(|()| reader.end()).is_ok() {
                 return;
             }
         }
-        let ends = |byte: u8| matches!(byte, b'?' | b'#' | b'&');
+        let begins = |byte: u8| matches!(byte, b'?' | b'#' | b'&' | b';');
+        let ends = |byte: u8| begins(byte) || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'\\') || byte.is_ascii_whitespace();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('=') {
             let (value, next) = after.split_at(after.bytes().position(ends).unwrap_or(after.len()));
-            let name = before.bytes().rposition(ends).map_or(before, |end| &before[end + 1..]);
+            let name = before.bytes().rposition(begins).map_or(before, |end| &before[end + 1..]);
             // Most names are no secret's: their values need not be decoded.
             if let Some(kind) = secret_kind(&wire::decode(name)) {
                 self.learn(kind, &wire::decode(value));
@@ -137,183 +162,204 @@ impl Redactor {
         }
     }
 
-    /// The text with every known secret replaced, the longest first, and whatever else looks like a JWT. Borrowed where it
+    /// The text with every known secret replaced, in whatever encoding it stands there, and whatever else looks like a JWT. Borrowed where it
     /// has none.
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let clean = self.known(text);
-        if clean.contains("eyJ") { without_jwts(&clean).into() } else { clean }
+        let bytes = text.as_bytes();
+        let views = if views::any(bytes) { views::of(bytes) } else { Vec::new() };
+        let mut places = Vec::new();
+        let known = self.known();
+        known.search(bytes, None, &mut places);
+        for view in &views {
+            known.search(&view.bytes, Some(view), &mut places);
+        }
+        drop(known);
+        jwts(bytes, None, &mut places);
+        for view in &views {
+            jwts(&view.bytes, Some(view), &mut places);
+        }
+        if places.is_empty() { text.into() } else { without(text, places).into() }
     }
 
-    /// Every known secret replaced; where two overlap, nothing of either is left.
-    fn known<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let bytes = text.as_bytes();
-        let mut clean = String::new();
-        // What stands before `kept` is in `clean`; up to `hidden` everything belongs to a secret.
-        let (mut kept, mut hidden) = (0, 0);
-        let mut from = 0;
-        while let Some(more) = bytes[from..].windows(2).position(|pair| self.begins([pair[0], pair[1]])) {
-            let place = from + more;
-            if let Some((length, mark)) = self.at(&bytes[place..])
-                && place + length > hidden
-            {
-                // A secret begins and ends between characters.
-                clean.push_str(text.get(kept..place).unwrap_or_default());
-                clean.push_str(mark);
-                hidden = place + length;
-                kept = hidden;
-            }
-            from = place + 1;
-        }
-        if kept == 0 {
-            return text.into();
-        }
-        clean.push_str(text.get(kept..).unwrap_or_default());
-        clean.into()
+    /// The same of a text that was cut off at its end: the word in which it was cut is left out, and what begins a secret before it.
+    pub fn cut_text(&self, text: &str) -> String {
+        let begins = self.known().cut_off(text.as_bytes(), SHORTEST_BEGINNING).map_or(text.len(), |(at, _)| at);
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>');
+        let word = text.char_indices().rev().find(|(_, c)| ends(*c)).map_or(0, |(at, c)| at + c.len_utf8());
+        self.text(text.get(..begins.min(word)).unwrap_or_default()).into_owned()
     }
 
     /// The value of a named parameter: masked by its name, else by content. Borrowed where it is none of these.
     pub fn parameter<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         match self.kind(name) {
-            Some(kind) if !value.is_empty() && !value.starts_with('‹') => {
-                self.mark_of(value).map_or_else(|| mark(kind, value), |mark| mark.to_string()).into()
-            }
-            _ => self.text(value),
+            Some(kind) if !value.is_empty() && !is_mark(value) => self.mark_of(value).unwrap_or_else(|| mark(kind, value)).into(),
+            Some(_) => value.into(),
+            None => self.text(value),
         }
     }
 
     /// A header value: cookies and credentials are masked whatever they hold. Borrowed where it is none of these.
     pub fn header<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
-        let small = if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { Cow::Borrowed(name) };
-        let masked = match &*small {
-            "cookie" => value
-                .split("; ")
-                .map(|pair| pair.split_once('=').map_or_else(|| mark("cookie", pair), |(n, v)| format!("{n}={}", mark("cookie", v))))
-                .collect::<Vec<_>>()
-                .join("; "),
-            "set-cookie" => {
-                let (pair, attributes) = value.split_once(';').map_or((value, ""), |(p, a)| (p, a));
-                let pair = pair.split_once('=').map_or_else(|| mark("cookie", pair), |(n, v)| format!("{n}={}", mark("cookie", v)));
-                if attributes.is_empty() { pair } else { format!("{pair};{attributes}") }
-            }
-            "authorization" => match value.split_once(' ') {
-                Some((scheme, credential)) => {
-                    let known = self.mark_of(credential).map(|mark| mark.to_string());
-                    format!("{scheme} {}", known.unwrap_or_else(|| mark("credential", credential)))
-                }
-                None => mark("credential", value),
-            },
-            "dpop" => mark("dpop_proof", value),
-            // What no server puts a secret into; most headers are of these, and each text costs a search for every secret.
-            "accept"
-            | "cache-control"
-            | "connection"
-            | "content-length"
-            | "content-security-policy"
-            | "content-type"
-            | "date"
-            | "etag"
-            | "keep-alive"
-            | "pragma"
-            | "referrer-policy"
-            | "server"
-            | "strict-transport-security"
-            | "transfer-encoding"
-            | "user-agent"
-            | "vary"
-            | "x-content-type-options"
-            | "x-frame-options"
-            | "x-xss-protection" => return value.into(),
-            _ => return self.text(value),
+        let masked = |kind: &str, value: &str| if is_mark(value) { value.to_owned() } else { mark(kind, value) };
+        let cookie = |pair: &str| match pair.split_once('=') {
+            Some((name, value)) => format!("{name}={}", masked("cookie", value)),
+            None => masked("cookie", pair),
         };
-        masked.into()
-    }
-
-    /// A form body or query: parameter by parameter, so that short secrets are masked by name.
-    pub fn form(&self, text: &str) -> String {
-        let mut clean = String::with_capacity(text.len());
-        self.form_into(text, &mut clean);
-        clean
-    }
-
-    fn form_into(&self, text: &str, clean: &mut String) {
-        for (index, pair) in text.split('&').enumerate() {
-            if index > 0 {
-                clean.push('&');
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if is("cookie") {
+            self.text(value).split("; ").map(cookie).collect::<Vec<_>>().join("; ").into()
+        } else if is("set-cookie") {
+            let value = self.text(value);
+            let (pair, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
+            (cookie(pair) + attributes).into()
+        } else if is("authorization") {
+            match value.split_once(' ') {
+                Some((scheme, credential)) => {
+                    format!("{scheme} {}", self.mark_of(credential).unwrap_or_else(|| masked("credential", credential))).into()
+                }
+                None => masked("credential", value).into(),
             }
+        } else if is("dpop") {
+            masked("dpop_proof", value).into()
+        } else {
+            self.text(value)
+        }
+    }
+
+    /// A form body or query: what is known by content, then parameter by parameter, so that short secrets are masked by name.
+    pub fn form(&self, text: &str) -> String {
+        self.named(&self.text(text), &['&'])
+    }
+
+    /// A URL: its query and fragment as forms.
+    pub fn url(&self, url: &str) -> String {
+        self.named(&self.text(url), &['?', '#', '&'])
+    }
+
+    /// The values of pairs with a secret's name masked, where pairs begin behind these signs.
+    fn named(&self, text: &str, signs: &[char]) -> String {
+        let mut clean = String::with_capacity(text.len());
+        for piece in text.split_inclusive(signs) {
+            let pair = piece.trim_end_matches(signs);
             match pair.split_once('=') {
                 Some((name, value)) if !value.is_empty() && self.kind(&wire::decode(name)).is_some() => {
                     clean.push_str(name);
                     clean.push('=');
                     clean.push_str(&self.parameter(&wire::decode(name), &wire::decode(value)));
+                    clean.push_str(&piece[pair.len()..]);
                 }
-                _ => clean.push_str(&self.text(pair)),
-            }
-        }
-    }
-
-    /// A URL: its query and fragment as forms.
-    pub fn url(&self, url: &str) -> String {
-        let (rest, fragment) = url.split_once('#').map_or((url, None), |(r, f)| (r, Some(f)));
-        let (path, query) = rest.split_once('?').map_or((rest, None), |(p, q)| (p, Some(q)));
-        let mut clean = String::with_capacity(url.len());
-        clean.push_str(&self.text(path));
-        for (sign, part) in [('?', query), ('#', fragment)] {
-            if let Some(part) = part {
-                clean.push(sign);
-                self.form_into(part, &mut clean);
+                _ => clean.push_str(piece),
             }
         }
         clean
     }
 }
 
-/// Learns the strings under secret names of a JSON object, and steps over everything else in it.
-struct Members<'r>(&'r mut Redactor);
+/// Whether a value is one mark and nothing else.
+fn is_mark(value: &str) -> bool {
+    value.starts_with('‹') && value.find('›').is_some_and(|end| end + '›'.len_utf8() == value.len())
+}
+
+/// A text with marks in these places. Where two overlap, nothing of either is left.
+fn without(text: &str, mut places: Vec<Place>) -> String {
+    places.sort_by_key(|place| (place.start, Reverse(place.end)));
+    let mut clean = String::with_capacity(text.len());
+    // What stands before it is in `clean`, or is a part of a secret.
+    let mut done = 0;
+    for Place { start, end, mark } in places {
+        if end > done {
+            // A secret begins and ends between characters; half of one is none.
+            clean.push_str(text.get(done..start).unwrap_or_default());
+            clean.push_str(&mark);
+            done = (end..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+        }
+    }
+    clean.push_str(text.get(done..).unwrap_or_default());
+    clean
+}
+
+/// A compact JWS or JWE begins with the base64url of `{"`. One that nobody told us of is still a token.
+fn jwts(text: &[u8], view: Option<&views::View>, places: &mut Vec<Place>) {
+    let known = places.len();
+    let mut from = 0;
+    while let Some(at) = text[from..].windows(3).position(|w| w == b"eyJ").map(|at| from + at) {
+        let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let end = at + text[at..].iter().take_while(|b| letter(b)).count();
+        let token = &text[at..end];
+        let (start, stop) = view.map_or((at, end), |view| view.origin(at, end));
+        // A full stop behind a token that is known is none of its own.
+        if token.iter().filter(|b| **b == b'.').count() >= 2 && !places[..known].iter().any(|place| place.start == start) {
+            places.push(Place { start, end: stop, mark: mark("jwt", token).into() });
+        }
+        from = end;
+    }
+}
+
+/// Learns the strings under secret names of JSON, however deep they stand.
+#[derive(Clone, Copy)]
+struct Members<'r> {
+    redactor: &'r Redactor,
+    /// The kind of the member that the value is of; None: no secret's.
+    kind: Option<&'static str>,
+}
 
 /// A member's name, borrowed where it has no escape.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
 impl<'de> Visitor<'de> for Members<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str("JSON")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = members.next_key()? {
-            match secret_kind(&name) {
-                None => drop(members.next_value::<IgnoredAny>()?),
-                Some(kind) => {
-                    if let serde_json::Value::String(secret) = members.next_value()? {
-                        self.0.learn(kind, &secret);
-                    }
-                }
-            }
+            members.next_value_seed(Members { kind: secret_kind(&name), ..self })?;
         }
         Ok(())
     }
-}
 
-/// A compact JWS begins with the base64url of `{"`. One that nobody told us of is still a token.
-fn without_jwts(text: &str) -> String {
-    let mut clean = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("eyJ") {
-        clean.push_str(&rest[..at]);
-        let tail = &rest[at..];
-        let end = tail.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))).unwrap_or(tail.len());
-        let (token, after) = tail.split_at(end);
-        if token.matches('.').count() >= 2 {
-            clean.push_str(&mark("jwt", token))
-        } else {
-            clean.push_str(token)
-        }
-        rest = after;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        while values.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
-    clean.push_str(rest);
-    clean
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if let Some(kind) = self.kind {
+            self.redactor.learn(kind, text);
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -322,7 +368,7 @@ mod tests {
 
     #[test]
     fn equal_secrets_have_equal_marks_in_every_encoding() {
-        let mut redactor = Redactor::default();
+        let redactor = Redactor::default();
         redactor.learn("code", "a/secret+code");
         let clean = redactor.text("x=a/secret+code&y=a%2Fsecret%2Bcode");
         assert!(!clean.contains("secret"), "{clean}");
@@ -333,12 +379,12 @@ mod tests {
 
     #[test]
     fn of_secrets_that_overlap_nothing_is_left() {
-        let mut redactor = Redactor::default();
-        redactor.learn("code", "aaaa-bbbb-cccc");
-        redactor.learn("refresh_token", "cccc-dddd-eeee");
-        redactor.learn("access_token", "aaaa-bbbb-cccc-and-more");
+        let redactor = Redactor::default();
+        redactor.learn("code", "aaa1-bbbb-cccc");
+        redactor.learn_own("refresh_token", "cccc-dddd-eeee");
+        redactor.learn("access_token", "aaa1-bbbb-cccc-and-more");
         redactor.learn("cookie", "ünïcode-wert-ß");
-        let clean = redactor.text("x aaaa-bbbb-cccc-dddd-eeee y ünïcode-wert-ß z aaaa-bbbb-cccc-and-more");
+        let clean = redactor.text("x aaa1-bbbb-cccc-dddd-eeee y ünïcode-wert-ß z aaa1-bbbb-cccc-and-more");
         assert!(!clean.contains("bbbb") && !clean.contains("dddd") && !clean.contains("and-more") && !clean.contains("wert"), "{clean}");
         assert!(clean.starts_with("x ‹code ") && clean.contains("› y ‹cookie ") && clean.contains("› z ‹access_token "), "{clean}");
     }
@@ -346,8 +392,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_known_secret_survives(secret in "[a-c%+/é]{8,12}", before in "[a-c%+/é]{0,12}", after in "[a-c%+/é]{0,12}") {
-            let mut redactor = Redactor::default();
-            redactor.learn("code", &secret);
+            let redactor = Redactor::default();
+            redactor.learn_own("code", &secret);
             let text = format!("{before}{secret}{after}{secret}");
             let clean = redactor.text(&text);
             proptest::prop_assert!(!clean.contains(&secret), "{}", clean);
@@ -355,17 +401,109 @@ mod tests {
     }
 
     #[test]
-    fn short_secrets_are_masked_by_name_only() {
+    fn short_secrets_are_masked_by_name_and_as_words() {
         let mut redactor = Redactor::default();
-        redactor.learn("password", "any");
+        redactor.learn_own("password", "any");
+        redactor.learn_own("password", "demo");
+        redactor.learn_own("password", "2026");
+        redactor.learn_own("password", "ab1!");
+        redactor.learn_own("otp", "287082");
         assert_eq!(redactor.form("login=alice&password=any&company=any"), "login=alice&password=‹password›&company=any");
         redactor.learn_name("j_pw", "password");
         assert_eq!(redactor.form("login=alice&j%5Fpw=any&company=any"), "login=alice&j%5Fpw=‹password›&company=any");
+        let text = "a demo of 2026: ab1! is no xab1!, 1287082 is not 287082 nor Mjg3MDgy";
+        assert_eq!(redactor.text(text), "a demo of 2026: ‹password› is no xab1!, 1287082 is not ‹otp› nor ‹otp›");
+    }
+
+    /// A token that is called like an error code must not take the error codes out of the evidence.
+    #[test]
+    fn words_of_the_protocol_are_no_secrets() {
+        let redactor = Redactor::default();
+        redactor.learn_from(r#"{"code": "invalid_grant", "access_token": "REGISTERED", "data": [{"refresh_token": "R-efresh-1"}]}"#);
+        assert_eq!(
+            redactor.text("invalid_grant REGISTERED R-efresh-1"),
+            format!("invalid_grant REGISTERED {}", mark("refresh_token", "R-efresh-1"))
+        );
+        redactor.learn_own("password", "wonderland");
+        assert_eq!(redactor.text("xwonderlandx"), "x‹password›x");
+    }
+
+    const SECRET: &str = "pä/S+9? &%\\\"é=Zz";
+
+    /// Each of these is the secret to somebody.
+    fn written(secret: &str) -> Vec<String> {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+        let every = |format: &dyn Fn(u8) -> String| secret.bytes().map(format).collect::<String>();
+        let percent = wire::encode(secret).into_owned();
+        let json = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|u| format!("\\u{u:04x}")).collect::<String>();
+        let mut all = vec![
+            secret.to_owned(),
+            percent.replace("%20", "+"),
+            percent.to_ascii_lowercase().replace("zz", "Zz").replace("s%2b", "S%2b"),
+            wire::encode(&percent).into_owned(),
+            every(&|b| format!("%{b:02x}")),
+            every(&|b| format!("%{b:02X}")),
+            every(&|b| format!("{b:02x}")),
+            every(&|b| format!("{b:02X}")),
+            secret.chars().map(json).collect(),
+            serde_json::to_string(secret).expect("JSON").trim_matches('"').replace('/', "\\/"),
+            serde_json::to_string(secret).expect("JSON").trim_matches('"').replace('Z', "\\u005A"),
+            secret.chars().map(|c| format!("&#{};", u32::from(c))).collect(),
+            secret.chars().map(|c| format!("&#x{:X};", u32::from(c))).collect(),
+            secret.replace('&', "&amp;").replace('"', "&quot;"),
+            percent.clone(),
+        ];
+        for text in [secret, &percent] {
+            for before in ["", ":", "ab", "abc"] {
+                for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+                    all.push(engine.encode(format!("{before}{text}")));
+                    all.push(engine.encode(format!("{before}{text}\"}}")));
+                }
+            }
+        }
+        all.extend(all.clone().iter().map(|text| wire::encode(text).into_owned()));
+        all
+    }
+
+    /// What is left of a text beside the mark: in base64, characters that have bits of other bytes in them.
+    #[test]
+    fn a_secret_is_found_in_every_encoding() {
+        for secret in [SECRET, "opaque-token-1", "hunter2"] {
+            let redactor = Redactor::default();
+            redactor.learn_own("password", secret);
+            for text in written(secret) {
+                let clean = redactor.text(&text);
+                let left = clean.replace("‹password›", "");
+                assert!(clean.contains("‹password›") && left.len() <= 16, "{text} became {clean}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_was_cut_ends_before_the_cut() {
+        let redactor = Redactor::default();
+        redactor.learn_own("password", "correct horse battery staple");
+        assert_eq!(redactor.cut_text("<p>it is correct horse ba"), "<p>it is ");
+        assert_eq!(redactor.cut_text("<p>it is Y29ycmVjdCBob3Jz"), "<p>it is ");
+        assert_eq!(redactor.cut_text("<p>no end"), "<p>no ");
+    }
+
+    #[test]
+    fn a_redacted_text_stays_as_it_is() {
+        let redactor = Redactor::default();
+        redactor.learn("code", "aaaa-bbbb-1111");
+        let url = redactor.url("https://a.example/cb?x=aaaa-bbbb-1111&code=aaaa-bbbb-1111&access_token=other#state=s");
+        assert_eq!(redactor.url(&url), url);
+        assert_eq!(url.matches(&mark("code", "aaaa-bbbb-1111")).count(), 2, "{url}");
+        let cookie = redactor.header("Set-Cookie", "sid=aaaa-bbbb-1111; Path=/aaaa-bbbb-1111").into_owned();
+        assert_eq!(redactor.header("set-cookie", &cookie), cookie);
+        assert!(!cookie.contains("bbbb"), "{cookie}");
     }
 
     #[test]
     fn what_travels_under_a_secret_name_is_learnt() {
-        let mut redactor = Redactor::default();
+        let redactor = Redactor::default();
         redactor.learn_from(r#"{"access_token":"opaque-token-1","scope":"openid"}"#);
         redactor.learn_from("https://app.example/cb?code=secret-code-1&state=public-state");
         let clean = redactor.text("opaque-token-1 secret-code-1 public-state openid eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0. end");

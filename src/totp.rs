@@ -35,6 +35,16 @@ impl Totp {
         if key.is_empty() { Err("the TOTP secret is empty".into()) } else { Ok(Totp { key }) }
     }
 
+    /// The ways in which people and servers write this secret, its bytes among them: what must not be shown.
+    pub fn spellings(secret: &str) -> Vec<Vec<u8>> {
+        let address = url::Url::parse(secret).ok().filter(|url| url.scheme() == "otpauth");
+        let named = address.and_then(|url| url.query_pairs().find(|(name, _)| name == "secret").map(|(_, value)| value.into_owned()));
+        let text = named.unwrap_or_else(|| secret.to_owned());
+        let plain: String = text.chars().filter(|c| !matches!(c, '=' | ' ' | '-')).collect();
+        let key = base32(&plain).unwrap_or_default();
+        vec![plain.to_ascii_lowercase().into(), plain.to_ascii_uppercase().into(), text.into(), key]
+    }
+
     /// The number of the step that a moment (seconds since 1970) lies in.
     pub fn step_at(seconds: u64) -> u64 {
         seconds / STEP

@@ -17,7 +17,7 @@ pub fn keep(trial: &RunningTrial<'_>, browser: &Browser, page: &str, picture: &[
     if number > MOST_PICTURES {
         return None;
     }
-    let mut redactor = trial.redactor.clone();
+    let redactor = &trial.redactor;
     for cookie in browser.secrets() {
         redactor.learn("cookie", cookie);
     }

@@ -7,36 +7,63 @@ use crate::model::observation::{Exchange, Outcome, StepObservation};
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
+use crate::totp::Totp;
 use crate::wire;
 
+use super::dpop;
 use super::http::{Failure, Request, Response};
 use super::{RawStep, RunningTrial};
 
 /// Bytes of a body that the evidence keeps.
 const KEPT_BODY: usize = 4096;
 
+/// Bytes of a body that are looked at for it.
+const LOOKED_AT: usize = 64 << 10;
+
 /// A redactor that knows the secrets of a target file.
 pub fn redactor(target: &Target) -> Redactor {
-    let mut redactor = Redactor::default();
+    let redactor = Redactor::default();
     for client in target.clients.values() {
         if let Some(secret) = client.authentication.secret() {
-            redactor.learn("client_secret", secret.reveal());
+            redactor.learn_own("client_secret", secret.reveal());
         }
         if let ClientAuthentication::PrivateKeyJwt { key, .. } = &client.authentication {
-            redactor.learn("private_key", key.reveal());
+            private_key(&redactor, key.reveal());
         }
     }
     for user in std::iter::once(&target.user).chain(&target.other_user) {
         let secrets = [("password", &user.password), ("otp_secret", &user.totp), ("cookie", &user.cookie)];
         for (kind, secret) in secrets.into_iter().filter_map(|(kind, secret)| Some((kind, secret.as_ref()?.reveal()))) {
-            redactor.learn(kind, secret);
-            // A Cookie header holds one secret for each cookie.
-            for (_, value) in secret.split(';').filter_map(|pair| pair.split_once('=')).filter(|_| kind == "cookie") {
-                redactor.learn(kind, value.trim());
+            redactor.learn_own(kind, secret);
+            match kind {
+                // A Cookie header holds one secret for each cookie.
+                "cookie" => {
+                    for (_, value) in secret.split(';').filter_map(|pair| pair.split_once('=')) {
+                        redactor.learn_own(kind, value.trim());
+                    }
+                }
+                "otp_secret" => {
+                    for written in Totp::spellings(secret) {
+                        redactor.learn_own(kind, written);
+                    }
+                }
+                _ => {}
             }
         }
     }
     redactor
+}
+
+/// A private key as PEM or JWK, and what of it alone would be the key.
+fn private_key(redactor: &Redactor, key: &str) {
+    redactor.learn_own("private_key", key);
+    let body: String = key.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    redactor.learn_own("private_key", &body);
+    if let Ok(serde_json::Value::Object(members)) = serde_json::from_str(key) {
+        for (_, value) in members.iter().filter(|(name, _)| matches!(name.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi" | "k")) {
+            redactor.learn_own("private_key", value.as_str().unwrap_or_default());
+        }
+    }
 }
 
 impl RunningTrial<'_> {
@@ -58,11 +85,19 @@ impl RunningTrial<'_> {
             if let Ok(response) = answer {
                 self.redactor.learn_from(&response.text());
                 self.redactor.learn_from(response.header("location").unwrap_or_default());
+                for value in response.all("set-cookie").filter_map(|cookie| Some(cookie.split(';').next()?.split_once('=')?.1)) {
+                    learn_cookie(&self.redactor, value);
+                }
+            }
+            for (name, value) in &request.headers {
+                if name.eq_ignore_ascii_case(dpop::HEADER) {
+                    self.redactor.learn("dpop_proof", value);
+                }
             }
         }
         for browser in self.browsers.values() {
             for cookie in browser.secrets() {
-                self.redactor.learn("cookie", cookie);
+                learn_cookie(&self.redactor, cookie);
             }
         }
         let redactor = &self.redactor;
@@ -76,11 +111,18 @@ impl RunningTrial<'_> {
             fields: raw.fields,
             sent: raw.sent,
             note: clean(raw.note, |note| redactor.text(note)),
-            shape: raw.shape,
+            shape: clean(raw.shape, |shape| redactor.text(shape)),
             waited_millis: 0,
             undelivered: raw.undelivered.map(|why| clean(why, |why| redactor.text(why))),
             exchanges: raw.exchanges.into_iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
         }
+    }
+}
+
+/// A cookie may remember an address, which is no secret.
+fn learn_cookie(redactor: &Redactor, value: &str) {
+    if !value.starts_with("http") && !value.starts_with('/') {
+        redactor.learn("cookie", value);
     }
 }
 
@@ -106,7 +148,7 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
         list.into_iter()
             .map(|(name, value)| {
                 let value = clean(value, |value| redact_header(redactor, &name, value));
-                (name, value)
+                (clean(name, |name| redactor.text(name)), value)
             })
             .collect()
     };
@@ -114,10 +156,15 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
     let body = text_of(request.body.unwrap_or_default());
     let (status, response_headers, response_body, error, elapsed) = match answer {
         Ok(response) => {
-            let whole = text_of(response.body);
+            let mut whole = text_of(response.body);
             let cut = whole.len() > KEPT_BODY || response.truncated;
             // Redact first: a secret must not be cut in two and so escape.
-            let mut kept = clean(whole, |whole| redactor.text(whole));
+            let mut kept = if response.truncated || whole.len() > LOOKED_AT {
+                whole.truncate((0..=LOOKED_AT).rev().find(|at| whole.is_char_boundary(*at)).unwrap_or_default());
+                redactor.cut_text(&whole)
+            } else {
+                clean(whole, |whole| redactor.text(whole))
+            };
             let mut end = KEPT_BODY.min(kept.len());
             while !kept.is_char_boundary(end) {
                 end -= 1;
@@ -128,7 +175,9 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
             }
             (response.status, headers(response.headers), kept, None, response.elapsed)
         }
-        Err(failure) => (0, Vec::new(), String::new(), Some(failure.to_string()), std::time::Duration::ZERO),
+        Err(failure) => {
+            (0, Vec::new(), String::new(), Some(clean(failure.to_string(), |why| redactor.text(why))), std::time::Duration::ZERO)
+        }
     };
     Exchange {
         url: redactor.url(&request.url),

@@ -81,7 +81,7 @@ pub struct Engine {
     /// is refused is that client, not its key.
     dpop_key: LazyLock<keys::SigningKey>,
     learned: learned::Learned,
-    /// Knows the secrets of the target file.
+    /// Knows the secrets of the target file, and what was issued since.
     redactor: Redactor,
     /// What was issued and not taken back.
     leavings: Mutex<leavings::Leavings>,
@@ -220,7 +220,9 @@ impl Engine {
             now = jiff::Timestamp::now();
         };
         codes.insert(user.name.clone(), step);
-        totp.code(step)
+        let code = totp.code(step);
+        self.redactor.learn_own("otp", &code);
+        code
     }
 
     fn keep_session(&self, user: &str, browser: &Browser) {
