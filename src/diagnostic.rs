@@ -54,7 +54,7 @@ impl<'a> Diagnostics<'a> {
 
     /// Adds a mistake at a place of the file (line 0: the whole file).
     pub fn add(&mut self, line: usize, column: usize, message: impl Into<String>, help: Option<String>) {
-        let source = line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).map(printable);
+        let source = line.checked_sub(1).and_then(|index| self.text.lines().nth(index)).map(|line| printable(&without_secrets(line)));
         self.found.push(Diagnostic { file: self.file.to_owned(), line, column, source, message: message.into(), help });
     }
 
@@ -70,6 +70,61 @@ impl<'a> Diagnostics<'a> {
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.found
     }
+}
+
+/// Keys of a target file whose value is a secret, or leads to one.
+const SECRET_KEYS: &[&str] = &["password", "passwd", "pwd", "secret", "client_secret", "totp", "cookie", "key", "certificate_key", "token"];
+
+/// A line of a file without the secrets that its author wrote into it, against advice: behind `plain:`, and where a secret belongs, under a
+/// key that is misspelt as well. What is behind it stays where it is.
+fn without_secrets(line: &str) -> String {
+    let mut hidden = vec![false; line.len()];
+    for (colon, _) in line.match_indices(':') {
+        let key = line[..colon].trim_end_matches(['"', '\'']);
+        let key = &key[key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).map_or(0, |at| at + 1)..];
+        let small = key.to_ascii_lowercase();
+        let near = |known: &&str| strsim::damerau_levenshtein(&small, known) <= known.len() / 4;
+        if small == "plain" || SECRET_KEYS.iter().any(|known| near(known)) {
+            let from = colon + 1 + (line[colon + 1..].len() - line[colon + 1..].trim_start().len());
+            // The mark of a block of lines is no value.
+            let value = &line[from..];
+            let reference = value.trim_start_matches(['"', '\'', ' ']);
+            if ["env:", "file:", "plain:", "{", "[", "|", ">"].iter().any(|start| reference.starts_with(start)) {
+                continue;
+            }
+            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\'')).or_else(|| quote_around(&line[..colon]));
+            let inside = from + usize::from(value.starts_with(['"', '\'']));
+            let end = match quote {
+                Some(quote) => line[inside..].rfind(quote),
+                // Inside of braces a bare text ends with the pair, elsewhere with the line.
+                None if line[..colon].contains('{') => line[inside..].find(", ").or_else(|| line[inside..].rfind('}')),
+                None => None,
+            };
+            hidden[inside..end.map_or(line.len(), |end| inside + end)].fill(true);
+        }
+    }
+    // A line of a key that was written out.
+    let whole = line.trim();
+    if whole.len() >= 24 && whole.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_')) {
+        hidden.fill(true);
+    }
+    let mut before = false;
+    let mut shown = String::new();
+    for (at, c) in line.char_indices() {
+        let hide = hidden.get(at).copied().unwrap_or(false);
+        shown.push(match (hide, before) {
+            (true, false) => '…',
+            (true, true) => ' ',
+            (false, _) => c,
+        });
+        before = hide;
+    }
+    shown
+}
+
+/// The quote that a text leaves open.
+fn quote_around(text: &str) -> Option<char> {
+    ['"', '\''].into_iter().find(|quote| text.matches(*quote).count() % 2 == 1)
 }
 
 /// Control characters of a hostile file are shown, never sent to the terminal.
@@ -96,5 +151,29 @@ pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> 
         Some((_, name)) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
         None => Some(format!("known are: {}", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn no_secret_is_shown_with_a_mistake() {
+        for (line, shown) in [
+            ("  default: {name: alice, password: \"wonderland\"}", "  default: {name: alice, password: \"…         \"}"),
+            ("  default: {name: a, pasword: won,der: x}", "  default: {name: a, pasword: …         }"),
+            ("    secret: \"plain:so \\\" secret\", id: x", "    secret: \"plain:…           \", id: x"),
+            ("    password: won, der}", "    password: …        "),
+            ("    secret: plain:hunter2", "    secret: plain:…      "),
+            ("    'totp': 'GEZDGNBV'", "    'totp': '…       '"),
+            ("    secret: env:GP_SECRET, key: file:key.pem", "    secret: env:GP_SECRET, key: file:key.pem"),
+            ("    key: |", "    key: |"),
+            ("      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0w", "…                                             "),
+            ("clients:", "clients:"),
+            ("issuer: https://login.example # password", "issuer: https://login.example # password"),
+        ] {
+            assert_eq!(without_secrets(line), shown);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::engine::http::Http;
 use crate::engine::registration::{Removal, remove};
+use crate::redact::Redactor;
 use crate::report::gate;
 use crate::report::safe::terminal as safe;
 use crate::target::registrations::{Registrations, from_file};
@@ -17,8 +18,15 @@ use super::{Failure, inputs, print};
 pub fn unregister(arguments: &Unregister) -> Result<u8, Failure> {
     let registrations = from_file(&arguments.target).map_err(|list| inputs::diagnostics(&list))?;
     let folder = arguments.target.parent().unwrap_or(Path::new("."));
+    // The server's words may hold the token that it was sent.
+    let redactor = Redactor::default();
+    for client in &registrations.clients {
+        for secret in client.token.iter().cloned().chain(client.secrets.iter().filter_map(|s| secret::resolve(s, folder).ok())) {
+            redactor.learn_own("registration_access_token", secret.reveal());
+        }
+    }
     let (text, clean) = super::runtime()?.block_on(all(&registrations, folder))?;
-    print(&text)?;
+    print(&redactor.text(&text))?;
     Ok(if clean { gate::PASSED } else { gate::NOT_TESTED })
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::observation::{Exchange, Outcome, StepObservation};
+use crate::model::observation::{Exchange, Outcome, StepObservation, Trial};
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
@@ -52,6 +52,39 @@ pub fn redactor(target: &Target) -> Redactor {
         }
     }
     redactor
+}
+
+/// Takes out of a trial what became known as a secret only after its steps were kept: what another trial was given at the same moment, or
+/// what a server foretold.
+pub fn sweep(redactor: &Redactor, trial: &mut Trial) {
+    for value in trial.facts.values_mut().chain(trial.variables.values_mut()) {
+        sweep_text(redactor, value);
+    }
+    for step in trial.steps.iter_mut().chain(trial.proof.as_deref_mut()) {
+        sweep_step(redactor, step);
+    }
+}
+
+/// The same of one step.
+pub fn sweep_step(redactor: &Redactor, step: &mut StepObservation) {
+    let texts = [&mut step.note, &mut step.shape].into_iter().chain(step.undelivered.as_mut());
+    for text in texts.chain(step.fields.values_mut()).chain(step.sent.values_mut()) {
+        sweep_text(redactor, text);
+    }
+    for exchange in &mut step.exchanges {
+        let texts = [&mut exchange.url, &mut exchange.request_body, &mut exchange.response_body];
+        let headers = exchange.request_headers.iter_mut().chain(&mut exchange.response_headers);
+        for text in texts.into_iter().chain(exchange.error.as_mut()).chain(headers.flat_map(|(name, value)| [name, value])) {
+            sweep_text(redactor, text);
+        }
+    }
+}
+
+/// The same of a text.
+pub fn sweep_text(redactor: &Redactor, text: &mut String) {
+    if let Cow::Owned(clean) = redactor.text(text) {
+        *text = clean;
+    }
 }
 
 /// A private key as PEM or JWK, and what of it alone would be the key.

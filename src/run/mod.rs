@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use crate::engine::Watcher;
 use crate::engine::http::Http;
-use crate::engine::{Engine, clock, discover, leavings, tls};
+use crate::engine::{self, Engine, clock, discover, leavings, tls};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Risk, Scenario};
@@ -139,7 +139,10 @@ pub async fn run(
     };
     tell(Event::Discovering);
     match discover::discover(&http, target).await {
-        Err(why) => record.fatal = Some(why),
+        Err(mut why) => {
+            engine::without_secrets(target, &mut why);
+            record.fatal = Some(why);
+        }
         Ok(facts) => {
             record.warnings.extend(facts.warnings.iter().cloned());
             let engine = Engine::new(target.clone(), http.clone(), facts)
@@ -151,6 +154,10 @@ pub async fn run(
             let settled = leavings::settle(&engine, options.clean_up && !stop.is_stopped()).await;
             record.cleaned_up = settled.cleaned_up;
             record.remains = settled.remains;
+            record.controls.iter_mut().for_each(|trial| engine.sweep(trial));
+            record.negative_controls.iter_mut().for_each(|control| engine.sweep_answer(control));
+            let words = record.fatal.iter_mut().chain(&mut record.warnings).chain(&mut record.cleaned_up).chain(&mut record.remains);
+            words.for_each(|text| engine.sweep_text(text));
         }
     }
     record.warnings.extend(clock::warning(http.clock_ahead()));

@@ -446,7 +446,8 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn keep(&mut self, open: Open<'_>) {
+    fn keep(&mut self, mut open: Open<'_>) {
+        open.attempts.iter_mut().for_each(|trial| self.engine.sweep(trial));
         let attempts = self.spool.keep(open.attempts);
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::engine::http::Http;
-use crate::engine::{Engine, clock, discover, leavings, tls};
+use crate::engine::{self, Engine, clock, discover, leavings, tls};
 use crate::judge;
 use crate::model::observation::{Outcome, StepObservation, Trial};
 use crate::model::scenario::{Control, Scenario};
@@ -54,6 +54,7 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     };
     let mut seen = Seen { out: format!("{}  {}\n", safe(&target.name), safe(&target.issuer)), ..Seen::default() };
     let healthy = super::runtime()?.block_on(examine(&mut seen, &target, &plain, refresh.as_ref()));
+    engine::without_secrets(&target, &mut seen.out);
     print(&seen.out)?;
     print(&can_run::text(&scenarios, &target, &seen))?;
     Ok(if healthy { gate::PASSED } else { gate::NOT_TESTED })
@@ -111,6 +112,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     if seen.out.ends_with(|c| c != '\n') {
         seen.out.push('\n');
     }
+    engine.sweep_text(&mut seen.out);
     healthy
 }
 

@@ -7,6 +7,7 @@ use crate::engine::http::Http;
 use crate::engine::keys;
 use crate::engine::registration::{Registered, Removal, Wish, register, remove};
 use crate::model::step::ClientRole;
+use crate::redact::Redactor;
 use crate::target::{Secret, secret};
 
 use super::propose::Methods;
@@ -119,6 +120,10 @@ pub async fn enrol(http: &Http, order: &Order<'_>) -> Result<Enrolment, String> 
         done.files.push(beside.write(&beside.key(), &pem)?);
         public_key = Some(public);
     }
+    let redactor = Redactor::default();
+    if let Some(token) = order.initial {
+        redactor.learn_own("initial_access_token", token.reveal());
+    }
     let mut kept: Vec<Registered> = Vec::new();
     let mut roles = vec![(ClientRole::Public, "none"), (ClientRole::Second, "none")];
     roles.extend(order.methods.secret.map(|method| (ClientRole::Confidential, method)));
@@ -139,6 +144,11 @@ pub async fn enrol(http: &Http, order: &Order<'_>) -> Result<Enrolment, String> 
                 done.refused.push((role, format!("the server refuses it: {}; {}", refused.words, refused.advice)));
             }
             Ok(client) => {
+                let token = client.management.as_ref().map(|(_, token)| token.reveal());
+                let secrets = [("client_secret", client.secret.as_ref().map(|s| s.reveal())), ("registration_access_token", token)];
+                for (kind, secret) in secrets.into_iter().filter_map(|(kind, secret)| Some((kind, secret?))) {
+                    redactor.learn_own(kind, secret);
+                }
                 let fits = match role {
                     ClientRole::Public => client.method == "none",
                     ClientRole::Assertion => client.method == "private_key_jwt",
@@ -160,6 +170,10 @@ pub async fn enrol(http: &Http, order: &Order<'_>) -> Result<Enrolment, String> 
                 kept.push(client);
             }
         }
+    }
+    // What a server says may hold what it was sent, and what it gave.
+    for (_, words) in done.refused.iter_mut().chain(&mut done.changed) {
+        *words = redactor.text(words).into_owned();
     }
     if !done.clients.iter().any(|client| client.role == ClientRole::Assertion) {
         // Nothing uses the key.
