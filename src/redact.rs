@@ -12,19 +12,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
 use crate::wire;
 
-/// Secrets shorter than this are not looked for as a part of longer words: a password `any` must not tear holes into every page.
+/// Secrets of at least this length are looked for everywhere, also as a part of longer words.
 const SHORTEST_ANYWHERE: usize = 8;
 
-/// Secrets shorter than this, and digits alone shorter than [`SHORTEST_NUMBER`], are masked by the name of their field only.
-const SHORTEST_WORD: usize = 4;
+/// The same for secrets that have a digit or a sign in them, and so are no word: one-time codes have six digits.
+const SHORTEST_NO_WORD: usize = 6;
 
-/// A one-time code has six digits; a number of four may be a year.
-const SHORTEST_NUMBER: usize = 6;
+/// Secrets of four and five characters, one a letter and one none, are masked as words of their own. Whatever is shorter, a word or a number is
+/// masked by the name of its field only: a password `any` or `2026` must not tear holes into every page.
+const SHORTEST_ALONE: usize = 4;
 
 /// What a server issues is a word of the protocol, such as `invalid_grant`, rather than a secret where it has letters of one case
 /// alone and is shorter than this.
@@ -66,6 +70,12 @@ pub fn mark(kind: &str, secret: impl AsRef<[u8]>) -> String {
     format!("‹{kind} {:02x}{:02x}{:02x}›", digest[0], digest[1], digest[2])
 }
 
+/// base64url with or without padding, also where it was cut off.
+const GENEROUS: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+);
+
 /// Where a secret is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strictness {
@@ -106,10 +116,11 @@ impl Redactor {
     /// Makes known what the target file holds, or what was made of it: passwords may be words, and one-time codes are short.
     pub fn learn_own(&self, kind: &str, secret: impl AsRef<[u8]>) {
         let secret = secret.as_ref();
-        let least = if secret.iter().all(u8::is_ascii_digit) { SHORTEST_NUMBER } else { SHORTEST_WORD };
-        if secret.len() >= SHORTEST_ANYWHERE {
+        let (letters, digits) = (secret.iter().all(u8::is_ascii_alphabetic), secret.iter().all(u8::is_ascii_digit));
+        let anywhere = if letters { SHORTEST_ANYWHERE } else { SHORTEST_NO_WORD };
+        if secret.len() >= anywhere {
             self.add(kind, secret, Strictness::Anywhere);
-        } else if secret.len() >= least && !secret.iter().all(u8::is_ascii_alphabetic) {
+        } else if secret.len() >= SHORTEST_ALONE && !letters && !digits {
             self.add(kind, secret, Strictness::Word);
         }
     }
@@ -174,11 +185,57 @@ impl Redactor {
             known.search(&view.bytes, Some(view), &mut places);
         }
         drop(known);
-        jwts(bytes, None, &mut places);
+        self.tokens(bytes, None, &mut places);
         for view in &views {
-            jwts(&view.bytes, Some(view), &mut places);
+            self.tokens(&view.bytes, Some(view), &mut places);
         }
         if places.is_empty() { text.into() } else { without(text, places).into() }
+    }
+
+    /// The same of a text that quotes others, shortened with an ellipsis: what begins a secret before one is replaced too.
+    pub fn quoting<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !text.contains('…') {
+            return self.text(text);
+        }
+        let known = self.known();
+        let mut pieces: Vec<Cow<'_, str>> = text.split('…').map(Cow::Borrowed).collect();
+        let last = pieces.len() - 1;
+        for piece in &mut pieces[..last] {
+            let begins = known.cut_off(piece.as_bytes(), SHORTEST_BEGINNING).map(|(at, mark)| format!("{}{mark}", piece.get(..at).unwrap_or_default()));
+            if let Some(clean) = begins {
+                *piece = clean.into();
+            }
+        }
+        drop(known);
+        self.text(&pieces.join("…")).into_owned().into()
+    }
+
+    /// A compact JWS or JWE begins with the base64url of `{"`. One that nobody told us of is still a token; and a part of one is a secret where
+    /// what it says holds a secret.
+    fn tokens(&self, text: &[u8], view: Option<&views::View>, places: &mut Vec<Place>) {
+        let known = places.len();
+        let mut from = 0;
+        while let Some(at) = text[from..].windows(3).position(|w| w == b"eyJ").map(|at| from + at) {
+            let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            let end = at + text[at..].iter().take_while(|b| letter(b)).count();
+            let token = &text[at..end];
+            from = end;
+            let (start, end) = view.map_or((at, end), |view| view.origin(at, end));
+            // A full stop behind a token that is known is none of its own.
+            if places[..known].iter().any(|place| place.start == start) {
+                continue;
+            }
+            let mut parts = token.split(|b| *b == b'.');
+            if token.iter().filter(|b| **b == b'.').count() >= 2 || parts.any(|part| self.holds_secret(part)) {
+                places.push(Place { start, end, mark: mark("jwt", token).into() });
+            }
+        }
+    }
+
+    /// Whether a part of a JWT says a secret, in any encoding.
+    fn holds_secret(&self, part: &[u8]) -> bool {
+        let decoded = GENEROUS.decode(&part[..part.len() - usize::from(part.len() % 4 == 1)]).unwrap_or_default();
+        matches!(self.text(&String::from_utf8_lossy(&decoded)), Cow::Owned(_))
     }
 
     /// The same of a text that was cut off at its end: the word in which it was cut is left out, and what begins a secret before it.
@@ -276,23 +333,6 @@ fn without(text: &str, mut places: Vec<Place>) -> String {
     }
     clean.push_str(text.get(done..).unwrap_or_default());
     clean
-}
-
-/// A compact JWS or JWE begins with the base64url of `{"`. One that nobody told us of is still a token.
-fn jwts(text: &[u8], view: Option<&views::View>, places: &mut Vec<Place>) {
-    let known = places.len();
-    let mut from = 0;
-    while let Some(at) = text[from..].windows(3).position(|w| w == b"eyJ").map(|at| from + at) {
-        let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        let end = at + text[at..].iter().take_while(|b| letter(b)).count();
-        let token = &text[at..end];
-        let (start, stop) = view.map_or((at, end), |view| view.origin(at, end));
-        // A full stop behind a token that is known is none of its own.
-        if token.iter().filter(|b| **b == b'.').count() >= 2 && !places[..known].iter().any(|place| place.start == start) {
-            places.push(Place { start, end: stop, mark: mark("jwt", token).into() });
-        }
-        from = end;
-    }
 }
 
 /// Learns the strings under secret names of JSON, however deep they stand.
@@ -411,8 +451,8 @@ mod tests {
         assert_eq!(redactor.form("login=alice&password=any&company=any"), "login=alice&password=‹password›&company=any");
         redactor.learn_name("j_pw", "password");
         assert_eq!(redactor.form("login=alice&j%5Fpw=any&company=any"), "login=alice&j%5Fpw=‹password›&company=any");
-        let text = "a demo of 2026: ab1! is no xab1!, 1287082 is not 287082 nor Mjg3MDgy";
-        assert_eq!(redactor.text(text), "a demo of 2026: ‹password› is no xab1!, 1287082 is not ‹otp› nor ‹otp›");
+        let text = "a demo of 2026: ab1! is no xab1!, x287082 nor Mjg3MDgy";
+        assert_eq!(redactor.text(text), "a demo of 2026: ‹password› is no xab1!, x‹otp› nor ‹otp›");
     }
 
     /// A token that is called like an error code must not take the error codes out of the evidence.

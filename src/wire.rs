@@ -28,6 +28,15 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
+/// The first words of a text: at most so many characters, and an ellipsis where there are more. The word in which it would be cut is left
+/// out whole: half of a secret is one that the redactor does not know.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(most) else { return text.into() };
+    let words = text.get(..end).unwrap_or_default();
+    let whole = words.rfind(char::is_whitespace).map_or("", |at| &words[..at]);
+    format!("{}…", whole.trim_end()).into()
+}
+
 /// Joins pairs as `application/x-www-form-urlencoded`. A pair marked raw goes out byte for byte.
 pub fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str, bool)>) -> String {
     let mut joined = String::new();

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::observation::Outcome;
+use crate::wire;
 
 use super::http::{Failure, Response};
 
@@ -87,7 +88,8 @@ pub fn first_words(response: &Response) -> Option<String> {
     }
     let text = response.text();
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).take(160).collect())
+    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+    Some(wire::shortened(&line, 160).into_owned())
 }
 
 /// The shape of an answer: two refusals by one endpoint look the same, whatever they say in words.

@@ -484,11 +484,11 @@ mod tests {
     #[test]
     fn pages_are_called_by_their_heading_and_say_what_stands_below() {
         let page = read(b"<title>Accounts</title><h1>Error: <b>invalid_request</b></h1><p>Invalid client_id parameter value.</p>");
-        assert_eq!((page.name(), page.says()), ("Error: invalid_request", "Invalid client_id parameter value."));
+        assert_eq!((page.name(), &*page.says()), ("Error: invalid_request", "Invalid client_id parameter value."));
         let page = read(b"<title>Sign in</title><body class=error-page><h1>We are sorry</h1><p>Client not found.</p>");
-        assert_eq!((page.name(), page.says()), ("We are sorry", "Client not found."));
+        assert_eq!((page.name(), &*page.says()), ("We are sorry", "Client not found."));
         let page = read(b"<title>Sign in</title><h1>Hello</h1><span id=input-error>Invalid username or password.</span><p>Welcome");
-        assert_eq!((page.name(), page.says()), ("Hello", "Invalid username or password."));
+        assert_eq!((page.name(), &*page.says()), ("Hello", "Invalid username or password."));
         assert_eq!(read(b"<title>Sign in</title>").name(), "Sign in");
     }
 

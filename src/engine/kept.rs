@@ -143,7 +143,7 @@ impl RunningTrial<'_> {
             outcome: raw.outcome.unwrap_or(Outcome::Unclear),
             fields: raw.fields,
             sent: raw.sent,
-            note: clean(raw.note, |note| redactor.text(note)),
+            note: clean(raw.note, |note| redactor.quoting(note)),
             shape: clean(raw.shape, |shape| redactor.text(shape)),
             waited_millis: 0,
             undelivered: raw.undelivered.map(|why| clean(why, |why| redactor.text(why))),
@@ -169,7 +169,9 @@ fn clean(text: String, redact: impl FnOnce(&str) -> Cow<'_, str>) -> String {
 
 fn redact_values(redactor: &Redactor, values: &mut BTreeMap<String, String>) {
     for (name, value) in values {
-        let clean = if name == "location" { redactor.url(value).into() } else { redactor.parameter(name, value) };
+        let clean = if name == "pages" {
+            redactor.quoting(value)
+        } else if name == "location" { redactor.url(value).into() } else { redactor.parameter(name, value) };
         if let Cow::Owned(clean) = clean {
             *value = clean;
         }

@@ -91,7 +91,8 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: 
 
 /// What a page is called, and what it says, for people.
 pub fn titled(page: &Page) -> String {
-    let words: Vec<&str> = [page.name(), page.says()].into_iter().filter(|w| !w.is_empty()).collect();
+    let says = page.says();
+    let words: Vec<&str> = [page.name(), &says].into_iter().filter(|w| !w.is_empty()).collect();
     if words.is_empty() { String::new() } else { format!(" “{}”", words.join(" — ")) }
 }
 

@@ -1,6 +1,9 @@
 //! What a page offers to a browser, as far as a login needs it.
 
+use std::borrow::Cow;
+
 use crate::target::{Hint, Login};
+use crate::wire;
 
 use super::obstacle::Captcha;
 
@@ -37,12 +40,11 @@ impl Page {
     }
 
     /// What it says beside its name: what is marked as an error, else its paragraphs.
-    pub fn says(&self) -> &str {
+    pub fn says(&self) -> Cow<'_, str> {
         let text = if self.message.is_empty() { &self.paragraph } else { &self.message };
         // Where the whole page is marked, its heading comes first.
         let text = text.strip_prefix(self.heading.as_str()).unwrap_or(text).trim_start();
-        let end = text.char_indices().nth(200).map_or(text.len(), |(at, _)| at);
-        &text[..end]
+        wire::shortened(text, 200)
     }
 }
 

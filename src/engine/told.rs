@@ -1,6 +1,7 @@
 //! What a login did with a page, in words for people: names of fields, kinds of values, the button. Never a value.
 
 use crate::target::User;
+use crate::wire;
 
 use super::login::{Filled, What};
 use super::page::Page;
@@ -45,7 +46,7 @@ pub fn page(page: &Page, filled: &Filled, user: &User) -> String {
 /// One line, and not the whole of a hostile page.
 fn short(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(80).collect()
+    wire::shortened(&line, 80).into_owned()
 }
 
 #[cfg(test)]
