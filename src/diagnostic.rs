@@ -84,7 +84,7 @@ fn without_secrets(line: &str) -> String {
         let key = &key[key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).map_or(0, |at| at + 1)..];
         let small = key.to_ascii_lowercase();
         let near = |known: &&str| strsim::damerau_levenshtein(&small, known) <= known.len() / 4;
-        if small == "plain" || SECRET_KEYS.iter().any(|known| near(known)) {
+        if small == "plain" || SECRET_KEYS.iter().any(near) {
             let from = colon + 1 + (line[colon + 1..].len() - line[colon + 1..].trim_start().len());
             // The mark of a block of lines is no value.
             let value = &line[from..];

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::observation::{Exchange, Outcome, StepObservation, Trial};
+use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
@@ -12,7 +12,7 @@ use crate::wire;
 
 use super::dpop;
 use super::http::{Failure, Request, Response};
-use super::{RawStep, RunningTrial};
+use super::{Engine, RawStep, RunningTrial};
 
 /// Bytes of a body that the evidence keeps.
 const KEPT_BODY: usize = 4096;
@@ -54,9 +54,31 @@ pub fn redactor(target: &Target) -> Redactor {
     redactor
 }
 
+/// Takes the secrets of the target file out of a text that its server may have had a say in, where no engine runs.
+pub fn without_secrets(target: &Target, text: &mut String) {
+    sweep_text(&redactor(target), text);
+}
+
+impl Engine {
+    /// Takes every secret that is known by now out of a trial.
+    pub fn sweep(&self, trial: &mut Trial) {
+        sweep(&self.redactor, trial);
+    }
+
+    /// The same of the answer of a negative control.
+    pub fn sweep_answer(&self, control: &mut NegativeControl) {
+        sweep_step(&self.redactor, &mut control.answer);
+    }
+
+    /// The same of a text that a server may have had a say in.
+    pub fn sweep_text(&self, text: &mut String) {
+        sweep_text(&self.redactor, text);
+    }
+}
+
 /// Takes out of a trial what became known as a secret only after its steps were kept: what another trial was given at the same moment, or
 /// what a server foretold.
-pub fn sweep(redactor: &Redactor, trial: &mut Trial) {
+fn sweep(redactor: &Redactor, trial: &mut Trial) {
     for value in trial.facts.values_mut().chain(trial.variables.values_mut()) {
         sweep_text(redactor, value);
     }
@@ -66,7 +88,7 @@ pub fn sweep(redactor: &Redactor, trial: &mut Trial) {
 }
 
 /// The same of one step.
-pub fn sweep_step(redactor: &Redactor, step: &mut StepObservation) {
+fn sweep_step(redactor: &Redactor, step: &mut StepObservation) {
     let texts = [&mut step.note, &mut step.shape].into_iter().chain(step.undelivered.as_mut());
     for text in texts.chain(step.fields.values_mut()).chain(step.sent.values_mut()) {
         sweep_text(redactor, text);
@@ -81,7 +103,7 @@ pub fn sweep_step(redactor: &Redactor, step: &mut StepObservation) {
 }
 
 /// The same of a text.
-pub fn sweep_text(redactor: &Redactor, text: &mut String) {
+fn sweep_text(redactor: &Redactor, text: &mut String) {
     if let Cow::Owned(clean) = redactor.text(text) {
         *text = clean;
     }
@@ -171,7 +193,11 @@ fn redact_values(redactor: &Redactor, values: &mut BTreeMap<String, String>) {
     for (name, value) in values {
         let clean = if name == "pages" {
             redactor.quoting(value)
-        } else if name == "location" { redactor.url(value).into() } else { redactor.parameter(name, value) };
+        } else if name == "location" {
+            redactor.url(value).into()
+        } else {
+            redactor.parameter(name, value)
+        };
         if let Cow::Owned(clean) = clean {
             *value = clean;
         }

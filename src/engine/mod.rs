@@ -49,12 +49,8 @@ use browser::Browser;
 use discover::Facts;
 use eval::Known;
 use http::{Failure, Http, Request, Response};
+pub use kept::without_secrets;
 use proof::ProofEndpoint;
-
-/// Takes the secrets of the target file out of a text that its server may have had a say in, where no engine runs.
-pub fn without_secrets(target: &Target, text: &mut String) {
-    kept::sweep_text(&kept::redactor(target), text);
-}
 
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
@@ -148,21 +144,6 @@ impl Engine {
     pub fn with_watcher(mut self, watcher: Option<Arc<dyn Watcher>>) -> Engine {
         self.watcher = watcher;
         self
-    }
-
-    /// Takes every secret that is known by now out of a trial.
-    pub fn sweep(&self, trial: &mut Trial) {
-        kept::sweep(&self.redactor, trial);
-    }
-
-    /// The same of the answer of a negative control.
-    pub fn sweep_answer(&self, control: &mut NegativeControl) {
-        kept::sweep_step(&self.redactor, &mut control.answer);
-    }
-
-    /// The same of a text that a server may have had a say in.
-    pub fn sweep_text(&self, text: &mut String) {
-        kept::sweep_text(&self.redactor, text);
     }
 
     /// The facts of the target that scenarios may name, those that are there.

@@ -234,7 +234,7 @@ impl Secret {
                 }
                 let letter = |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'));
                 let start = start.checked_sub(1).filter(|at| before > 0 && letter(*at)).unwrap_or(start);
-                let end = if bits % 6 > 0 && letter(end) { end + 1 } else { end };
+                let end = if !bits.is_multiple_of(6) && letter(end) { end + 1 } else { end };
                 let padding = (3 - bits / 8 % 3) % 3;
                 let padding = text[end..].iter().take(padding).take_while(|b| **b == b'=').count();
                 Some((start, end + padding))

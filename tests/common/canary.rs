@@ -106,7 +106,7 @@ impl Search {
         let (mut needles, mut what) = (Vec::new(), Vec::new());
         for (kind, secret) in secrets {
             let percent = grantproof::wire::encode(secret).into_owned();
-            let inner = (percent != *secret).then(|| forms(&percent).split_off(1)).unwrap_or_default();
+            let inner = if percent == *secret { Vec::new() } else { forms(&percent).split_off(1) };
             for (form, text) in forms(secret).into_iter().chain(inner) {
                 // The middle of a JWT in base64 may be public; its plain form is what counts there.
                 for piece in pieces(kind, &text).into_iter().take(if secret.starts_with("eyJ") { 1 } else { 3 }) {
@@ -159,7 +159,7 @@ fn json(text: &[u8]) -> Vec<u8> {
     undo(text, b'\\', |rest| match rest.get(1)? {
         b'u' => {
             let unit = number(rest.get(2..6), 16)?;
-            let pair = || Some(number(rest.get(6..8).filter(|t| *t == b"\\u").and(rest.get(8..12)), 16)?);
+            let pair = || number(rest.get(6..8).filter(|t| *t == b"\\u").and(rest.get(8..12)), 16);
             match char::from_u32(unit) {
                 Some(c) => Some((6, c.to_string().into_bytes())),
                 None => Some((12, char::from_u32(0x10000 + ((unit & 0x3ff) << 10) + (pair()? & 0x3ff))?.to_string().into_bytes())),

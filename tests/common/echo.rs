@@ -70,7 +70,8 @@ impl Shared {
 
     /// The next secrets of each kind, the newest and another one, written so that `fits`, within a number of bytes.
     fn tell(&mut self, place: &'static str, most: usize, fits: impl Fn(&str) -> bool) -> Vec<String> {
-        let kinds: BTreeSet<&'static str> = self.current.iter().map(|(kind, _)| *kind).filter(|kind| OF_REGISTRATION.contains(kind) == self.registering).collect();
+        let kinds: BTreeSet<&'static str> =
+            self.current.iter().map(|(kind, _)| *kind).filter(|kind| OF_REGISTRATION.contains(kind) == self.registering).collect();
         let kinds: Vec<&'static str> = kinds.into_iter().collect();
         let (mut list, mut left) = (Vec::new(), most);
         for _ in &kinds {
@@ -79,7 +80,7 @@ impl Shared {
             let turn = self.turn.entry(kind).or_default();
             *turn += 1;
             let all: Vec<&String> = self.current.iter().filter(|(k, _)| *k == kind).map(|(_, value)| value).collect();
-            let secret = if *turn % 3 == 0 { all[*turn % all.len()] } else { all[all.len() - 1] };
+            let secret = if turn.is_multiple_of(3) { all[*turn % all.len()] } else { all[all.len() - 1] };
             let encodings = written(secret);
             let (name, text) = &encodings[*turn % encodings.len()];
             if text.len() <= left && fits(text) {
@@ -113,7 +114,7 @@ impl Echo {
     /// Another run of the program begins, which has these secrets: of what was issued before, only registrations are told.
     pub fn next_run(&self, own: &[(&'static str, &str)]) {
         let mut shared = self.shared();
-        shared.current.retain(|(kind, _)| OF_REGISTRATION.contains(kind));
+        shared.current.retain(|(kind, _)| OF_REGISTRATION.contains(kind) && *kind != "initial_access_token");
         for (kind, value) in own {
             shared.learn(kind, value);
         }
@@ -163,12 +164,15 @@ impl Echo {
     fn register(&self, method: &str, authorization: &str) -> (u16, Vec<(String, String)>, String) {
         let mut shared = self.shared();
         if let Some(token) = authorization.strip_prefix("Bearer ") {
-            shared.learn("initial_access_token", token);
+            let of = if method == "POST" { "initial_access_token" } else { "registration_access_token" };
+            shared.learn(of, token);
         }
         shared.registered += 1;
         let number = shared.registered;
         let (status, body) = match (method, number % 3) {
-            ("POST", 1) | ("DELETE", 0) => (403, json!({"error": "access_denied", "error_description": format!("{authorization} is not enough")})),
+            ("POST", 1) | ("DELETE", 0) => {
+                (403, json!({"error": "access_denied", "error_description": format!("{authorization} is not enough")}))
+            }
             ("POST", _) => {
                 let (secret, token) = (format!("Reg1stered/secret+{number}"), format!("Reg1stration/token+{number}"));
                 shared.learn("registered_secret", &secret);
@@ -296,6 +300,10 @@ fn in_headers(shared: &mut Shared, headers: &mut Vec<(String, String)>) {
 fn in_body(shared: &mut Shared, path: &str, body: String) -> String {
     let any = |_: &str| true;
     if let Ok(Value::Object(mut members)) = serde_json::from_str(&body) {
+        if members.contains_key("token_endpoint") {
+            let issuer = members.get("issuer").and_then(Value::as_str).unwrap_or_default();
+            members.insert("registration_endpoint".into(), format!("{issuer}/register").into());
+        }
         if members.contains_key("error") {
             let list = shared.tell("error_description", IN_BODY / 2, any);
             members.insert("error_description".into(), list.join(" ").into());
@@ -303,7 +311,13 @@ fn in_body(shared: &mut Shared, path: &str, body: String) -> String {
             members.insert("error_uri".into(), format!("https://errors.example/{}", list.join("/")).into());
         }
         // Members that are read: metadata and keys of every kind.
-        let place = if path.contains("well-known") { "metadata" } else if members.contains_key("keys") { "keys" } else { "member" };
+        let place = if path.contains("well-known") {
+            "metadata"
+        } else if members.contains_key("keys") {
+            "keys"
+        } else {
+            "member"
+        };
         let list = shared.tell(place, IN_BODY / 2, any);
         if let Some(keys) = members.get_mut("keys").and_then(Value::as_array_mut) {
             keys.extend(list.iter().map(|text| json!({"kty": "oct", "kid": text, "use": "enc"})));
