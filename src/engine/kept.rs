@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::StepKind;
@@ -79,9 +80,11 @@ impl Engine {
 /// Takes out of a trial what became known as a secret only after its steps were kept: what another trial was given at the same moment, or
 /// what a server foretold.
 fn sweep(redactor: &Redactor, trial: &mut Trial) {
-    for value in trial.facts.values_mut().chain(trial.variables.values_mut()) {
-        sweep_text(redactor, value);
+    // Many trials share their facts, and few servers have a say in them.
+    if trial.facts.values().any(|value| matches!(redactor.text(value), Cow::Owned(_))) {
+        Arc::make_mut(&mut trial.facts).values_mut().for_each(|value| sweep_text(redactor, value));
     }
+    trial.variables.values_mut().for_each(|value| sweep_text(redactor, value));
     for step in trial.steps.iter_mut().chain(trial.proof.as_deref_mut()) {
         sweep_step(redactor, step);
     }
