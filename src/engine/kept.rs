@@ -80,7 +80,7 @@ impl Engine {
 /// Takes out of a trial what became known as a secret only after its steps were kept: what another trial was given at the same moment, or
 /// what a server foretold.
 fn sweep(redactor: &Redactor, trial: &mut Trial) {
-    // The facts are shared by trials: a copy is made where there is something to take out.
+    // Many trials share their facts, and few servers have a say in them.
     if trial.facts.values().any(|value| matches!(redactor.text(value), Cow::Owned(_))) {
         Arc::make_mut(&mut trial.facts).values_mut().for_each(|value| sweep_text(redactor, value));
     }
