@@ -9,7 +9,7 @@ use crate::model::attempts::{Attempts, Store};
 use crate::model::observation::{StepObservation, Trial};
 
 /// Bytes of evidence that stay in memory: a run of a usual length touches no disk.
-pub const IN_MEMORY: usize = 8 << 20;
+pub const IN_MEMORY: usize = 2 << 20;
 
 /// Where evidence goes.
 #[derive(Debug)]
