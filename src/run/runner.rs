@@ -16,7 +16,7 @@ use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
-use super::spool::Spool;
+use super::spool::{Seen, Spool};
 use super::{Event, Options, Stop};
 
 /// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
@@ -66,7 +66,7 @@ fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
 
 /// Whether an attack got no further than an authorization request.
 fn stopped_in_front_channel(open: &Open<'_>) -> bool {
-    let last = open.attempts.last();
+    let last = open.seen.last();
     last.is_some_and(|t| t.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted()))
 }
 
@@ -79,7 +79,7 @@ struct Framed<'a> {
 /// A case with what was seen of it so far.
 struct Open<'a> {
     case: Case<'a>,
-    attempts: Vec<Trial>,
+    seen: Seen,
     before: Option<usize>,
     after: Option<usize>,
 }
@@ -243,9 +243,9 @@ impl<'r> Runner<'r> {
             let done = &done;
             async move {
                 if !this.stop.is_stopped() {
-                    let attempts = this.attempts(&case, before).await;
+                    let seen = this.spool.put(this.attempts(&case, before).await);
                     (this.tell)(Event::Finished { case: case.name() });
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, attempts, before, after: None }));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, seen, before, after: None }));
                 }
             }
         };
@@ -405,8 +405,8 @@ impl<'r> Runner<'r> {
             let mut open = Vec::new();
             for old in half {
                 if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
-                    let attempts = self.attempts(&old.case, Some(before)).await;
-                    open.push(Open { attempts, before: Some(before), after: None, ..old });
+                    let seen = self.spool.put(self.attempts(&old.case, Some(before)).await);
+                    open.push(Open { seen, before: Some(before), after: None, ..old });
                 } else {
                     // The control does not come back: the evidence is kept and cannot become `holds`.
                     self.keep(Open { after: Some(before), ..old });
@@ -435,7 +435,7 @@ impl<'r> Runner<'r> {
     /// Whether the last trial of a case shows the refusal, so that the control after it decides.
     fn refused(&self, open: &Open<'_>) -> bool {
         let before = open.before.and_then(|n| self.record.controls.get(n));
-        open.attempts.last().zip(before).is_some_and(|(trial, before)| {
+        open.seen.last().zip(before).is_some_and(|(trial, before)| {
             matches!(judge::sight(open.case.attack, trial, before, &self.record.negative_controls), Sight::Refusal(_))
         })
     }
@@ -446,9 +446,8 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn keep(&mut self, mut open: Open<'_>) {
-        open.attempts.iter_mut().for_each(|trial| self.engine.sweep(trial));
-        let attempts = self.spool.keep(open.attempts);
+    fn keep(&mut self, open: Open<'_>) {
+        let attempts = self.spool.settle(open.seen, |trial| self.engine.sweep(trial));
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),
             attack: open.case.attack.id.clone(),
