@@ -16,7 +16,7 @@ pub fn write(reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
 /// Several reports are signed together; one has its own signature already.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_signed(reports: &[Report], key: Option<&SigningKey>, out: &mut dyn Write) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::pretty(&mut *out);
     match reports {

@@ -60,7 +60,7 @@ pub fn bytes(path: &Path) -> Result<String, String> {
 /// Reads the text of a report file.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub fn text(name: &str, text: &str) -> Result<Vec<Report>, String> {
     let wrong = |e: &serde_json::Error, help: &str| format!("error: {name}:{}:{}: {}\n  = help: {help}", e.line(), e.column(), what(e));
     let head: Head = serde_json::from_str(text).map_err(|e| {
