@@ -5,18 +5,26 @@ use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::observation::Trial;
 
-/// Where trials are kept that are not in memory: a place gives their JSON back.
+/// Where trials are kept that are not in memory.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// The JSON of what was kept at this place.
+    /// The JSON of the trial that was kept at this place.
     ///
     /// # Errors
     /// What cannot be read back.
-    fn read(&self, offset: u64, length: usize) -> std::io::Result<String>;
+    fn read(&self, place: Place) -> std::io::Result<String>;
+}
+
+/// Where one trial is in a store: bytes from its beginning, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub offset: u64,
+    pub length: usize,
 }
 
 /// The trials of a case. In JSON it is always a list of trials.
@@ -27,8 +35,8 @@ pub enum Attempts {
     Text(Arc<RawValue>),
     Stored {
         store: Arc<dyn Store>,
-        offset: u64,
-        length: usize,
+        /// One for each trial, in their order.
+        places: Vec<Place>,
     },
 }
 
@@ -41,7 +49,7 @@ impl Attempts {
         match self {
             Attempts::Here(trials) => Ok(Cow::Borrowed(trials)),
             Attempts::Text(raw) => parsed(raw.get()).map(Cow::Owned),
-            Attempts::Stored { store, offset, length } => parsed(&store.read(*offset, *length)?).map(Cow::Owned),
+            Attempts::Stored { store, places } => places.iter().map(|place| parsed(&store.read(*place)?)).collect(),
         }
     }
 
@@ -50,13 +58,13 @@ impl Attempts {
         match self {
             Attempts::Here(trials) => trials.is_empty(),
             Attempts::Text(raw) => raw.get().trim_start_matches(['[', ' ', '\n', '\r', '\t']).starts_with(']'),
-            // Only what there is gets stored.
-            Attempts::Stored { .. } => false,
+            Attempts::Stored { places, .. } => places.is_empty(),
         }
     }
 }
 
-fn parsed(text: &str) -> std::io::Result<Vec<Trial>> {
+/// Evidence out of its JSON: a trial, or a list of them.
+fn parsed<T: DeserializeOwned>(text: &str) -> std::io::Result<T> {
     serde_json::from_str(text).map_err(|e| {
         std::io::Error::new(std::io::ErrorKind::InvalidData, format!("the evidence of a case is not as the schema has it: {e}"))
     })
@@ -86,9 +94,10 @@ impl Serialize for Attempts {
             // Evidence is for programs: one line for each case, also where the rest is set out for readers.
             Attempts::Here(trials) => serde_json::value::to_raw_value(trials).map_err(serde::ser::Error::custom)?.serialize(serializer),
             Attempts::Text(raw) => raw.serialize(serializer),
-            Attempts::Stored { store, offset, length } => {
-                let text = store.read(*offset, *length).map_err(serde::ser::Error::custom)?;
-                RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+            Attempts::Stored { store, places } => {
+                let trials: std::io::Result<Vec<String>> = places.iter().map(|place| store.read(*place)).collect();
+                let text = trials.map_err(serde::ser::Error::custom)?.join(",");
+                RawValue::from_string(format!("[{text}]")).map_err(serde::ser::Error::custom)?.serialize(serializer)
             }
         }
     }

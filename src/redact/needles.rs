@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZero;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -42,12 +43,12 @@ struct Secret {
     strictness: Strictness,
 }
 
-/// A form of a secret that ends in some window, and the one before it with the same window.
+/// A form of a secret that ends in some window, and the one before it with the same window. There are some ten for each secret.
 #[derive(Debug)]
 struct Entry {
     secret: u32,
+    before: Option<NonZero<u32>>,
     form: Form,
-    before: Option<u32>,
 }
 
 /// Windows are spread well enough by one multiplication.
@@ -72,8 +73,8 @@ impl Hasher for Spread {
 pub struct Needles {
     secrets: Vec<Secret>,
     entries: Vec<Entry>,
-    /// The newest entry for each window.
-    newest: HashMap<u32, u32, BuildHasherDefault<Spread>>,
+    /// The newest entry for each window, counted from one.
+    newest: HashMap<u32, NonZero<u32>, BuildHasherDefault<Spread>>,
     /// One bit for the windows that there are: most places of a text are passed over with one look.
     filter: Box<[u64]>,
 }
@@ -148,18 +149,16 @@ impl Needles {
     fn add(&mut self, secret: u32, form: Form, end: u32) {
         let bit = spot(end);
         self.filter[bit / 64] |= 1 << (bit % 64);
-        let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let before = self.newest.insert(end, number);
-        self.entries.push(Entry { secret, form, before });
+        let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX - 1);
+        let before = self.newest.insert(end, NonZero::<u32>::MIN.saturating_add(number));
+        self.entries.push(Entry { secret, before, form });
     }
 
     fn ending_in(&self, end: u32) -> impl Iterator<Item = (&Secret, Form)> {
         let first = self.newest.get(&end).copied();
-        let entries = std::iter::successors(first, |number| self.entries.get(*number as usize)?.before);
-        entries.filter_map(|number| {
-            let entry = self.entries.get(number as usize)?;
-            Some((self.secrets.get(entry.secret as usize)?, entry.form))
-        })
+        let entry = |number: NonZero<u32>| self.entries.get(number.get() as usize - 1);
+        let entries = std::iter::successors(first.and_then(entry), move |newer| newer.before.and_then(entry));
+        entries.filter_map(|entry| Some((self.secrets.get(entry.secret as usize)?, entry.form)))
     }
 
     /// The mark of exactly this secret.

@@ -21,9 +21,9 @@ use super::{Event, Options, Stop};
 
 /// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
 /// granted the first time. What was refused at once has no grace window that could be waited out.
-fn confirming<'c>(case: &'c Case<'_>, first: Option<&Trial>) -> Cow<'c, [PlannedStep]> {
+fn confirming<'c>(case: &'c Case<'_>, first: &Trial) -> Cow<'c, [PlannedStep]> {
     let added = case.steps.iter().position(|s| s.added);
-    let granted = |at: usize| first.and_then(|t| t.step(&case.steps[at].name)).is_none_or(|s| s.outcome.granted());
+    let granted = |at: usize| first.step(&case.steps[at].name).is_none_or(|s| s.outcome.granted());
     match (&case.attack.confirm_after, added.filter(|at| granted(*at))) {
         (Some(pause), Some(at)) => {
             let mut steps = case.steps.clone();
@@ -65,9 +65,8 @@ fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
 }
 
 /// Whether an attack got no further than an authorization request.
-fn stopped_in_front_channel(open: &Open<'_>) -> bool {
-    let last = open.seen.last();
-    last.is_some_and(|t| t.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted()))
+fn stopped_in_front_channel(trial: &Trial) -> bool {
+    trial.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted())
 }
 
 /// A group with the numbers of the trials of its control, the newest last.
@@ -76,10 +75,20 @@ struct Framed<'a> {
     controls: Vec<usize>,
 }
 
+/// The trials of a case, put aside, and what of the last one decides how the run goes on.
+#[derive(Default)]
+struct Tried {
+    seen: Seen,
+    /// It shows the refusal, so that the control after it decides.
+    refused: bool,
+    /// It got no further than an authorization request.
+    in_front_channel: bool,
+}
+
 /// A case with what was seen of it so far.
 struct Open<'a> {
     case: Case<'a>,
-    seen: Seen,
+    tried: Tried,
     before: Option<usize>,
     after: Option<usize>,
 }
@@ -243,9 +252,9 @@ impl<'r> Runner<'r> {
             let done = &done;
             async move {
                 if !this.stop.is_stopped() {
-                    let seen = this.spool.put(this.attempts(&case, before).await);
+                    let tried = this.attempts(&case, before).await;
                     (this.tell)(Event::Finished { case: case.name() });
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, seen, before, after: None }));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
                 }
             }
         };
@@ -286,31 +295,36 @@ impl<'r> Runner<'r> {
     }
 
     /// The trials of one case: the attack, and its repetition where the harm was seen.
-    async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Vec<Trial> {
+    async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Tried {
+        let mut tried = Tried::default();
         let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
-            return Vec::new();
+            return tried;
         };
         if judge::granted(&case.control, control).is_err() || !self.applies(case, control) {
-            return Vec::new();
+            return tried;
         }
-        let mut attempts: Vec<Trial> = Vec::new();
-        // Trials that the server throttled.
-        let mut lost = 0;
+        let mut steps = Cow::Borrowed(case.steps.as_slice());
+        // Trials that the server throttled, and all others.
+        let (mut lost, mut seen) = (0, 0);
         let race = case.attack.is_race();
         let mut harms = 0;
         loop {
-            let name = format!("{} {}", case.name(), attempts.len() + 1);
-            // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
-            let first = attempts.iter().find(|t| !t.is_throttled());
-            let steps = if first.is_none() { Cow::Borrowed(case.steps.as_slice()) } else { confirming(case, first) };
+            let name = format!("{} {}", case.name(), lost + seen + 1);
             let (trial, sight) = self.attack(&name, case, &steps, control).await;
             let throttled = trial.is_throttled();
-            attempts.push(trial);
             if throttled {
                 lost += 1;
+            } else {
+                seen += 1;
+                if seen == 1 {
+                    // The repetition that confirms a replay waits out a lawful grace window, inside of its own trial.
+                    steps = confirming(case, &trial);
+                }
             }
-            let seen = attempts.len() - lost;
             harms += usize::from(matches!(sight, Sight::Harm(_)));
+            tried.refused = matches!(sight, Sight::Refusal(_));
+            tried.in_front_channel = stopped_in_front_channel(&trial);
+            self.spool.put(&mut tried.seen, trial);
             match sight {
                 // Chance decides who wins a race: after one sight of two winners a second is looked for in more bursts, and a
                 // burst that was not answered is made again.
@@ -320,10 +334,10 @@ impl<'r> Runner<'r> {
                 _ if throttled && lost <= MOST_THROTTLED => {}
                 Sight::Harm(_) if seen < 2 => {}
                 Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
-                _ => return attempts,
+                _ => return tried,
             }
             if self.stop.is_stopped() {
-                return attempts;
+                return tried;
             }
         }
     }
@@ -383,7 +397,7 @@ impl<'r> Runner<'r> {
             // were not refused for that; those that were refused there may have been, and are tried again.
             let (second, _) = self.control_once(&smaller, "after, with a new login").await;
             ran.push(second);
-            let (there, passed): (Vec<_>, Vec<_>) = suspects.into_iter().partition(stopped_in_front_channel);
+            let (there, passed): (Vec<_>, Vec<_>) = suspects.into_iter().partition(|open| open.tried.in_front_channel);
             suspects = self.keep_settled(passed, second);
             suspects.extend(there);
             if suspects.is_empty() {
@@ -405,8 +419,8 @@ impl<'r> Runner<'r> {
             let mut open = Vec::new();
             for old in half {
                 if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
-                    let seen = self.spool.put(self.attempts(&old.case, Some(before)).await);
-                    open.push(Open { seen, before: Some(before), after: None, ..old });
+                    let tried = self.attempts(&old.case, Some(before)).await;
+                    open.push(Open { tried, before: Some(before), after: None, ..old });
                 } else {
                     // The control does not come back: the evidence is kept and cannot become `holds`.
                     self.keep(Open { after: Some(before), ..old });
@@ -427,17 +441,9 @@ impl<'r> Runner<'r> {
     /// Gives back the others.
     fn keep_settled<'a>(&mut self, cases: Vec<Open<'a>>, number: usize) -> Vec<Open<'a>> {
         let (settled, others): (Vec<_>, Vec<_>) =
-            cases.into_iter().partition(|open| !self.refused(open) || self.grants(number, &open.case.control));
+            cases.into_iter().partition(|open| !open.tried.refused || self.grants(number, &open.case.control));
         self.keep_all(settled, number);
         others
-    }
-
-    /// Whether the last trial of a case shows the refusal, so that the control after it decides.
-    fn refused(&self, open: &Open<'_>) -> bool {
-        let before = open.before.and_then(|n| self.record.controls.get(n));
-        open.seen.last().zip(before).is_some_and(|(trial, before)| {
-            matches!(judge::sight(open.case.attack, trial, before, &self.record.negative_controls), Sight::Refusal(_))
-        })
     }
 
     fn keep_all(&mut self, cases: Vec<Open<'_>>, after: usize) {
@@ -447,7 +453,7 @@ impl<'r> Runner<'r> {
     }
 
     fn keep(&mut self, open: Open<'_>) {
-        let attempts = self.spool.settle(open.seen, |trial| self.engine.sweep(trial));
+        let attempts = self.spool.settle(open.tried.seen, |trial| self.engine.sweep(trial));
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),
             attack: open.case.attack.id.clone(),
