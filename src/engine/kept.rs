@@ -200,7 +200,7 @@ fn redact_values(redactor: &Redactor, values: &mut BTreeMap<String, String>) {
             redactor.url(value).into()
         } else if name == "authorization" {
             // A parameter that an attack moved into the header.
-            redact_header(redactor, name, value).into()
+            redact_header(redactor, name, value)
         } else {
             redactor.parameter(name, value)
         };

@@ -26,7 +26,8 @@ pub(super) fn verify(server: &Server, client_id: &str, key: &VerifyingKey, asser
     check_signature(server, key, &jwt)?;
     let untyped = server.has(Flaw::AssertionTypeUnchecked) && !jwt.has_claim("sub");
     let is_client = jwt.text("iss") == Some(client_id) && (jwt.text("sub") == Some(client_id) || untyped);
-    if !is_client && !(server.has(Flaw::AssertionSubjectUnchecked) && jwt.has_claim("sub")) {
+    let is_anybody = server.has(Flaw::AssertionSubjectUnchecked) && jwt.has_claim("sub");
+    if !is_client && !is_anybody {
         return Err("issuer and subject of the client assertion must be the client");
     }
     let token_endpoint = format!("{}/token", server.issuer);

@@ -153,8 +153,8 @@ fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
 /// user are left out; the response says what was granted.
 fn client_credentials(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
-    let is_public = matches!(client.auth, AuthMethod::None);
-    if !client.may_use_client_credentials && !(is_public && server.has(Flaw::ClientCredentialsForPublic)) {
+    let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
+    if !client.may_use_client_credentials && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
