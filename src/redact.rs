@@ -42,8 +42,8 @@ const SHORTEST_BEGINNING: usize = 6;
 /// The kind of a parameter, member or header that is secret by its name: what its mark names.
 pub fn secret_kind(parameter: &str) -> Option<&'static str> {
     Some(match parameter {
-        "access_token" => "access_token",
-        "refresh_token" => "refresh_token",
+        "access_token" | "other_access_token" => "access_token",
+        "refresh_token" | "other_refresh_token" => "refresh_token",
         "id_token" | "id_token_hint" => "id_token",
         "code" => "code",
         "device_code" => "device_code",

@@ -16,7 +16,7 @@ pub struct Actor<'a> {
 impl<'a> Actor<'a> {
     /// The facts of a client that are no secrets.
     pub const PUBLIC: &'static [&'static str] =
-        &["id", "redirect_uri", "other_redirect_uri", "redirect_is_loopback", "auth", "sender_constrained"];
+        &["id", "redirect_uri", "other_redirect_uri", "redirect_is_loopback", "auth", "assertion_alg", "sender_constrained"];
 
     /// A fact of the client: `client.…` of a scenario.
     pub fn client(&self, fact: &str) -> Option<Cow<'a, str>> {
@@ -27,6 +27,7 @@ impl<'a> Actor<'a> {
             "other_redirect_uri" => client.other_redirect_uri.as_deref()?.into(),
             "redirect_is_loopback" => is_loopback(&client.redirect_uri).to_string().into(),
             "auth" => client.authentication.method().into(),
+            "assertion_alg" => super::authentication::assertion_alg(client)?.into(),
             "sender_constrained" => self.constrained.to_string().into(),
             "secret" => client.authentication.secret()?.reveal().into(),
             _ => return None,

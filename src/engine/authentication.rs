@@ -1,17 +1,15 @@
 //! Client authentication as the client is registered (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2), or bent as an attack says.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::model::step::{AssertionForgery, Authentication};
+use crate::model::step::{AssertionBend, AssertionForgery, Authentication};
+use crate::model::value::{Expression, Function};
 use crate::target::{Audience, Client, ClientAuthentication};
-use crate::wire;
 
 use super::actor::Actor;
 use super::eval::{self, Known, Missing};
-use super::forge;
-use super::keys::SigningKey;
+use super::forge::{self, Key};
+use super::keys::{self, SigningKey};
 use super::learned::Learned;
 
 /// What client authentication adds to a request.
@@ -59,9 +57,7 @@ pub fn credentials(
     let mut headers = Vec::new();
     let parameters = match (method, secret) {
         (ClientAuthentication::Basic(_), Some(secret)) => {
-            // RFC 6749 §2.3.1: both are form-encoded before they are joined.
-            let pair = format!("{}:{}", wire::encode(&client.id), wire::encode(&secret));
-            headers.push(("authorization".into(), format!("Basic {}", STANDARD.encode(pair))));
+            headers.push(("authorization".into(), eval::basic(&client.id, &secret)));
             Vec::new()
         }
         (ClientAuthentication::Post(_), Some(secret)) => vec![id, ("client_secret".into(), secret)],
@@ -120,6 +116,53 @@ fn assertion(
             header["alg"] = Value::String(known.template(alg, actor)?);
             forge::jws(&header, &claims, None)
         }
+        Some(AssertionForgery::Bent(bend)) => return bent(bend, header, claims, key, known, actor),
     }
     .map_err(Missing::Never)
+}
+
+/// An assertion with header and claims of the attack, signed with the client's key or the one that the attack names.
+fn bent(
+    bend: &AssertionBend,
+    mut header: Value,
+    mut claims: Value,
+    own: &SigningKey,
+    known: &Known,
+    actor: &Actor,
+) -> Result<String, Missing> {
+    let alg = bend.alg.as_ref().map(|alg| known.template(alg, actor)).transpose()?;
+    if let Some(alg) = &alg {
+        header["alg"] = Value::String(alg.clone());
+    }
+    for (members, changed) in [(&mut header, &bend.header), (&mut claims, &bend.claims)] {
+        for (name, template) in changed {
+            members[name.as_str()] = forge::json(&known.template(template, actor)?);
+        }
+    }
+    if let Value::Object(members) = &mut claims {
+        members.retain(|name, _| !bend.without.iter().any(|left| left == name));
+    }
+    let Some(expression) = &bend.key else {
+        return forge::jws(&header, &claims, Some(own)).map_err(Missing::Never);
+    };
+    let alg = alg.unwrap_or_default();
+    let key = match expression {
+        Expression::Call(Function::ClientKey, arguments) => {
+            let encoding = arguments.first().map(|e| known.expression(e, actor)).transpose()?.unwrap_or_default();
+            let jwk = own.public_jwk().map_err(Missing::NoSuchForm)?;
+            let bytes = keys::encode_public(&jwk, &encoding);
+            Key::Hmac(bytes.ok_or_else(|| Missing::NoSuchForm(format!("the client's key cannot be written as {encoding}")))?)
+        }
+        other => known.key(other, actor)?,
+    };
+    forge::signed(&header, &claims, &alg, &key).map_err(Missing::Never)
+}
+
+/// The algorithm with which a client signs its assertions, where it does.
+pub fn assertion_alg(client: &Client) -> Option<&'static str> {
+    match &client.authentication {
+        ClientAuthentication::SecretJwt(_) => Some("HS256"),
+        ClientAuthentication::PrivateKeyJwt { key, .. } => SigningKey::read(key.reveal()).ok().map(|key| key.alg()),
+        _ => None,
+    }
 }

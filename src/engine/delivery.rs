@@ -41,7 +41,7 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
         None
     } else if media.contains("json") {
         let members: serde_json::Map<String, serde_json::Value> =
-            at(Place::Body).map(|(name, value, _)| (name.to_owned(), value.into())).collect();
+            at(Place::Body).map(|(name, value, raw)| (name.to_owned(), member(value, raw))).collect();
         Some(serde_json::Value::Object(members).to_string().into_bytes())
     } else {
         Some(join(Place::Body).into_bytes())
@@ -53,6 +53,11 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
     headers.extend(credentials.headers.iter().cloned());
     headers.extend(at(Place::Header).map(|(name, value, _)| (name.to_owned(), value.to_owned())));
     Request { method, url, headers, body, certificate_of: credentials.certificate_of.clone() }
+}
+
+/// A parameter as a member of a JSON body: as text; what is to go out byte for byte, as the JSON that it is.
+fn member(value: &str, raw: bool) -> serde_json::Value {
+    if raw { serde_json::from_str(value).unwrap_or_else(|_| value.into()) } else { value.into() }
 }
 
 /// A path with something appended, before the query.

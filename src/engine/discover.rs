@@ -52,7 +52,11 @@ impl Facts {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let supported = self.metadata.as_ref().and_then(|m| answer::text(m, "authorization_response_iss_parameter_supported"));
         let millis = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
+        // Where the target file says where the metadata is, or that there is none, the well-known places say nothing.
+        let mut places = if target.metadata.is_none() { well_known(&target.issuer) } else { Vec::new() }.into_iter();
         [
+            ("openid_configuration", places.next().unwrap_or_default()),
+            ("oauth_metadata", places.next().unwrap_or_default()),
             ("issuer", target.issuer.clone()),
             ("scope", target.scope.clone()),
             ("extra_scope", optional(&target.extra_scope)),

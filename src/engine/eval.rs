@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rand::Rng as _;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
@@ -67,7 +67,7 @@ impl Known {
         Ok(text)
     }
 
-    fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
+    pub fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
         match expression {
             Expression::Text(text) => Ok(text.clone()),
             Expression::Reference(reference) => self.reference(reference, actor),
@@ -131,7 +131,17 @@ impl Known {
             Function::AttackerJwk => {
                 keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
-            Function::PublicKey | Function::AttackerKey => {
+            Function::Now => {
+                let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));
+                Ok(jiff::Timestamp::now().as_second().saturating_add(shift).to_string())
+            }
+            Function::Basic => Ok(basic(&argument(0)?, &argument(1)?)),
+            Function::Base64 => Ok(STANDARD.encode(argument(0)?)),
+            Function::CutLast => Ok(cut_last(&argument(0)?, &argument(1)?)),
+            Function::FlipMiddle => Ok(flip_middle(&argument(0)?)),
+            Function::SwapCase => Ok(argument(0)?.chars().map(swapped).collect()),
+            Function::Splice => splice(&argument(0)?, &argument(1)?),
+            Function::PublicKey | Function::AttackerKey | Function::ClientKey => {
                 Err(Missing::Never(format!("{} stands outside of a forgery's key", function.name())))
             }
         }
@@ -150,7 +160,7 @@ impl Known {
     }
 
     /// A forgery's key: the attacker's own, a published key in an encoding, or any text.
-    fn key(&self, expression: &Expression, actor: &Actor<'_>) -> Result<Key, Missing> {
+    pub fn key(&self, expression: &Expression, actor: &Actor<'_>) -> Result<Key, Missing> {
         if matches!(expression, Expression::Call(Function::AttackerKey, _)) {
             return Ok(Key::Attacker);
         }
@@ -185,6 +195,47 @@ impl Known {
             Some(kid) => keys.iter().find(|key| key.get("kid") == Some(kid)),
             None => keys.first().filter(|_| keys.len() == 1),
         }
+    }
+}
+
+/// The value of an Authorization header (RFC 6749 §2.3.1: both are form-encoded before they are joined).
+pub fn basic(name: &str, secret: &str) -> String {
+    let pair = format!("{}:{}", wire::encode(name), wire::encode(secret));
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// The text without its last characters, or without its second half.
+fn cut_last(text: &str, count: &str) -> String {
+    let length = text.chars().count();
+    let count = count.parse().unwrap_or(length / 2);
+    text.chars().take(length.saturating_sub(count)).collect()
+}
+
+/// The text with another character in its middle: not the last one, whose low bits base64url may not use.
+fn flip_middle(text: &str) -> String {
+    let middle = text.chars().count() / 2;
+    text.chars()
+        .enumerate()
+        .map(|(at, c)| {
+            if at != middle {
+                c
+            } else if c == 'A' {
+                'B'
+            } else {
+                'A'
+            }
+        })
+        .collect()
+}
+
+fn swapped(c: char) -> char {
+    if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+}
+
+fn splice(one: &str, other: &str) -> Result<String, Missing> {
+    match (one.rsplit_once('.'), other.rsplit_once('.')) {
+        (Some((start, _)), Some((_, end))) => Ok(format!("{start}.{end}")),
+        _ => Err(Missing::NoSuchForm("the value has no dot, so there are no parts to exchange".into())),
     }
 }
 

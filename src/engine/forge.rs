@@ -77,21 +77,31 @@ pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
     let signature = match bend.signature {
         Signature::Kept => parts.signature.to_owned(),
         Signature::Empty => String::new(),
+        Signature::Missing => return Ok(input),
+        Signature::Byte => URL_SAFE_NO_PAD.encode([1]),
+        Signature::Zeros => {
+            let genuine = URL_SAFE_NO_PAD.decode(parts.signature).map_err(|_| "the signature is no base64url")?;
+            URL_SAFE_NO_PAD.encode(vec![0; genuine.len()])
+        }
         Signature::Flipped => flip_first(parts.signature),
         Signature::Fresh => {
             let alg = bend.alg.ok_or("a fresh signature needs an alg")?;
             let key = bend.key.ok_or("a fresh signature needs a key")?;
-            URL_SAFE_NO_PAD.encode(match key {
-                Key::Hmac(secret) => hmac(alg, secret, input.as_bytes())?,
-                Key::Attacker => super::keys::attacker(alg)?.sign(input.as_bytes())?,
-            })
+            URL_SAFE_NO_PAD.encode(sign(alg, key, input.as_bytes())?)
         }
     };
     Ok(format!("{input}.{signature}"))
 }
 
+fn sign(alg: &str, key: &Key, input: &[u8]) -> Result<Vec<u8>, String> {
+    match key {
+        Key::Hmac(secret) => hmac(alg, secret, input),
+        Key::Attacker => super::keys::attacker(alg)?.sign(input),
+    }
+}
+
 /// A claim or header member as JSON: a number or truth value as such, the rest as text.
-fn json(text: &str) -> Value {
+pub fn json(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Object(_) | Value::Array(_))) => value,
         _ => Value::String(text.to_owned()),
@@ -150,13 +160,27 @@ pub fn flip_last(text: &str) -> String {
 /// # Errors
 /// The key cannot sign.
 pub fn jws(header: &Value, claims: &Value, key: Option<&SigningKey>) -> Result<String, String> {
-    let encode = |value: &Value| serde_json::to_vec(value).map(|b| URL_SAFE_NO_PAD.encode(b)).map_err(|e| e.to_string());
-    let input = format!("{}.{}", encode(header)?, encode(claims)?);
+    let input = input(header, claims)?;
     let signature = match key {
         Some(key) => URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes())?),
         None => String::new(),
     };
     Ok(format!("{input}.{signature}"))
+}
+
+/// A JWS signed with a key of the attacker's choice.
+///
+/// # Errors
+/// The key cannot sign with this algorithm.
+pub fn signed(header: &Value, claims: &Value, alg: &str, key: &Key) -> Result<String, String> {
+    let input = input(header, claims)?;
+    let signature = URL_SAFE_NO_PAD.encode(sign(alg, key, input.as_bytes())?);
+    Ok(format!("{input}.{signature}"))
+}
+
+fn input(header: &Value, claims: &Value) -> Result<String, String> {
+    let encode = |value: &Value| serde_json::to_vec(value).map(|b| URL_SAFE_NO_PAD.encode(b)).map_err(|e| e.to_string());
+    Ok(format!("{}.{}", encode(header)?, encode(claims)?))
 }
 
 #[cfg(test)]

@@ -198,6 +198,9 @@ fn redact_values(redactor: &Redactor, values: &mut BTreeMap<String, String>) {
             redactor.quoting(value)
         } else if name == "location" {
             redactor.url(value).into()
+        } else if name == "authorization" {
+            // A parameter that an attack moved into the header.
+            redact_header(redactor, name, value)
         } else {
             redactor.parameter(name, value)
         };

@@ -162,17 +162,16 @@ impl std::fmt::Debug for SigningKey {
 
 /// Whether a genuine token was signed with a published key: the honest side, with an honest library.
 pub fn verifies(token: &str, alg: &str, jwk: &Value) -> bool {
-    let (Ok(algorithm), Ok(jwk)) = (alg.parse::<jsonwebtoken::Algorithm>(), serde_json::from_value::<jsonwebtoken::jwk::Jwk>(jwk.clone()))
-    else {
-        return false;
-    };
-    let Ok(key) = jsonwebtoken::DecodingKey::from_jwk(&jwk) else {
-        return false;
-    };
-    let Some((input, signature)) = token.rsplit_once('.') else {
-        return false;
-    };
-    jsonwebtoken::crypto::verify(signature, input.as_bytes(), &key, algorithm).unwrap_or(false)
+    verified(token, alg, jwk).unwrap_or(false)
+}
+
+/// The same; None for an algorithm or a key that the library does not know.
+pub fn verified(token: &str, alg: &str, jwk: &Value) -> Option<bool> {
+    let algorithm = alg.parse::<jsonwebtoken::Algorithm>().ok()?;
+    let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk.clone()).ok()?;
+    let key = jsonwebtoken::DecodingKey::from_jwk(&jwk).ok()?;
+    let (input, signature) = token.rsplit_once('.')?;
+    Some(jsonwebtoken::crypto::verify(signature, input.as_bytes(), &key, algorithm).unwrap_or(false))
 }
 
 /// The encodings of a public key that have been taken for an HMAC secret in the field.

@@ -10,7 +10,7 @@ use super::actor::Actor;
 use super::authentication::{Credentials, credentials};
 use super::eval::{self, Known};
 use super::http::{Failure, Request, Response};
-use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge};
+use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge, step};
 
 /// A place where tokens are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,7 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
             raw.field("status", Some(response.status.to_string()));
             raw.field("sub", answer::member(response, "sub"));
             raw.field("scope", answer::member(response, "scope"));
+            raw.field("claims", response.object().map(step::claims::names).filter(|names| !names.is_empty()));
             raw.field("error", answer::challenge_error(response).or_else(|| answer::member(response, "error")));
         }
         Err(failure) => {

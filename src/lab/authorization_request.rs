@@ -192,7 +192,8 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
         let unknown = params.iter().filter(|(name, _)| !KNOWN.contains(name));
         extras.extend(unknown.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
-    Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras }
+    let foreign_iss = params.get("iss").filter(|_| server.has(Flaw::IssInjected)).map(ToOwned::to_owned);
+    Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras, foreign_iss }
 }
 
 fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, reply: Reply) -> Result<AuthorizationRequest, RequestError> {

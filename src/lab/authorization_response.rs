@@ -28,12 +28,14 @@ pub(super) struct Reply {
     pub(super) state: Option<String>,
     /// Unknown parameters of the request, kept only to be echoed.
     pub(super) extras: Vec<(String, String)>,
+    /// The iss of the request, kept only for the flaw that sends it back.
+    pub(super) foreign_iss: Option<String>,
 }
 
 impl Reply {
     /// A successful response with these parameters.
     pub(super) fn success(&self, server: &Server, params: &[(&str, &str)]) -> Response {
-        self.send(server, params, self.state(server))
+        self.send(server, params, self.state(server), !server.has(Flaw::IssParameterMissing))
     }
 
     /// An error response.
@@ -41,7 +43,8 @@ impl Reply {
         let params = [("error", error.code), ("error_description", error.description.as_str())];
         let state = self.state(server);
         let state = state.filter(|_| !server.has(Flaw::StateMissingOnError));
-        self.send(server, &params, state)
+        let with_issuer = !server.has(Flaw::IssParameterMissing) && !server.has(Flaw::IssMissingOnError);
+        self.send(server, &params, state, with_issuer)
     }
 
     /// The state to send back: what the client sent, and none if it sent
@@ -55,13 +58,13 @@ impl Reply {
         }
     }
 
-    fn send(&self, server: &Server, params: &[(&str, &str)], state: Option<String>) -> Response {
+    fn send(&self, server: &Server, params: &[(&str, &str)], state: Option<String>, with_issuer: bool) -> Response {
         let mut pairs = params.to_vec();
         if let Some(state) = &state {
             pairs.push(("state", state));
         }
-        if !server.has(Flaw::IssParameterMissing) {
-            pairs.push(("iss", &server.issuer));
+        if with_issuer {
+            pairs.push(("iss", self.foreign_iss.as_deref().unwrap_or(&server.issuer)));
         }
         let extras = self.extras.iter();
         pairs.extend(extras.map(|(name, value)| (name.as_str(), value.as_str())));

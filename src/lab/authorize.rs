@@ -87,6 +87,9 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
     };
+    if let Some(nonce) = &request.nonce {
+        server.store().note_nonce(session.sub, nonce);
+    }
     match request.response_type {
         ResponseType::Code => {
             let code = issue_code(server, request, grant);

@@ -21,33 +21,38 @@ pub(super) enum Identify {
     /// The client must have credentials and use them, whatever
     /// `client-auth-optional` allows elsewhere.
     Authenticated,
+    /// The bare `client_id` of any client will do; only flaws ask so little.
+    AnyHow,
 }
 
 /// What a request says about who sends it; nothing is checked.
 pub(super) struct Presented {
     client_id: String,
     proof: Proof,
+    /// Another client that the body names; only a flaw gets so far.
+    acts_as: Option<String>,
 }
 
 enum Proof {
     None,
     Basic(String),
-    Post,
+    Post(String),
     Assertion(String),
 }
 
 impl Presented {
     /// Reads the credentials of a request. More than one method in one
     /// request is an error (RFC 6749 section 2.3).
-    pub(super) fn read(headers: &HeaderMap, params: &Params) -> Result<Self, OAuthError> {
+    pub(super) fn read(server: &Server, headers: &HeaderMap, params: &Params) -> Result<Self, OAuthError> {
         let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
         let first = authorization.next();
         let assertion = params.get("client_assertion");
         let assertion_type = params.get("client_assertion_type");
+        let header_only = first.is_some() && server.has(Flaw::ClientAuthMultiple);
         let has_assertion = assertion.is_some() || assertion_type.is_some();
         let has_secret = params.get("client_secret").is_some();
         let methods = usize::from(first.is_some()) + usize::from(has_assertion) + usize::from(has_secret);
-        if methods > 1 || authorization.next().is_some() {
+        if methods > 1 && !header_only || authorization.next().is_some() {
             return Err(OAuthError::invalid_request("more than one client authentication method"));
         }
 
@@ -65,18 +70,21 @@ impl Presented {
             };
             let jwt = Compact::parse(assertion).ok_or_else(|| OAuthError::invalid_client("the client assertion is not a JWT", false))?;
             let sub = jwt.text("sub").map(ToOwned::to_owned);
+            let sub = sub.or_else(|| jwt.text("iss").filter(|_| server.has(Flaw::AssertionTypeUnchecked)).map(ToOwned::to_owned));
+            let sub = named.filter(|_| server.has(Flaw::AssertionSubjectUnchecked)).map(ToOwned::to_owned).or(sub);
             (sub, Proof::Assertion(assertion.to_owned()))
-        } else if has_secret {
-            (named.map(ToOwned::to_owned), Proof::Post)
+        } else if let Some(secret) = params.get("client_secret") {
+            (named.map(ToOwned::to_owned), Proof::Post(secret.to_owned()))
         } else {
             (named.map(ToOwned::to_owned), Proof::None)
         };
         let used_header = first.is_some();
         let client_id = client_id.ok_or_else(|| OAuthError::invalid_client("no client is identified", used_header))?;
-        if named.is_some_and(|named| named != client_id) {
+        let other = named.filter(|named| *named != client_id).map(ToOwned::to_owned);
+        if other.is_some() && !header_only {
             return Err(OAuthError::invalid_request("client_id is not the client that authenticates"));
         }
-        Ok(Self { client_id, proof })
+        Ok(Self { client_id, proof, acts_as: other })
     }
 
     /// The client the request claims to come from.
@@ -87,20 +95,42 @@ impl Presented {
     /// Finds the client and checks its credentials. A client must use
     /// exactly the method it is registered with.
     pub(super) fn authenticate<'a>(&self, server: &'a Server, identify: Identify) -> Result<&'a Client, OAuthError> {
+        let client = self.verify(server, identify)?;
+        let other = self.acts_as.as_deref().and_then(|id| server.client(id));
+        Ok(other.unwrap_or(client))
+    }
+
+    fn verify<'a>(&self, server: &'a Server, identify: Identify) -> Result<&'a Client, OAuthError> {
         let used_header = matches!(self.proof, Proof::Basic(_));
         let refuse = |why: &str| Err(OAuthError::invalid_client(why, used_header));
         let Some(client) = server.client(&self.client_id) else {
             return refuse("the client is unknown");
         };
         match (&client.auth, &self.proof) {
-            (AuthMethod::None, Proof::None) if identify == Identify::PublicToo => Ok(client),
+            (AuthMethod::None, Proof::None) if identify != Identify::Authenticated => Ok(client),
             (AuthMethod::Secret(secret), Proof::Basic(given)) => {
-                let unchecked = server.has(Flaw::ClientSecretUnchecked) && !given.is_empty();
+                let flaw = if given.is_empty() { Flaw::ClientSecretEmptyAccepted } else { Flaw::ClientSecretUnchecked };
+                let unchecked = server.has(flaw);
                 if secrets::equal(secret.as_bytes(), given.as_bytes()) || unchecked {
                     Ok(client)
                 } else {
                     refuse("the client secret is wrong")
                 }
+            }
+            (AuthMethod::Assertion(_), Proof::Post(_)) if server.has(Flaw::ClientAuthMethodUnchecked) => Ok(client),
+            (AuthMethod::Secret(secret), Proof::Post(given))
+                if server.has(Flaw::ClientAuthMethodUnchecked) && secrets::equal(secret.as_bytes(), given.as_bytes()) =>
+            {
+                Ok(client)
+            }
+            // The key of whichever client made it.
+            (AuthMethod::Secret(_), Proof::Assertion(jwt)) if server.has(Flaw::AssertionSubjectUnchecked) => {
+                let keys = server.clients.iter().filter_map(|client| match &client.auth {
+                    AuthMethod::Assertion(key) => Some(key),
+                    _ => None,
+                });
+                let mut verified = keys.map(|key| assertion::verify(server, &client.id, key, jwt));
+                if verified.any(|verified| verified.is_ok()) { Ok(client) } else { refuse("the client assertion is wrong") }
             }
             (AuthMethod::Assertion(key), Proof::Assertion(jwt)) => match assertion::verify(server, &client.id, key, jwt) {
                 Ok(()) => Ok(client),
@@ -111,6 +141,7 @@ impl Presented {
             {
                 Ok(client)
             }
+            (AuthMethod::Secret(_) | AuthMethod::Assertion(_), Proof::None) if identify == Identify::AnyHow => Ok(client),
             (_, Proof::None) => refuse("the client did not authenticate"),
             _ => refuse("the client is not registered for this authentication method"),
         }
@@ -124,7 +155,7 @@ pub(super) fn authenticate<'a>(
     params: &Params,
     identify: Identify,
 ) -> Result<&'a Client, OAuthError> {
-    Presented::read(headers, params)?.authenticate(server, identify)
+    Presented::read(server, headers, params)?.authenticate(server, identify)
 }
 
 /// Client id and secret of an HTTP Basic header. Both are form-encoded

@@ -31,6 +31,8 @@ pub(super) struct SigningKey {
     public_der: Vec<u8>,
     /// The public key as it stands in the JWKS (RFC 7517).
     pub(super) jwk: Value,
+    /// The private exponent, for the flaw that publishes it.
+    pub(super) private_exponent: String,
     /// Its key id: the thumbprint of RFC 7638.
     pub(super) kid: String,
     /// The encodings of the public key that an algorithm-confused verifier
@@ -45,7 +47,9 @@ pub(super) fn signing_key() -> io::Result<&'static SigningKey> {
 
 impl SigningKey {
     fn load() -> Result<Self, Box<dyn std::error::Error>> {
-        let public = rsa::RsaPrivateKey::from_pkcs8_pem(PEM)?.to_public_key();
+        let private = rsa::RsaPrivateKey::from_pkcs8_pem(PEM)?;
+        let private_exponent = URL_SAFE_NO_PAD.encode(rsa::traits::PrivateKeyParts::d(&private).to_bytes_be());
+        let public = private.to_public_key();
         let der = PrivateKeyDer::from_pem_slice(PEM.as_bytes())?;
         let key = rustls::crypto::ring::sign::any_supported_type(&der)?;
         let verifier = rustls::crypto::ring::default_provider()
@@ -77,7 +81,13 @@ impl SigningKey {
             public.n().to_bytes_be(),
             jwk.to_string().into(),
         ];
-        Ok(Self { key, verifier, public_der: public.to_pkcs1_der()?.into_vec(), jwk, kid, public_as_secret })
+        Ok(Self { key, verifier, public_der: public.to_pkcs1_der()?.into_vec(), jwk, kid, public_as_secret, private_exponent })
+    }
+
+    /// The modulus of another key, which nobody has.
+    pub(super) fn other_modulus(&self, bytes: usize) -> String {
+        let own = self.jwk["n"].as_str().and_then(|n| URL_SAFE_NO_PAD.decode(n).ok()).unwrap_or_default();
+        URL_SAFE_NO_PAD.encode(own.iter().take(bytes).map(|byte| byte ^ 1 | 128).collect::<Vec<_>>())
     }
 
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 7518 section 3.3).
@@ -97,8 +107,30 @@ impl SigningKey {
     }
 }
 
+/// Whether this is an HS256 tag with the public key of a client as the
+/// secret, in one of the encodings that careless code has at hand.
+pub(super) fn is_tagged_with_ec_key(key: &p256::ecdsa::VerifyingKey, message: &[u8], tag: &[u8]) -> bool {
+    use p256::pkcs8::EncodePublicKey as _;
+    let point = key.to_encoded_point(false);
+    let text = |part: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(part.map(|part| part.to_vec()).unwrap_or_default());
+    let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text(point.x()), text(point.y()));
+    let pem = key.to_public_key_pem(LineEnding::LF).unwrap_or_default();
+    let der = key.to_public_key_der().map(|der| der.as_bytes().to_vec()).unwrap_or_default();
+    let secrets = [pem.trim_end().as_bytes().to_vec(), pem.clone().into_bytes(), der, point.as_bytes().to_vec(), jwk.into_bytes()];
+    secrets.iter().any(|secret| !secret.is_empty() && verify_hs256(secret, message, tag))
+}
+
+/// Verifies an RS256 signature with a key that is written as a JWK.
+pub(super) fn verify_with_jwk(jwk: &Value, message: &[u8], signature: &[u8]) -> bool {
+    use rsa::signature::Verifier as _;
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str()?).ok().map(|bytes| rsa::BigUint::from_bytes_be(&bytes));
+    let key = number("n").zip(number("e")).and_then(|(n, e)| rsa::RsaPublicKey::new(n, e).ok());
+    let Ok(signature) = rsa::pkcs1v15::Signature::try_from(signature) else { return false };
+    key.is_some_and(|key| rsa::pkcs1v15::VerifyingKey::<Sha256>::new(key).verify(message, &signature).is_ok())
+}
+
 /// Verifies an HMAC with SHA-256 (RFC 7518 section 3.2).
-fn verify_hs256(secret: &[u8], message: &[u8], tag: &[u8]) -> bool {
+pub(super) fn verify_hs256(secret: &[u8], message: &[u8], tag: &[u8]) -> bool {
     Hmac::<Sha256>::new_from_slice(secret).is_ok_and(|mut mac| {
         mac.update(message);
         mac.verify_slice(tag).is_ok()

@@ -3,23 +3,56 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::Flaw;
 use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
 
 /// Handles both well-known paths. The document says what a strict server
-/// does, whatever flaws are on: a flaw is a broken promise.
-pub(super) async fn document(State(server): State<Arc<Server>>) -> Response {
-    public_json(&metadata(&server.issuer))
+/// does, whatever flaws are on but those of the document itself: a flaw is
+/// a broken promise.
+pub(super) async fn document(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    public_json(&metadata(&server.issuer, &base(&server, &headers)))
+}
+
+/// Handles the well-known path of RFC 8414.
+pub(super) async fn of_rfc_8414(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let issuer = if server.has(Flaw::MetadataIssuerMismatch) { "https://other.example" } else { &server.issuer };
+    public_json(&metadata(issuer, &base(&server, &headers)))
+}
+
+/// What the addresses of the endpoints begin with.
+fn base(server: &Server, headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = text("x-forwarded-host").or_else(|| text("forwarded")?.split_once("host=").map(|(_, host)| host));
+    match forwarded.filter(|_| server.has(Flaw::MetadataHostHeaderInjection)) {
+        Some(host) => format!("http://{host}"),
+        None => server.issuer.clone(),
+    }
 }
 
 /// Handles `GET /jwks.json`.
 pub(super) async fn jwks(State(server): State<Arc<Server>>) -> Response {
-    public_json(&json!({ "keys": [server.key.jwk] }))
+    let mut keys = vec![server.key.jwk.clone()];
+    if server.has(Flaw::JwksPrivateMembers) {
+        keys[0]["d"] = json!(server.key.private_exponent);
+    }
+    if server.has(Flaw::JwksDuplicateKid) {
+        let mut other = server.key.jwk.clone();
+        other["n"] = json!(server.key.other_modulus(256));
+        keys.push(other);
+    }
+    if server.has(Flaw::SigningKeyWeak) {
+        let mut other = server.key.jwk.clone();
+        (other["n"], other["kid"]) = (json!(server.key.other_modulus(128)), json!("of-old"));
+        keys.push(other);
+    }
+    public_json(&json!({ "keys": keys }))
 }
 
 /// Handles `GET /`.
@@ -46,11 +79,11 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
     .collect()
 }
 
-fn metadata(issuer: &str) -> Value {
+fn metadata(name: &str, issuer: &str) -> Value {
     let token_methods = json!(["none", "client_secret_basic", "private_key_jwt"]);
     let introspection_methods = json!(["client_secret_basic", "private_key_jwt"]);
     json!({
-        "issuer": issuer,
+        "issuer": name,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
         "userinfo_endpoint": format!("{issuer}/userinfo"),

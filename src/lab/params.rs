@@ -71,6 +71,25 @@ impl Params {
         params
     }
 
+    /// The parameters of a JSON object; what is no text becomes `other`.
+    pub(super) fn of_json(members: &serde_json::Map<String, serde_json::Value>, other: &str) -> Self {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or(other).to_owned();
+        Self { pairs: members.iter().map(|(name, value)| (name.clone(), text(value))).collect(), faults: Vec::new() }
+    }
+
+    /// Keeps the last value of a repeated parameter only; of the one named
+    /// here it keeps `other`.
+    pub(super) fn last_only(&mut self, name: &str, other: &str) {
+        if self.iter().filter(|(key, _)| *key == name).count() > 1 {
+            self.pairs.push((name.to_owned(), other.to_owned()));
+        }
+        self.allow_repeated(|_| true);
+        let mut seen = BTreeSet::new();
+        let mut kept: Vec<_> = self.pairs.drain(..).rev().filter(|(name, _)| seen.insert(name.clone())).collect();
+        kept.reverse();
+        self.pairs = kept;
+    }
+
     /// The value of a parameter, the first one if it is repeated.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find_map(|(key, value)| (key == name).then_some(value))

@@ -1,6 +1,8 @@
 //! Refresh tokens with rotation (RFC 6749 section 6, RFC 9700 section
 //! 4.14.2).
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::Flaw;
@@ -14,13 +16,22 @@ use super::token::invalid_scope;
 use super::tokens::Issue;
 
 /// Trades a refresh token for a new one and a new access token.
-pub(super) fn exchange(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+pub(super) async fn exchange(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
     let id = params.get("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
-    register(server, client, id, params.get("scope"))?.response(server)
+    let whole = server.store().refresh_token_like(id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
+    let id = whole.as_deref().unwrap_or(id);
+    let fresh = server.store().refresh_tokens.get(id).is_some_and(|token| !token.rotated);
+    if fresh && server.has(Flaw::RefreshRace) {
+        tokio::time::sleep(RACE_WINDOW).await;
+    }
+    register(server, client, id, params.get("scope"), fresh && server.has(Flaw::RefreshRace))?.response(server)
 }
 
+/// How long `refresh-race` leaves between the check and the mark.
+const RACE_WINDOW: Duration = Duration::from_millis(25);
+
 /// All of it under one lock, so that of two simultaneous uses one is reuse.
-fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>) -> Result<Issue, OAuthError> {
+fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>, checked: bool) -> Result<Issue, OAuthError> {
     let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
     let mut store = server.store();
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
@@ -32,11 +43,12 @@ fn register(server: &Server, client: &Client, id: &str, wanted: Option<&str>) ->
     if !store.is_refresh_token_alive(&token) {
         return Err(unknown());
     }
-    if token.rotated && !server.has(Flaw::RefreshReuseAccepted) {
+    if token.rotated && !checked && !server.has(Flaw::RefreshReuseAccepted) {
         // Either the client or a thief uses the old token; the family ends
         // because it cannot be told who holds the new one.
         if !server.has(Flaw::RefreshFamilySurvives) {
-            store.revoke_family(token.family, Ends::ALL);
+            let ends = Ends { access_tokens: !server.has(Flaw::RefreshFamilyAccessTokenSurvives), ..Ends::ALL };
+            store.revoke_family(token.family, ends);
         }
         return Err(unknown());
     }

@@ -30,14 +30,20 @@ enum Refused {
 
 /// Handles `GET` and `POST /userinfo`.
 pub(super) async fn userinfo(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let claims = match authorize(&server, query.as_deref(), &headers) {
+    let mut claims = match authorize(&server, query.as_deref(), &headers) {
         Ok(claims) => claims,
         Err(refused) => return refused.into_response(),
     };
+    if server.has(Flaw::ScopeUnenforced) {
+        claims.scope = directory::SCOPES.join(" ");
+    }
     if !claims.has_scope("openid") {
         return Refused::InsufficientScope("openid").into_response();
     }
     let mut body = json!({ "sub": claims.sub });
+    if server.has(Flaw::UserinfoSubMismatch) {
+        body["sub"] = json!(claims.sub.replace('-', "+"));
+    }
     if let Some(user) = directory::user_by_sub(&claims.sub) {
         if claims.has_scope("profile") {
             body["name"] = json!(user.display_name);
@@ -79,7 +85,7 @@ fn authorize(server: &Server, query: Option<&str>, headers: &HeaderMap) -> Resul
         .map(|(_, token)| token.trim());
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let token = token.or_else(|| query.get("access_token").filter(|_| server.has(Flaw::BearerInQuery)));
-    let claims = token.and_then(|token| tokens::verify(server, token));
+    let claims = token.and_then(|token| tokens::verify(server, token).or_else(|| refresh_token(server, token)));
     match (claims, token) {
         (Some(claims), _) => Ok(claims),
         // The flaw is to serve what is no access token. One that was real
@@ -90,6 +96,23 @@ fn authorize(server: &Server, query: Option<&str>, headers: &HeaderMap) -> Resul
         (None, Some(_)) => Err(Refused::InvalidToken),
         (None, None) => Err(Refused::NoToken),
     }
+}
+
+/// A refresh token, where the flaw takes it for an access token.
+fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
+    if !server.has(Flaw::TokenTypeConfusion) {
+        return None;
+    }
+    let store = server.store();
+    let grant = &store.refresh_tokens.get(token).filter(|token| store.is_refresh_token_alive(token))?.grant;
+    Some(AccessClaims {
+        sub: grant.sub.clone(),
+        client_id: grant.client_id.clone(),
+        scope: grant.scope.to_string(),
+        jti: String::new(),
+        iat: 0,
+        exp: 0,
+    })
 }
 
 fn default_claims(server: &Server) -> AccessClaims {

@@ -114,6 +114,8 @@ pub(super) struct Store {
     sessions: HashMap<String, Session>,
     access_tokens: HashMap<String, AccessToken>,
     families: HashMap<FamilyId, Family>,
+    /// The nonce of the newest request of each user.
+    nonces: HashMap<String, String>,
     assertions: HashMap<(String, String), Instant>,
     requests: HashMap<String, VecDeque<Instant>>,
     next_family: FamilyId,
@@ -172,6 +174,16 @@ impl Store {
         self.consents.insert(consent);
     }
 
+    /// Notes the nonce of the newest authorization request of a user.
+    pub(super) fn note_nonce(&mut self, sub: &str, nonce: &str) {
+        self.nonces.insert(sub.to_owned(), nonce.to_owned());
+    }
+
+    /// That nonce.
+    pub(super) fn newest_nonce(&self, sub: &str) -> Option<String> {
+        self.nonces.get(sub).cloned()
+    }
+
     /// A family without tokens.
     pub(super) fn new_family(&mut self) -> FamilyId {
         self.next_family += 1;
@@ -201,6 +213,16 @@ impl Store {
     fn keep_family(&mut self, family: FamilyId, until: Instant) {
         let family = self.families.entry(family).or_default();
         family.expires = family.expires.max(Some(until));
+    }
+
+    /// The live refresh token that begins as this text does, where that is
+    /// long enough to tell.
+    pub(super) fn refresh_token_like(&self, text: &str) -> Option<String> {
+        const COMPARED: usize = 16;
+        let start = text.get(..COMPARED)?;
+        let is_live = |token: &RefreshToken| !token.rotated && self.is_refresh_token_alive(token);
+        let like = |id: &str| id.get(..COMPARED).is_some_and(|other| other.eq_ignore_ascii_case(start));
+        self.refresh_tokens.iter().find(|(id, token)| like(id) && is_live(token)).map(|(id, _)| id.clone())
     }
 
     /// Ends tokens of a family.

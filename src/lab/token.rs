@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::client_auth::{Identify, Presented};
@@ -21,7 +23,20 @@ use super::{Flaw, code_grant, refresh};
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
     let params = read(&server, query.as_deref(), &headers, &body);
+    let headers = with_credentials_of_query(&server, query.as_deref(), headers);
     respond(&server, params, &headers).await
+}
+
+/// What the client would have had to write into the header.
+fn with_credentials_of_query(server: &Server, query: Option<&str>, mut headers: HeaderMap) -> HeaderMap {
+    let query = Params::parse(query.unwrap_or_default().as_bytes());
+    if server.has(Flaw::ClientSecretInQuery)
+        && let (Some(id), Some(secret)) = (query.get("client_id"), query.get("client_secret"))
+        && let Ok(value) = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
+    {
+        headers.entry(header::AUTHORIZATION).or_insert(value);
+    }
+    headers
 }
 
 /// Handles `GET /token`, which is no method of this endpoint.
@@ -46,6 +61,10 @@ async fn respond(server: &Server, params: Result<Params, OAuthError>, headers: &
         response.headers_mut().remove(header::CACHE_CONTROL);
         response.headers_mut().remove(header::PRAGMA);
     }
+    if let Some(origin) = headers.get(header::ORIGIN).filter(|_| server.has(Flaw::TokenCorsCredentials)) {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
     response
 }
 
@@ -53,7 +72,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
     if let Some(client) = unnamed(server, params, headers) {
         return grant(server, client, params).await;
     }
-    let presented = Presented::read(headers, params)?;
+    let presented = Presented::read(server, headers, params)?;
     if let Some(limit) = server.config.rate_limit {
         // Requests of unknown clients share one count, so that inventing
         // client ids neither avoids the limit nor fills the memory.
@@ -62,7 +81,9 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
         let admitted = server.store().admit(key, limit);
         admitted.map_err(OAuthError::too_many_requests)?;
     }
-    let client = presented.authenticate(server, Identify::PublicToo)?;
+    let refreshes = params.get("grant_type") == Some("refresh_token");
+    let identify = if refreshes && server.has(Flaw::RefreshWithoutClientAuth) { Identify::AnyHow } else { Identify::PublicToo };
+    let client = presented.authenticate(server, identify)?;
     grant(server, client, params).await
 }
 
@@ -89,9 +110,12 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
 async fn grant(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params).await,
-        Some("refresh_token") => refresh::exchange(server, client, params),
+        Some("refresh_token") => refresh::exchange(server, client, params).await,
         Some("client_credentials") => client_credentials(server, client, params),
         Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params),
+        Some("password") if server.has(Flaw::PasswordGrantOracle) => {
+            password(server, client, params).and(Err(OAuthError::new("unauthorized_client", "the client may not use this grant type")))
+        }
         Some(_) => Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
@@ -101,7 +125,7 @@ async fn grant(server: &Server, client: &Client, params: &Params) -> Result<Valu
 fn read(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
     let query = query.filter(|_| server.has(Flaw::TokenParametersFromQuery)).map(|query| Params::parse(query.as_bytes()));
     let Some(query) = query else {
-        return form(headers, body);
+        return read_body(server, headers, body);
     };
     if let Some(fault) = query.fault() {
         return Err(OAuthError::invalid_request(fault.to_string()));
@@ -112,15 +136,30 @@ fn read(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) 
     Ok(params)
 }
 
+fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
+    if server.has(Flaw::TokenEndpointJsonBody)
+        && let Ok(Value::Object(members)) = serde_json::from_slice(body)
+    {
+        return Ok(Params::of_json(&members, code_grant::ANY_VERIFIER));
+    }
+    if server.has(Flaw::TokenDuplicateParameterAccepted) {
+        let mut params = Params::parse(body);
+        params.last_only("code_verifier", code_grant::ANY_VERIFIER);
+        return Ok(params);
+    }
+    form(headers, body)
+}
+
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
 /// user are left out; the response says what was granted.
 fn client_credentials(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
-    if !client.may_use_client_credentials {
+    let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
+    if !client.may_use_client_credentials && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
     let grant = Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None };
-    issue(server, grant, false)
+    issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
 /// The password grant (RFC 6749 section 4.3), which RFC 9700 section 2.4

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::Flaw;
 use super::directory;
 use super::jws::{self, Compact};
+use super::keys;
 use super::oauth_error::OAuthError;
 use super::scope::Scope;
 use super::secrets;
@@ -47,26 +48,29 @@ impl Issue {
     /// The signed access token.
     pub(super) fn access_token(&self, server: &Server) -> Result<String, OAuthError> {
         let now = now();
+        let untyped = server.has(Flaw::JwtAtTypMissing);
+        let audience = if untyped { json!([server.resource, self.grant.client_id]) } else { json!(server.resource) };
         let claims = json!({
             "iss": server.issuer,
             "sub": self.grant.sub,
-            "aud": server.resource,
+            "aud": audience,
             "client_id": self.grant.client_id,
             "scope": self.scope.to_string(),
             "iat": now,
             "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
             "jti": self.jti,
         });
-        jws::sign(server.key, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error)
+        jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims).ok_or_else(OAuthError::server_error)
     }
 
     /// The signed ID token that goes with `access_token`.
     pub(super) fn id_token(&self, server: &Server, access_token: &str) -> Result<String, OAuthError> {
         let now = now();
         // Core section 3.1.3.6: the left half of the hash of the token.
-        let digest = Sha256::digest(access_token);
+        let digest = if server.has(Flaw::AtHashWrong) { Sha256::digest("another token") } else { Sha256::digest(access_token) };
+        let issuer = if server.has(Flaw::IdTokenClaimsWrong) { "https://other.example" } else { &server.issuer };
         let mut claims = json!({
-            "iss": server.issuer,
+            "iss": issuer,
             "sub": self.grant.sub,
             "aud": self.grant.client_id,
             "iat": now,
@@ -76,8 +80,12 @@ impl Issue {
         if let Some(time) = self.grant.auth_time {
             claims["auth_time"] = json!(time);
         }
-        if let Some(nonce) = &self.grant.nonce {
+        let newest = server.has(Flaw::NonceFromSession).then(|| server.store().newest_nonce(&self.grant.sub)).flatten();
+        if let Some(nonce) = newest.as_ref().or(self.grant.nonce.as_ref()).filter(|_| !server.has(Flaw::NonceNotEchoed)) {
             claims["nonce"] = json!(nonce);
+        }
+        if server.has(Flaw::IdTokenUnsigned) {
+            return Ok(jws::unsigned(&claims));
         }
         jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
     }
@@ -123,13 +131,36 @@ impl AccessClaims {
 /// audience, lifetime (RFC 9068 section 4), and that it was not revoked.
 /// The flaws of the JWT verification apply.
 pub(super) fn verify(server: &Server, token: &str) -> Option<AccessClaims> {
+    let unsigned = format!("{token}.");
+    let token = if server.has(Flaw::JwtEmptySignature) && token.matches('.').count() == 1 { &unsigned } else { token };
     let jwt = Compact::parse(token)?;
     if !is_signed(server, &jwt) {
         return None;
     }
-    let claims = read_claims(server, &jwt)?;
+    let claims = read_claims(server, &jwt).or_else(|| read_id_token(server, &jwt))?;
     let revoked = server.store().is_access_token_revoked(&claims.jti);
     (!revoked).then_some(claims)
+}
+
+/// The claims of an access token that need not be signed.
+pub(super) fn read_unverified(server: &Server, token: &str) -> Option<AccessClaims> {
+    let claims = read_claims(server, &Compact::parse(token)?)?;
+    let revoked = server.store().is_access_token_revoked(&claims.jti);
+    (!revoked).then_some(claims)
+}
+
+/// An ID token as an access token, where the flaw takes it for one.
+fn read_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
+    let is_taken = server.has(Flaw::TokenCrossJwtConfusion) && jwt.text("iss") == Some(&server.issuer) && jwt.has_claim("at_hash");
+    let (iat, exp) = (jwt.time("iat")?, jwt.time("exp")?);
+    (is_taken && exp > now_signed()).then_some(AccessClaims {
+        sub: jwt.text("sub")?.to_owned(),
+        client_id: jwt.text("aud")?.to_owned(),
+        scope: "openid".to_owned(),
+        jti: String::new(),
+        iat,
+        exp,
+    })
 }
 
 /// As [`verify`], whatever flaws are on and even if the token was revoked.
@@ -151,12 +182,22 @@ fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
     if is_signed_strictly(server, jwt) {
         return true;
     }
+    if server.has(Flaw::JwtKidInjection) && is_signed_with_injected_key(jwt) {
+        return true;
+    }
     // A forger may leave the key id out; one of another key is no match.
     if jwt.has_header("kid") && jwt.header("kid") != Some(&server.key.kid) {
         return false;
     }
     match jwt.header("alg") {
-        Some("RS256") => server.has(Flaw::JwtSignatureUnchecked),
+        Some("RS256") => {
+            let bytes = jwt.signature();
+            let is_nothing = bytes.as_ref().is_some_and(|bytes| bytes.len() < 2 || bytes.iter().all(|byte| *byte == 0));
+            let is_own = || jwt.jwk().zip(bytes.as_ref()).is_some_and(|(jwk, bytes)| keys::verify_with_jwk(jwk, jwt.message(), bytes));
+            server.has(Flaw::JwtSignatureUnchecked)
+                || is_nothing && server.has(Flaw::JwtEmptySignature)
+                || server.has(Flaw::JwtHeaderKeyTrusted) && is_own()
+        }
         Some("HS256") if server.has(Flaw::JwtAlgConfusion) => {
             jwt.signature().is_some_and(|tag| server.key.is_tagged_with_public_key(jwt.message(), &tag))
         }
@@ -165,9 +206,23 @@ fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
     }
 }
 
+/// Signed with what the file, or the query, that the kid names gives.
+fn is_signed_with_injected_key(jwt: &Compact<'_>) -> bool {
+    let kid = jwt.header("kid").unwrap_or_default();
+    let secret = if kid.ends_with("/dev/null") {
+        ""
+    } else if let Some((_, rest)) = kid.split_once("UNION SELECT '") {
+        rest.split('\'').next().unwrap_or_default()
+    } else {
+        return false;
+    };
+    jwt.header("alg") == Some("HS256") && jwt.signature().is_some_and(|tag| keys::verify_hs256(secret.as_bytes(), jwt.message(), &tag))
+}
+
 fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
     let typ = jwt.header("typ")?.to_ascii_lowercase();
-    let is_access_token = typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE;
+    let is_access_token =
+        typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE || typ == "jwt" && server.has(Flaw::JwtAtTypMissing);
     let now = now_signed();
     let exp = jwt.time("exp")?;
     let is_current = exp > now && jwt.time("nbf").is_none_or(|nbf| nbf <= now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{Template, Value};
+use super::value::{Expression, Reference, Template, Value};
 
 /// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -20,6 +20,8 @@ pub enum StepKind {
     IntrospectionRequest,
     /// POST to the revocation endpoint (RFC 7009 §2.1).
     RevocationRequest,
+    /// GET of a document that the server publishes: metadata (RFC 8414 §3), keys (RFC 7517 §5).
+    DocumentRequest,
 }
 
 impl StepKind {
@@ -29,6 +31,7 @@ impl StepKind {
         StepKind::ResourceRequest,
         StepKind::IntrospectionRequest,
         StepKind::RevocationRequest,
+        StepKind::DocumentRequest,
     ];
 
     /// The name in flow files.
@@ -39,6 +42,7 @@ impl StepKind {
             StepKind::ResourceRequest => "resource_request",
             StepKind::IntrospectionRequest => "introspection_request",
             StepKind::RevocationRequest => "revocation_request",
+            StepKind::DocumentRequest => "document_request",
         }
     }
 
@@ -93,17 +97,38 @@ impl StepKind {
                     "the granted scope, as the answer says; else the scope claim of the token; else the requested one (RFC 6749 §5.1)",
                 ),
                 ("scope_assumed", "`true` where neither answer nor token says the scope"),
+                ("access_token_typ", "the typ of a JWT access token, in small letters"),
+                ("access_token_claims", "the names of the claims of a JWT access token"),
+                ("access_token_aud", "its audiences, separated by spaces"),
+                ("id_token_alg", "the alg of the ID token"),
+                ("id_token_key", "as `access_token_key`, of the ID token; absent where that cannot be told"),
+                ("id_token_iss", "its issuer"),
+                ("id_token_sub", "its subject"),
+                ("id_token_aud", "its audiences, separated by spaces"),
+                ("id_token_azp", "its authorized party"),
+                ("id_token_nonce", "its nonce"),
+                ("id_token_lifetime", "the seconds from its iat to its exp"),
+                (
+                    "id_token_current",
+                    "`true` if iat is past and exp to come, a minute either way, else `false`; absent where one is missing",
+                ),
+                ("id_token_at_hash", "`right` or `wrong`; absent where there is none, or its alg names no hash"),
                 ("error", "the error code"),
                 ("error_description", "its description"),
                 ("cache_control", "the Cache-Control header"),
                 ("pragma", "the Pragma header"),
+                ("allow_origin", "the Access-Control-Allow-Origin header"),
+                ("allow_credentials", "the Access-Control-Allow-Credentials header"),
                 ("status", "the HTTP status"),
+                ("other_access_token", "of a burst: an access token of another answer than the one that `access_token` came with"),
+                ("other_refresh_token", "of a burst: another refresh token than `refresh_token`"),
                 ("winners", "of a burst: how many answers carried an access token of their own that works"),
                 ("crashed_answers", "of a burst: how many answers were server errors (5xx) without a token; absent: none"),
             ],
             StepKind::ResourceRequest => &[
                 ("sub", "the subject that the answer names"),
                 ("scope", "the scope that the answer names"),
+                ("claims", "the names of the members of the answer, separated by spaces"),
                 ("error", "the error code of WWW-Authenticate or of the body"),
                 ("status", "the HTTP status"),
                 ("endpoint", "which endpoint was asked: userinfo, introspection or resource"),
@@ -114,10 +139,22 @@ impl StepKind {
                 ("sub", "the subject"),
                 ("scope", "the scope"),
                 ("client_id", "the client that the token was issued to"),
+                ("token_type", "what kind of token it is said to be, as RFC 7662 has it"),
+                ("token_use", "the same, as some servers have it: `access_token` or `refresh_token`"),
+                ("typ", "the same, as others have it"),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],
             StepKind::RevocationRequest => &[("error", "the error code"), ("status", "the HTTP status")],
+            StepKind::DocumentRequest => &[
+                ("issuer", "the issuer that metadata names"),
+                ("hosts", "the hosts of all URLs in it, separated by spaces"),
+                ("key_count", "how many keys a key set has"),
+                ("private_members", "the names of private members of its keys; absent: there are none"),
+                ("weak_keys", "what is weak about its keys (`RSA-1024`); absent: nothing"),
+                ("doubled_kids", "the kids that two different keys have; absent: there are none"),
+                ("status", "the HTTP status"),
+            ],
         }
     }
 }
@@ -225,6 +262,30 @@ pub enum AssertionForgery {
     Unsigned { alg: Template },
     /// The genuine header with an empty signature.
     EmptySignature,
+    /// Header and claims changed, signed with the client's own key or another one.
+    Bent(Box<AssertionBend>),
+}
+
+/// What of a client assertion is changed; the rest is as the client makes it, with a fresh `jti`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AssertionBend {
+    pub alg: Option<Template>,
+    /// None: the client's own key.
+    pub key: Option<Expression>,
+    pub header: Vec<(String, Template)>,
+    pub claims: Vec<(String, Template)>,
+    /// Claims that are left out.
+    pub without: Vec<String>,
+}
+
+impl AssertionBend {
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.alg.iter().chain(self.header.iter().chain(&self.claims).map(|(_, value)| value))
+    }
+
+    fn templates_mut(&mut self) -> impl Iterator<Item = &mut Template> {
+        self.alg.iter_mut().chain(self.header.iter_mut().chain(&mut self.claims).map(|(_, value)| value))
+    }
 }
 
 /// How the request is written where that differs from what a correct client library sends.
@@ -283,12 +344,29 @@ impl PlannedStep {
 impl Authentication {
     /// Puts a `for_each` word in place of its variable.
     pub fn substitute(&mut self, variable: &str, text: &str) {
-        if let Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) = self {
-            let mut value = Value::Text(std::mem::take(template));
-            value.substitute(variable, text);
-            if let Value::Text(new) = value {
-                *template = new;
+        match self {
+            Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) => {
+                template.substitute(variable, text);
             }
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
+                bend.templates_mut().for_each(|template| template.substitute(variable, text));
+                bend.key.iter_mut().for_each(|key| key.substitute(variable, text));
+            }
+            _ => {}
+        }
+    }
+
+    /// Every reference in it.
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        match self {
+            Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) => {
+                template.references(found);
+            }
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
+                bend.templates().for_each(|template| template.references(found));
+                bend.key.iter().for_each(|key| key.references(found));
+            }
+            _ => {}
         }
     }
 }
@@ -304,6 +382,25 @@ impl std::fmt::Display for Authentication {
                 write!(f, "an assertion with alg {alg} and an empty signature")
             }
             Authentication::Assertion(AssertionForgery::EmptySignature) => f.write_str("the genuine assertion with an empty signature"),
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
+                f.write_str("an assertion")?;
+                if let Some(alg) = &bend.alg {
+                    write!(f, ", alg {alg}")?;
+                }
+                if let Some(key) = &bend.key {
+                    write!(f, ", key {key}")?;
+                }
+                for (name, value) in &bend.header {
+                    write!(f, ", header {name}={value}")?;
+                }
+                for (name, value) in &bend.claims {
+                    write!(f, ", claim {name}={value}")?;
+                }
+                for name in &bend.without {
+                    write!(f, ", without {name}")?;
+                }
+                Ok(())
+            }
         }
     }
 }

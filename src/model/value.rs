@@ -87,6 +87,14 @@ pub enum Function {
     AttackerJwk,
     AttackerKey,
     PublicKey,
+    ClientKey,
+    Now,
+    Basic,
+    Base64,
+    CutLast,
+    FlipMiddle,
+    SwapCase,
+    Splice,
 }
 
 impl Function {
@@ -134,6 +142,38 @@ impl Function {
             2,
             "`public_key(token, encoding)`: the published key that signed the token, in an encoding; for `key:` of a forgery only",
         ),
+        (
+            Function::ClientKey,
+            "client_key",
+            1,
+            1,
+            "`client_key(encoding)`: the public half of the key with which the client signs its assertions; for `key:` of an assertion only",
+        ),
+        (Function::Now, "now", 0, 1, "`now(\"-300\")`: the time in seconds since 1970, and so many seconds later or earlier"),
+        (
+            Function::Basic,
+            "basic",
+            2,
+            2,
+            "`basic(name, secret)`: the value of an Authorization header of the scheme Basic (RFC 6749 §2.3.1)",
+        ),
+        (Function::Base64, "base64", 1, 1, "the text in base64, with padding"),
+        (
+            Function::CutLast,
+            "cut_last",
+            2,
+            2,
+            "`cut_last(x, 8)`: the text without that many of its last characters; `half`: without its second half",
+        ),
+        (Function::FlipMiddle, "flip_middle", 1, 1, "the text with another character in its middle"),
+        (Function::SwapCase, "swap_case", 1, 1, "the text with capital letters for small ones, and small ones for capital ones"),
+        (
+            Function::Splice,
+            "splice",
+            2,
+            2,
+            "`splice(x, y)`: x up to its last dot, and y from its last dot on; a text without a dot makes the attack `not_applicable`",
+        ),
     ];
 
     pub fn name(self) -> &'static str {
@@ -178,6 +218,12 @@ pub enum Signature {
     Flipped,
     /// Nothing.
     Empty,
+    /// Nothing, and no dot before it.
+    Missing,
+    /// A single byte.
+    Byte,
+    /// As many bytes as the genuine one has, all of them zero.
+    Zeros,
 }
 
 impl Expression {
@@ -190,7 +236,7 @@ impl Expression {
         }
     }
 
-    fn substitute(&mut self, variable: &str, text: &str) {
+    pub fn substitute(&mut self, variable: &str, text: &str) {
         match self {
             Expression::Reference(Reference::Variable(name)) if name == variable => *self = Expression::Text(text.to_owned()),
             Expression::Call(_, arguments) => arguments.iter_mut().for_each(|a| a.substitute(variable, text)),
@@ -213,7 +259,7 @@ impl Template {
         }
     }
 
-    fn substitute(&mut self, variable: &str, text: &str) {
+    pub fn substitute(&mut self, variable: &str, text: &str) {
         for part in &mut self.0 {
             if let Part::Expression(expression) = part {
                 expression.substitute(variable, text);
@@ -320,6 +366,9 @@ impl fmt::Display for Value {
                     Signature::Kept => f.write_str(", signature kept"),
                     Signature::Flipped => f.write_str(", signature changed in its first character"),
                     Signature::Empty => f.write_str(", signature empty"),
+                    Signature::Missing => f.write_str(", without signature and the dot before it"),
+                    Signature::Byte => f.write_str(", signature one byte"),
+                    Signature::Zeros => f.write_str(", signature of zero bytes"),
                 }
             }
         }

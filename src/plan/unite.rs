@@ -103,7 +103,7 @@ fn stands_for(steps: &[PlannedStep], member: &[PlannedStep]) -> bool {
 /// A request that reads, or that names nothing of what the flow was given.
 fn changes_nothing(step: &PlannedStep) -> bool {
     match step.kind {
-        StepKind::ResourceRequest | StepKind::IntrospectionRequest => true,
+        StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
         StepKind::RevocationRequest => references(step).is_empty(),
         StepKind::AuthorizationRequest | StepKind::TokenRequest => false,
     }

@@ -8,7 +8,7 @@ use crate::model::value::{Expression, Function, Part, Reference, Template};
 
 /// Facts of the client that a step runs as.
 pub const CLIENT_FACTS: &[&str] =
-    &["id", "secret", "redirect_uri", "other_redirect_uri", "auth", "sender_constrained", "redirect_is_loopback"];
+    &["id", "secret", "redirect_uri", "other_redirect_uri", "auth", "assertion_alg", "sender_constrained", "redirect_is_loopback"];
 
 /// Facts of the target.
 pub const TARGET_FACTS: &[&str] = &[
@@ -22,6 +22,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "introspection_endpoint",
     "revocation_endpoint",
     "jwks_uri",
+    "openid_configuration",
+    "oauth_metadata",
     "refresh_grace",
     "code_grace",
     "iss_parameter_supported",
@@ -118,7 +120,7 @@ impl Scope {
                 }
             }
             ["sent", parameter] => match self.sent.get(&step.0) {
-                Some(sent) if !sent.contains(*parameter) => Err((
+                Some(sent) if !sent.contains(*parameter) && !is_credential(step.1, parameter) => Err((
                     format!("`{path}`: the step `{}` sends no `{parameter}`", step.0),
                     suggestion(parameter, sent.iter().map(String::as_str)),
                 )),
@@ -163,6 +165,12 @@ impl Scope {
             }
         }
     }
+}
+
+/// What client authentication adds to a request, beside what the scenario sends.
+fn is_credential(kind: Option<StepKind>, parameter: &str) -> bool {
+    let authenticates = matches!(kind, Some(StepKind::TokenRequest | StepKind::IntrospectionRequest | StepKind::RevocationRequest));
+    authenticates && matches!(parameter, "client_id" | "client_assertion" | "client_assertion_type")
 }
 
 /// Reads text with `${ … }`. `$${` stands for a literal `${`.

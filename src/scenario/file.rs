@@ -218,6 +218,27 @@ pub enum AuthenticateFile {
     Unsigned(At<String>),
     /// The genuine client assertion with an empty signature.
     EmptySignature,
+    /// A client assertion with a changed header or changed claims, or signed with another key.
+    Assertion(Box<AssertionFile>),
+}
+
+/// What of a client assertion is changed; without `alg` and `key` the client's own key signs it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssertionFile {
+    /// The alg of the header.
+    pub alg: Option<At<String>>,
+    /// `${attacker_key()}`, `${client_key("spki-pem")}`, or the text of an HMAC secret.
+    pub key: Option<At<String>>,
+    /// Header members.
+    #[serde(default)]
+    pub header: Names<At<String>>,
+    /// Claims; a number, truth value, object or list is written as such.
+    #[serde(default)]
+    pub claims: Names<At<String>>,
+    /// Claims that are left out.
+    #[serde(default)]
+    pub without: Vec<At<String>>,
 }
 
 /// Text with `${ … }`, or a forged token.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::Diagnostics;
 use crate::model::predicate::{Predicate, Test, Word, conjunction};
 use crate::model::scenario::{Attack, Control};
-use crate::model::step::{Authentication, PlannedStep, StepKind};
+use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
 
 use super::change::attack_steps;
@@ -40,9 +40,7 @@ fn named_step(predicate: &Predicate) -> Option<&str> {
 fn references(step: &PlannedStep) -> Vec<&Reference> {
     let mut found = Vec::new();
     step.parameters.iter().for_each(|p| p.value.references(&mut found));
-    if let Some(Authentication::Secret(secret)) = &step.authentication {
-        secret.references(&mut found);
-    }
+    step.authentication.iter().for_each(|authentication| authentication.references(&mut found));
     found
 }
 
@@ -114,17 +112,7 @@ fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
         return;
     };
     let rounds = steps.iter().any(|s| s.burst.is_some());
-    let used = steps.iter().any(|step| {
-        let in_alg = match &step.authentication {
-            Some(Authentication::Assertion(crate::model::step::AssertionForgery::Unsigned { alg })) => {
-                let mut list = Vec::new();
-                alg.references(&mut list);
-                list.iter().any(|r| matches!(r, Reference::Variable(name) if name == variable))
-            }
-            _ => false,
-        };
-        in_alg || references(step).iter().any(|r| matches!(r, Reference::Variable(name) if name == variable))
-    });
+    let used = steps.iter().any(|step| references(step).iter().any(|r| matches!(r, Reference::Variable(name) if name == variable)));
     if !used && !rounds {
         found.at(
             &file.id,
@@ -170,7 +158,17 @@ fn excludes_one_way(one: &Predicate, other: &Predicate, steps: &[PlannedStep]) -
             let never_absent = !matches!(test, Test::Absent | Test::Differs(_) | Test::Lacks(_) | Test::Excludes(_));
             if step == other {
                 // A refused authorization request delivers nothing; a refused token request gives no token.
-                let given = ["code", "access_token", "refresh_token", "id_token", "delivered_to", "location", "winners"];
+                let given = [
+                    "code",
+                    "access_token",
+                    "refresh_token",
+                    "id_token",
+                    "delivered_to",
+                    "location",
+                    "winners",
+                    "other_access_token",
+                    "other_refresh_token",
+                ];
                 let kind = steps.iter().find(|s| s.name == *step).map(|s| s.kind);
                 never_absent
                     && given.contains(&field.as_str())

@@ -2,13 +2,13 @@
 
 use crate::diagnostic::{Diagnostics, suggestion};
 use crate::model::scenario::Operation;
-use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
-use crate::model::value::{Forgery, Value};
+use crate::model::step::{AssertionBend, AssertionForgery, Authentication, PlannedStep};
+use crate::model::value::{Forgery, Template, Value};
 use crate::place::{At, Names};
 
 use super::change;
 use super::expression::{Scope, single, template};
-use super::file::{AuthenticateFile, OperationsFile, ValueFile};
+use super::file::{AssertionFile, AuthenticateFile, OperationsFile, ValueFile};
 
 /// A change names a step of the control, or one that the change itself repeats.
 pub fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
@@ -101,7 +101,42 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     operations
 }
 
+/// The members that a forgery sets.
+fn members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) -> Option<Vec<(String, Template)>> {
+    let mut all = Vec::new();
+    for (name, text) in &names.0 {
+        match template(&text.value, scope) {
+            Ok(template) => all.push((name.value.clone(), template)),
+            Err((message, help)) => {
+                found.at(text, message, help);
+                return None;
+            }
+        }
+    }
+    Some(all)
+}
+
+fn read_assertion(file: &AssertionFile, scope: &Scope, found: &mut Diagnostics) -> Option<AssertionBend> {
+    let alg = file.alg.as_ref().map(|text| template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok());
+    let key = file.key.as_ref().map(|text| single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok());
+    if let (Some(key), None) = (&file.key, &file.alg) {
+        found.at(key, "another key needs an `alg` that it signs with", None);
+        return None;
+    }
+    let (header, claims) = (members(&file.header, scope, found)?, members(&file.claims, scope, found)?);
+    let without = file.without.iter().map(|name| name.value.clone()).collect();
+    let lost = |part: &Option<Option<_>>| matches!(part, Some(None));
+    if lost(&alg) || matches!(key, Some(None)) {
+        return None;
+    }
+    Some(AssertionBend { alg: alg.flatten(), key: key.flatten(), header, claims, without })
+}
+
 fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
+    if let AuthenticateFile::Assertion(file) = file {
+        let bend = read_assertion(file, scope, found)?;
+        return Some(Authentication::Assertion(AssertionForgery::Bent(Box::new(bend))));
+    }
     let mut text = |text: &At<String>| match template(&text.value, scope) {
         Ok(template) => Some(template),
         Err((message, help)) => {
@@ -116,6 +151,7 @@ fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagn
         AuthenticateFile::FreshKey => Authentication::Assertion(AssertionForgery::FreshKey),
         AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: text(alg)? }),
         AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
+        AuthenticateFile::Assertion(_) => return None,
     })
 }
 

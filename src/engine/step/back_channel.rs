@@ -31,7 +31,8 @@ pub type Exchanged = (Request, Result<Response, Failure>);
 pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<(Credentials, Request), Missing> {
     let engine = trial.engine;
     let mut added = credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor, &engine.learned)?;
-    if step.planned.kind == StepKind::AuthorizationRequest {
+    // An attack may name another client than the one that authenticates.
+    if step.planned.kind == StepKind::AuthorizationRequest || step.parameters.iter().any(|p| p.name == "client_id") {
         // It has its client_id already, and an attack may have changed it (RFC 9126 §2.1).
         added.parameters.retain(|(name, _)| name != "client_id");
     }

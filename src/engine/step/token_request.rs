@@ -6,7 +6,7 @@ use crate::engine::http::{Failure, Request, Response};
 use crate::engine::{RawStep, RunningTrial, answer, forge};
 use crate::model::observation::Outcome;
 
-use super::Ready;
+use super::{Ready, claims};
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints_of(step.client).token.clone() else {
@@ -46,6 +46,8 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     raw.field("status", Some(response.status.to_string()));
     raw.field("cache_control", response.header("cache-control"));
     raw.field("pragma", response.header("pragma"));
+    raw.field("allow_origin", response.header("access-control-allow-origin"));
+    raw.field("allow_credentials", response.header("access-control-allow-credentials"));
     let Some(members) = response.object() else {
         return;
     };
@@ -75,6 +77,9 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     if let Some(token) = raw.fields.get("access_token").cloned() {
         describe(trial, raw, &token).await;
     }
+    if let Some(token) = raw.fields.get("id_token").cloned() {
+        claims::of_id_token(trial, raw, &token).await;
+    }
 }
 
 fn asked_scope(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Option<String> {
@@ -97,6 +102,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     let kid = answer::text(&header, "kid").unwrap_or_default();
     if let Some(claims) = forge::object(parts.payload) {
         raw.field("access_token_scope", answer::text(&claims, "scope"));
+        claims::of_access_token(raw, &header, &claims);
     }
     let key = match alg.get(..2) {
         Some("HS") => "secret",
@@ -125,6 +131,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let count = requests.len();
     let answers = trial.engine.http.burst(&requests).await;
     let mut tokens = BTreeSet::new();
+    let mut granted: Vec<Response> = Vec::new();
     let mut worst: Option<(Outcome, String)> = None;
     let (mut first_grant, mut first_refusal): (Option<usize>, Option<usize>) = (None, None);
     let mut crashed = 0u32;
@@ -143,6 +150,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
                     let fields = [("access_token".to_owned(), token.clone())].into();
                     trial.engine.leavings().note(step.planned.client, "", None, &fields);
                     tokens.insert(token);
+                    granted.push(response.clone());
                 }
             }
             Outcome::Refused => first_refusal = first_refusal.or(Some(index)),
@@ -154,6 +162,12 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let shown = first_grant.or(first_refusal).unwrap_or(0);
     if let Some(answer) = answers.get(shown) {
         read(trial, step, &mut raw, answer).await;
+    }
+    for (field, own) in [("other_access_token", "access_token"), ("other_refresh_token", "refresh_token")] {
+        let first = raw.fields.get(own).cloned();
+        let all = granted.iter().filter_map(|response| answer::member(response, own));
+        let other = all.into_iter().find(|value| first.as_ref().is_some_and(|first| first != value));
+        raw.field(field, other);
     }
     // Who notices the race after the fact and revokes what he gave has let nobody win: the tokens are shown.
     let mut dead = 0usize;

@@ -40,7 +40,16 @@ fn carries(request: &crate::engine::http::Request, token: &str) -> bool {
 
 pub async fn introspection(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let endpoint = trial.engine.facts().endpoints_of(step.client).introspection.clone();
-    post(trial, step, endpoint, "introspection", answer::introspection, &["active", "sub", "scope", "client_id", "error"], false).await
+    post(
+        trial,
+        step,
+        endpoint,
+        "introspection",
+        answer::introspection,
+        &["active", "sub", "scope", "client_id", "token_type", "token_use", "typ", "error"],
+        false,
+    )
+    .await
 }
 
 pub async fn revocation(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {

@@ -66,12 +66,28 @@ attacks! {
     }
     on_tokens {
         wrong_secret: [ClientSecretUnchecked];
-        empty_secret: [];
-        secret_in_body: [];
+        empty_secret: [ClientSecretEmptyAccepted];
+        secret_in_body: [ClientAuthMethodUnchecked];
         no_secret: [ClientAuthOptional];
         assertion_of_other_key: [AssertionSignatureUnchecked];
         unsigned_assertion: [AssertionAlgNone];
-        assertion_for_other_server: [];
+        assertion_for_other_server: [AssertionAudienceUnchecked];
+        expired_assertion: [AssertionExpiryUnchecked];
+        assertion_without_end: [AssertionExpiryUnchecked];
+        early_assertion: [AssertionNbfUnchecked];
+        assertion_without_subject: [AssertionTypeUnchecked];
+        assertion_of_other_issuer: [AssertionSubjectUnchecked];
+        assertion_twice: [AssertionJtiUnchecked];
+        credentials_of_public_client: [ClientCredentialsForPublic];
+        credentials_give_refresh_token: [ClientCredentialsRefreshToken];
+        refresh_token_opens: [TokenTypeConfusion, UserinfoOpen];
+        part_of_refresh_token: [OpaqueTokenPartialMatch];
+        id_token_opens: [TokenCrossJwtConfusion];
+        claims_beyond_scope: [ScopeUnenforced];
+        access_token_survives: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored];
+        revocation_by_get: [RevocationGet];
+        active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, IntrospectionStale];
+        tampered_is_active: [JwtSignatureUnchecked, JwtEmptySignature, IntrospectionJwtUnverified];
         reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated];
         refresh_token_stays: [RefreshNotRotated];
         refresh_without_client: [RefreshWithoutClient];
@@ -81,12 +97,12 @@ attacks! {
         wider_scope: [RefreshScopeEscalation];
         anonymous_introspection: [IntrospectionOpen];
         introspection_by_id_only: [IntrospectionOpen];
-        survives_revocation: [RevocationIneffective];
+        survives_revocation: [RevocationIneffective, RevocationNoCascade, RevocationPublicIgnored, RevocationHintTrusted];
         revocation_by_other: [RevocationCrossClient];
         alg_confusion: [JwtAlgConfusion];
         hs256_with_guessed_secret: [];
         alg_none: [JwtAlgNone];
-        tampered: [JwtSignatureUnchecked];
+        tampered: [JwtSignatureUnchecked, JwtEmptySignature];
         no_token: [UserinfoOpen];
     }
 }

@@ -1,0 +1,101 @@
+//! What access token and ID token say of themselves: fields that an honest client would look at.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::engine::{RawStep, RunningTrial, answer, forge, keys};
+
+/// How far the clocks of server and tester may differ, in seconds.
+const LEEWAY: i64 = 60;
+
+/// The claims of a JWT access token, which are nobody's business but the resource's, and all the same worth a look.
+pub fn of_access_token(raw: &mut RawStep, header: &Map<String, Value>, claims: &Map<String, Value>) {
+    raw.field("access_token_typ", answer::text(header, "typ").map(|typ| typ.to_ascii_lowercase()));
+    raw.field("access_token_claims", Some(names(claims)));
+    raw.field("access_token_aud", audiences(claims));
+}
+
+/// The names of the members of an object, separated by spaces.
+pub fn names(members: &Map<String, Value>) -> String {
+    members.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The ID token as OpenID Connect Core §3.1.3.7 has it looked at.
+pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
+    let Some(parts) = forge::split(token) else { return };
+    let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
+    let alg = answer::text(&header, "alg").unwrap_or_default();
+    raw.field("id_token_key", key(trial, token, &alg).await);
+    for (field, claim) in [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_nonce", "nonce")] {
+        raw.field(field, answer::text(&claims, claim));
+    }
+    raw.field("id_token_aud", audiences(&claims));
+    let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64);
+    if let (Some(iat), Some(exp)) = (time("iat"), time("exp")) {
+        let now = jiff::Timestamp::now().as_second();
+        raw.field("id_token_lifetime", Some(exp.saturating_sub(iat).max(0).to_string()));
+        raw.field("id_token_current", Some((iat <= now + LEEWAY && exp > now - LEEWAY).to_string()));
+    }
+    if let (Some(hash), Some(access_token)) = (answer::text(&claims, "at_hash"), raw.fields.get("access_token"))
+        && let Some(expected) = half_hash(&alg, access_token)
+    {
+        raw.field("id_token_at_hash", Some(if hash == expected { "right" } else { "wrong" }));
+    }
+    raw.field("id_token_alg", Some(alg));
+}
+
+/// Whether the signature verifies with a published key; None where nobody here can tell.
+async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option<&'static str> {
+    if alg.starts_with("HS") {
+        return Some("secret");
+    }
+    if alg.eq_ignore_ascii_case("none") {
+        return Some("none");
+    }
+    if trial.known.jwk_of(token).is_none() {
+        trial.refresh_keys().await;
+    }
+    let Some(jwk) = trial.known.jwk_of(token) else { return Some("unpublished") };
+    keys::verified(token, alg, jwk).map(|verified| if verified { "public" } else { "unverified" })
+}
+
+fn audiences(claims: &Map<String, Value>) -> Option<String> {
+    match claims.get("aud")? {
+        Value::String(one) => Some(one.clone()),
+        Value::Array(many) => Some(many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    }
+}
+
+/// The left half of the hash that goes with the algorithm (OpenID Connect Core §3.1.3.6).
+fn half_hash(alg: &str, text: &str) -> Option<String> {
+    let half = |digest: &[u8]| URL_SAFE_NO_PAD.encode(&digest[..digest.len() / 2]);
+    match alg.get(2..)? {
+        "256" => Some(half(&Sha256::digest(text))),
+        "384" => Some(half(&Sha384::digest(text))),
+        "512" => Some(half(&Sha512::digest(text))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_at_hash_of_openid_connect_core_appendix_a_4() {
+        let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+        assert_eq!(half_hash("RS256", token).as_deref(), Some("77QmUPtjPfzWtF2AnpK9RQ"));
+        assert_eq!(half_hash("EdDSA", token), None);
+    }
+
+    #[test]
+    fn one_audience_or_several() {
+        let claims = |json: Value| json.as_object().cloned().unwrap_or_default();
+        assert_eq!(audiences(&claims(serde_json::json!({"aud": "a"}))).as_deref(), Some("a"));
+        assert_eq!(audiences(&claims(serde_json::json!({"aud": ["a", "b"]}))).as_deref(), Some("a b"));
+        assert_eq!(audiences(&claims(serde_json::json!({}))), None);
+    }
+}
