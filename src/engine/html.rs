@@ -98,6 +98,9 @@ fn texts<'h>(of: &str, handler: impl FnMut(&mut TextChunk<'_>) -> HandlerResult 
     (Cow::Owned(selector(of)), ElementContentHandlers::default().text(handler))
 }
 
+/// The name of an element, or of a header, that no server sends unless a scenario planted it.
+pub const PLANTED: &str = "grantproof-planted";
+
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;
 
@@ -132,6 +135,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 let name = e.tag_name();
                 // Also behind the tags that count for the outline: scripts stand at the end of long pages.
                 c.page.has_script |= name == "script";
+                c.page.planted |= name == PLANTED;
                 if c.tags.len() < OUTLINE_TAGS * 8 {
                     c.tags.push_str(&name);
                     c.tags.push(' ');

@@ -26,6 +26,8 @@ pub struct Page {
     pub outline: String,
     /// A script may write what the page shows.
     pub has_script: bool,
+    /// Markup that a scenario planted in a parameter is markup of the page.
+    pub planted: bool,
     /// Where a script sends the browser at once: `location.href = "…"`, `location.replace("…")`.
     pub script_redirect: Option<String>,
     pub captcha: Option<Captcha>,

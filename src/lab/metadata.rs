@@ -6,15 +6,23 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::Flaw;
 use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
 
 /// Handles both well-known paths. The document says what a strict server
-/// does, whatever flaws are on: a flaw is a broken promise.
+/// does, whatever flaws are on but those of the document itself: a flaw is a
+/// broken promise.
 pub(super) async fn document(State(server): State<Arc<Server>>) -> Response {
-    public_json(&metadata(&server.issuer))
+    let mut document = metadata(&server.issuer);
+    if server.has(Flaw::PkceNotAdvertised)
+        && let Some(members) = document.as_object_mut()
+    {
+        members.remove("code_challenge_methods_supported");
+    }
+    public_json(&document)
 }
 
 /// Handles `GET /jwks.json`.

@@ -11,6 +11,8 @@ use percent_encoding::percent_decode;
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
     faults: Vec<Fault>,
+    /// Names of parameters that were sent without a value.
+    empty: Vec<String>,
 }
 
 /// A parameter that cannot be used as sent.
@@ -53,6 +55,7 @@ impl Params {
             let (name, name_ok) = decode(halves.next().unwrap_or_default());
             let (value, value_ok) = decode(halves.next().unwrap_or_default());
             if value.is_empty() {
+                params.empty.push(name);
                 continue;
             }
             let kind = if !seen.insert(name.clone()) {
@@ -79,6 +82,11 @@ impl Params {
     /// The value of a parameter, the last one if it is repeated.
     pub(super) fn last(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    }
+
+    /// Whether a parameter was sent without a value.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.empty.iter().any(|key| key == name)
     }
 
     /// Lets parameters stand more than once, as a flawed server does.

@@ -20,7 +20,7 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 11] = [
+    const RULES: [(Flaw, Rule); 14] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
@@ -31,6 +31,9 @@ pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: 
         (Flaw::RedirectUriCaseInsensitive, path_matches_in_any_case),
         (Flaw::RedirectUriFragmentAccepted, |uri, given| given.split_once('#').is_some_and(|(before, _)| before == uri)),
         (Flaw::RedirectUriPortIgnored, matches_but_for_port),
+        (Flaw::RedirectUriSchemeIgnored, matches_but_for_scheme),
+        (Flaw::RedirectUriRegex, matches_as_pattern),
+        (Flaw::RedirectUriRelativeAccepted, |_, given| is_relative(given)),
         (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
     registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
@@ -121,6 +124,22 @@ fn matches_but_for_port(registered: &str, given: &str) -> bool {
         && seen_port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+fn matches_but_for_scheme(registered: &str, given: &str) -> bool {
+    let (Some((_, known)), Some((scheme, seen))) = (registered.split_once("://"), given.split_once("://")) else {
+        return false;
+    };
+    known == seen && matches!(scheme, "http" | "https")
+}
+
+fn matches_as_pattern(registered: &str, given: &str) -> bool {
+    registered.len() == given.len() && registered.bytes().zip(given.bytes()).all(|(known, seen)| known == b'.' || known == seen)
+}
+
+/// What browsers resolve to another host although it is no absolute URI.
+fn is_relative(given: &str) -> bool {
+    given.starts_with(['/', '\t']) || given.strip_prefix("https:").is_some_and(|rest| !rest.starts_with('/'))
+}
+
 fn host_and_port(authority: &str) -> (&str, Option<&str>) {
     authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
 }
@@ -174,7 +193,7 @@ mod tests {
         ("https://app.example/c", &[]),
         ("HTTPS://app.example/cb", &[]),
         ("https://APP.example/cb", &[]),
-        ("http://app.example/cb", &[]),
+        ("http://app.example/cb", &[Flaw::RedirectUriSchemeIgnored]),
         ("https://app.example:443/cb", &[Flaw::RedirectUriPortIgnored]),
         ("https://app.example:8443/cb", &[Flaw::RedirectUriPortIgnored]),
         ("https://app.example:8443/other", &[]),
@@ -184,7 +203,11 @@ mod tests {
         ("https://sub.app.example/cb", &[Flaw::RedirectUriHostSuffixMatch]),
         ("https://app.example/%63b", &[]),
         ("https://app.example//cb", &[]),
-        ("//app.example/cb", &[]),
+        ("//app.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("/\\evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("https:evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("\thttps://evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("https://appxexample/cb", &[Flaw::RedirectUriRegex]),
         ("https://app.example", &[]),
         ("https://evil.example/?https://app.example/cb", &[]),
         ("https://app.example/cb/more", &[Flaw::RedirectUriPrefixMatch]),
