@@ -118,6 +118,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) prompt: Prompt,
     /// Seconds since the login after which the user must log in again.
     pub(super) max_age: Option<u64>,
+    /// A consent is not remembered: the client can be anybody (RFC 8252 section 8.6).
+    pub(super) asks_always: bool,
     /// The user whom the client expects (`id_token_hint`).
     pub(super) hinted_sub: Option<String>,
 }
@@ -295,6 +297,7 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         Some(sub) => sub,
         None => None,
     };
+    let is_anybody = !is_confidential && redirect_uri::is_loopback(&reply.redirect_uri);
     let kept_verifier = params.get("code_verifier").filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
@@ -308,6 +311,7 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
+        asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
         hinted_sub,
     })
 }

@@ -111,8 +111,9 @@ pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static Us
 /// The second redirect URI of every client.
 const OTHER_CALLBACK: &str = "https://app.example/signed-in";
 
-/// The redirect URI that only the second client has.
-const SECOND_CALLBACK: &str = "https://second.example/cb";
+/// The redirect URI that only the second client has: it is an application on
+/// the user's own machine (RFC 8252).
+const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";
 
 /// Registers the demo clients; the key of the assertion client is new each time.
 pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {

@@ -20,7 +20,7 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 14] = [
+    const RULES: [(Flaw, Rule); 15] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
@@ -32,11 +32,19 @@ pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: 
         (Flaw::RedirectUriFragmentAccepted, |uri, given| given.split_once('#').is_some_and(|(before, _)| before == uri)),
         (Flaw::RedirectUriPortIgnored, matches_but_for_port),
         (Flaw::RedirectUriSchemeIgnored, matches_but_for_scheme),
+        (Flaw::RedirectUriLoopbackLax, |uri, given| is_loopback(uri) && given.starts_with("http://127.0.0.1")),
         (Flaw::RedirectUriRegex, matches_as_pattern),
         (Flaw::RedirectUriRelativeAccepted, |_, given| is_relative(given)),
         (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
-    registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
+    // RFC 8252 section 7.3: the application takes the port that is free.
+    let is_same = |uri: &str| given == uri || (is_loopback(uri) && matches_but_for_port(uri, given));
+    registered.iter().any(|uri| is_same(uri) || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
+}
+
+/// Whether this is an address on the user's own machine.
+pub(super) fn is_loopback(uri: &str) -> bool {
+    split(uri).is_some_and(|(scheme, authority, _)| scheme == "http" && host_and_port(authority).0 == "127.0.0.1")
 }
 
 fn host_suffix_matches(uri: &str, given: &str) -> bool {
@@ -258,6 +266,19 @@ mod tests {
                 assert!(is_accepted(&flaws, &registered, REGISTERED), "{flaw}");
             }
         }
+    }
+
+    #[test]
+    fn a_loopback_address_has_any_port_and_nothing_else() {
+        let registered = ["http://127.0.0.1/cb".to_owned()];
+        let strictly = |given| is_accepted(&BTreeSet::new(), &registered, given);
+        assert!(strictly("http://127.0.0.1/cb") && strictly("http://127.0.0.1:8443/cb"));
+        for given in ["http://127.0.0.1:8443/cb/other", "http://127.0.0.1.evil.example:8443/cb", "http://localhost:8443/cb"] {
+            assert!(!strictly(given), "{given}");
+        }
+        let lax = BTreeSet::from([Flaw::RedirectUriLoopbackLax]);
+        assert!(is_accepted(&lax, &registered, "http://127.0.0.1:8443/cb/other"));
+        assert!(is_accepted(&lax, &registered, "http://127.0.0.1.evil.example:8443/cb"));
     }
 
     #[test]

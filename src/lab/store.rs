@@ -168,7 +168,7 @@ impl Store {
     /// Whether the user has consented to this client and these scopes.
     pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
         let consent = (session.sub, request.client_id.clone(), request.scope);
-        self.consents.contains(&consent)
+        !request.asks_always && self.consents.contains(&consent)
     }
 
     /// Remembers a consent.

@@ -95,7 +95,7 @@ pub(super) async fn relative_address(t: &Tester) -> Outcome<bool> {
 }
 
 pub(super) async fn address_of_other_client(t: &Tester) -> Outcome<bool> {
-    has_code(t, &[("redirect_uri", "https://second.example/cb")]).await
+    has_code(t, &[("redirect_uri", "http://127.0.0.1/cb")]).await
 }
 
 pub(super) async fn no_address(t: &Tester) -> Outcome<bool> {
