@@ -119,7 +119,8 @@ fn client_credentials(server: &Server, client: &Client, params: &Params) -> Resu
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
-    let grant = Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None, unknown_scope: String::new() };
+    let grant =
+        Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None, unknown_scope: String::new() };
     issue(server, grant, false)
 }
 
