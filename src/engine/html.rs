@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::target::Login;
 
 use super::obstacle::{self, Captcha};
-use super::page::{Button, Field, Form, Page, Part, Spot, parts};
+use super::page::{Button, Field, Form, PLANTED, Page, Part, Spot, parts};
 
 #[derive(Default)]
 struct Collected {
@@ -97,9 +97,6 @@ fn elements<'h>(of: &str, handler: impl FnMut(&mut Element<'_, '_>) -> HandlerRe
 fn texts<'h>(of: &str, handler: impl FnMut(&mut TextChunk<'_>) -> HandlerResult + 'h) -> On<'h> {
     (Cow::Owned(selector(of)), ElementContentHandlers::default().text(handler))
 }
-
-/// The name of an element, or of a header, that no server sends unless a scenario planted it.
-pub const PLANTED: &str = "grantproof-planted";
 
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;

@@ -116,6 +116,9 @@ pub struct Button {
     pub spot: Spot,
 }
 
+/// The name of an element, or of a header, that no server sends unless a scenario planted it.
+pub const PLANTED: &str = "grantproof-planted";
+
 /// The form of the controls of a live page that belong to none: its id in the snapshot.
 pub const PAGE_FORM: &str = "grantproof-page";
 

@@ -1,10 +1,9 @@
 //! The rules of conduct of a login, whoever carries it out: what is sent how often, and what is counted and remarked.
 
 use crate::engine::MOST_REFUSED_LOGINS;
-use crate::engine::html::PLANTED;
 use crate::engine::http::Response;
 use crate::engine::login::{self, What};
-use crate::engine::page::Page;
+use crate::engine::page::{PLANTED, Page};
 use crate::model::observation::Outcome;
 use crate::target::User;
 
