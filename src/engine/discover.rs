@@ -51,6 +51,8 @@ impl Facts {
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let supported = self.metadata.as_ref().and_then(|m| answer::text(m, "authorization_response_iss_parameter_supported"));
+        let methods = self.metadata.as_ref().and_then(|m| m.get("code_challenge_methods_supported")).and_then(Value::as_array);
+        let methods = methods.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")).unwrap_or_default();
         let millis = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
         // Where the target file says where the metadata is, or that there is none, the well-known places say nothing.
         let mut places = if target.metadata.is_none() { well_known(&target.issuer) } else { Vec::new() }.into_iter();
@@ -70,6 +72,8 @@ impl Facts {
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
             ("iss_parameter_supported", supported.unwrap_or_default()),
+            ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
+            ("code_challenge_methods", methods),
             ("login", own_login(target).name().to_owned()),
         ]
         .into_iter()

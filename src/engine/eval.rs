@@ -128,6 +128,7 @@ impl Known {
             Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
             Function::UpperPath => upper_path(&argument(0)?),
             Function::OtherPort => Ok(other_port(&argument(0)?)),
+            Function::WildDot => wild_dot(&argument(0)?),
             Function::AttackerJwk => {
                 keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
@@ -260,6 +261,17 @@ fn other_port(url: &str) -> String {
     format!("{}{host}{other}{}", &url[..start], &url[start + authority.len()..])
 }
 
+/// The URL with an x in place of the first dot of its host.
+fn wild_dot(url: &str) -> Result<String, Missing> {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let host = host_and_port(authority(url)).0;
+    let is_address = host.starts_with('[') || host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    match host.split_once('.').filter(|_| !is_address) {
+        Some((before, after)) => Ok(format!("{}{before}x{after}{}", &url[..start], &url[start + host.len()..])),
+        None => Err(Missing::NoSuchForm(format!("the host of {url} is no name with a dot in it"))),
+    }
+}
+
 /// Host and port of a URL, as written.
 fn authority(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -305,6 +317,10 @@ mod tests {
         assert_eq!(upper_path("app:cb").unwrap_or_default(), "");
         for url in ["https://app.example/", "https://app.example/1?a=b"] {
             assert!(matches!(upper_path(url), Err(Missing::NoSuchForm(_))), "{url}");
+        }
+        assert_eq!(wild_dot("https://app.example:8443/c.b"), Ok("https://appxexample:8443/c.b".to_owned()));
+        for url in ["https://localhost/a.b", "http://127.0.0.1:9123/cb", "http://[::1]/cb"] {
+            assert!(matches!(wild_dot(url), Err(Missing::NoSuchForm(_))), "{url}");
         }
         assert_eq!(other_port("https://app.example/cb?x=1"), "https://app.example:8443/cb?x=1");
         assert_eq!(other_port("https://app.example:8443/cb"), "https://app.example:8444/cb");

@@ -305,6 +305,8 @@ pub struct RunningTrial<'e> {
     pub engine: &'e Engine,
     pub known: Known,
     browsers: HashMap<String, Browser>,
+    /// The browser of each session as it was before its last login.
+    before_login: HashMap<String, Browser>,
     redactor: Redactor,
     /// It is a control, in which what the server wants may be found out.
     is_control: bool,
@@ -358,6 +360,7 @@ impl<'e> RunningTrial<'e> {
             engine,
             known,
             browsers: HashMap::new(),
+            before_login: HashMap::new(),
             redactor: engine.redactor.clone(),
             is_control: false,
             clients: BTreeMap::new(),

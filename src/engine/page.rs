@@ -26,6 +26,8 @@ pub struct Page {
     pub outline: String,
     /// A script may write what the page shows.
     pub has_script: bool,
+    /// Markup that a scenario planted in a parameter is markup of the page.
+    pub planted: bool,
     /// Where a script sends the browser at once: `location.href = "…"`, `location.replace("…")`.
     pub script_redirect: Option<String>,
     pub captcha: Option<Captcha>,
@@ -113,6 +115,9 @@ pub struct Button {
     pub action: Option<String>,
     pub spot: Spot,
 }
+
+/// The name of an element, or of a header, that no server sends unless a scenario planted it.
+pub const PLANTED: &str = "grantproof-planted";
 
 /// The form of the controls of a live page that belong to none: its id in the snapshot.
 pub const PAGE_FORM: &str = "grantproof-page";

@@ -360,6 +360,7 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         let earlier = control.steps.iter().take_while(|s| s.name != step).filter(|s| !s.probe);
         earlier.into_iter().all(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
     };
+    let is_front = |seen: &StepObservation| seen.kind == StepKind::AuthorizationRequest;
     match trial.step(step) {
         // A client that may not even ask says nothing about what it would have been told; that it may not revoke is a fact,
         // where the same client was given tokens in the same trial.
@@ -368,7 +369,8 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         {
             Applies::No
         }
-        Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") => {
+        // At the authorization endpoint the same client was given a code in this trial: what is refused is the request.
+        Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") && !(is_front(seen) && reached()) => {
             Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
         }
         Some(seen) if seen.outcome.answered() => Applies::No,

@@ -3,12 +3,13 @@
 
 use super::Flaw;
 use super::authorization_response::{Reply, ResponseMode};
-use super::directory::{AuthMethod, Client};
+use super::directory::{AuthMethod, Client, SCOPES};
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::redirect_uri;
 use super::scope::Scope;
 use super::server::Server;
+use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
 const KNOWN: [&str; 18] = [
@@ -31,6 +32,11 @@ const KNOWN: [&str; 18] = [
     "login_hint",
     "acr_values",
 ];
+
+/// The registered response types, as they are spelled (OAuth 2.0 Multiple
+/// Response Type Encoding Practices).
+const RESPONSE_TYPES: [&str; 8] =
+    ["code", "token", "id_token", "none", "code token", "code id_token", "id_token token", "code id_token token"];
 
 /// A PKCE challenge.
 #[derive(Clone)]
@@ -67,13 +73,25 @@ impl ResponseType {
     /// The type with this name, as far as this server knows it.
     fn read(server: &Server, text: &str) -> Option<Self> {
         let hybrid = |code, id_token| server.has(Flaw::HybridTokenEnabled).then_some(ResponseType::Hybrid { code, id_token });
+        let is_confused = server.has(Flaw::ResponseTypeConfusion) && !RESPONSE_TYPES.contains(&text);
         match text {
+            text if is_confused => Self::read_words(text),
             "code" => Some(ResponseType::Code),
             "token" => server.has(Flaw::ImplicitEnabled).then_some(ResponseType::Token),
             "id_token token" => hybrid(false, true),
             "code token" => hybrid(true, false),
             "code id_token token" => hybrid(true, true),
             _ => None,
+        }
+    }
+
+    /// What a careless reader finds in a list of words.
+    fn read_words(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let has = |name: &str| text.split_whitespace().any(|word| word == name);
+        match (has("code"), has("token")) {
+            (code, true) => Some(ResponseType::Hybrid { code, id_token: false }),
+            (code, false) => code.then_some(ResponseType::Code),
         }
     }
 
@@ -89,6 +107,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) reply: Reply,
     pub(super) response_type: ResponseType,
     pub(super) scope: Scope,
+    /// Words of the scope that nobody knows.
+    pub(super) unknown_scope: String,
     pub(super) nonce: Option<String>,
     pub(super) challenge: Option<Challenge>,
     /// The code can be redeemed without a verifier.
@@ -98,6 +118,10 @@ pub(super) struct AuthorizationRequest {
     pub(super) prompt: Prompt,
     /// Seconds since the login after which the user must log in again.
     pub(super) max_age: Option<u64>,
+    /// A consent is not remembered: the client can be anybody (RFC 8252 section 8.6).
+    pub(super) asks_always: bool,
+    /// The user whom the client expects (`id_token_hint`).
+    pub(super) hinted_sub: Option<String>,
 }
 
 /// How much the user may be asked (OpenID Connect Core section 3.1.2.1).
@@ -136,13 +160,16 @@ fn early(code: &'static str, description: &str) -> RequestError {
 
 /// Checks a request: client and redirect URI first, whose errors must never
 /// redirect (RFC 6749 section 4.1.2.1), then everything else.
-pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Result<AuthorizationRequest, Refusal> {
+/// `unchecked`: the redirect URI is not compared, as it must be.
+pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool, unchecked: bool) -> Result<AuthorizationRequest, Refusal> {
     for name in ["client_id", "redirect_uri"] {
         if let Some(fault) = params.fault_of(name) {
             return Err(Refusal::Page(fault.to_string()));
         }
     }
-    let (first, last) = (params.get("redirect_uri"), params.last("redirect_uri"));
+    let asking = params.get("client_id").and_then(|id| server.client(id)).filter(|_| server.has(Flaw::RedirectUriOptional));
+    let implied = asking.and_then(|client| client.redirect_uris.first()).map(String::as_str);
+    let (first, last) = (params.get("redirect_uri").or(implied), params.last("redirect_uri").or(implied));
     // They are the same unless the parameter may be sent twice.
     let (given_uri, used_uri) = if server.has(Flaw::DuplicateRedirectUriLastChecked) { (last, first) } else { (first, last) };
     let reply = reply_to(server, params, used_uri.unwrap_or_default());
@@ -156,7 +183,7 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Res
             let error = OAuthError::new("unauthorized_client", "the client is unknown");
             return redirect(error);
         }
-        return Err(Refusal::Page("the client is unknown".to_owned()));
+        return Err(Refusal::Page(with_value(server, "the client is unknown", client_id)));
     };
 
     let Some(given_uri) = given_uri else {
@@ -168,11 +195,21 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Res
     {
         return redirect(OAuthError::new(error.code, error.description.clone()));
     }
-    if !redirect_uri::is_accepted(server.flaws(), &client.redirect_uris, given_uri) {
+    let of_any = server.clients.iter().filter(|it| it.id == client.id || server.has(Flaw::RedirectUriGlobalList));
+    let registered: Vec<String> = of_any.flat_map(|it| it.redirect_uris.clone()).collect();
+    if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";
-        return Err(Refusal::Page(why.to_owned()));
+        return Err(Refusal::Page(with_value(server, why, given_uri)));
     }
     request.or_else(|refused| redirect(refused.error))
+}
+
+/// What is wrong; with a flaw of the error page also the value that is.
+fn with_value(server: &Server, why: &str, value: &str) -> String {
+    match server.has(Flaw::ErrorPageUnescaped) || server.has(Flaw::ExpressionsEvaluated) {
+        true => format!("{why}: {value}"),
+        false => why.to_owned(),
+    }
 }
 
 /// Where and how to answer, as far as it can be told before the checks.
@@ -210,6 +247,7 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         Some(text) => {
             ResponseType::read(server, text).ok_or_else(|| early("unsupported_response_type", "the response_type must be code"))?
         }
+        None if server.has(Flaw::ResponseTypeDefaulted) => ResponseType::Code,
         None => return Err(early("invalid_request", "response_type is missing")),
     };
     let mode_fits = match params.get("response_mode") {
@@ -221,7 +259,8 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         let why = "the response_mode is not supported";
         return Err(early("invalid_request", why));
     }
-    let scope = match params.get("scope") {
+    let (known_scope, unknown_scope) = split_scope(server, params.get("scope"));
+    let scope = match known_scope.as_deref() {
         None => Scope::DEFAULT,
         Some(text) => Scope::parse(text).ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
     };
@@ -232,7 +271,8 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
     let is_confidential = !matches!(client.auth, AuthMethod::None);
     let not_required = server.has(Flaw::PkceNotRequired) || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
-    let pkce_needed = response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
+    let not_required_here = is_confidential && server.has(Flaw::PkceDowngradeConfidential);
+    let pkce_needed = !not_required_here && response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
     if challenge.is_none() && pkce_needed {
         return Err(early("invalid_request", "code_challenge is missing"));
     }
@@ -244,7 +284,7 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
     }
 
     let prompt = read_prompt(params)?;
-    if prompt.none && !is_logged_in {
+    if prompt.none && !is_logged_in && !server.has(Flaw::PromptNoneWithoutSession) {
         return Err(early("login_required", "nobody is logged in"));
     }
     let max_age = params
@@ -253,23 +293,46 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         .transpose()
         .map_err(|_| OAuthError::invalid_request("max_age is not a number"))?;
 
+    let hinted_sub = match params.get("id_token_hint").map(|hint| subject_of_id_token(server, hint)) {
+        Some(None) => return Err(OAuthError::invalid_request("id_token_hint is no ID token of this server").into()),
+        Some(sub) => sub,
+        None => None,
+    };
+    let is_anybody = !is_confidential && redirect_uri::is_loopback(&reply.redirect_uri);
     let kept_verifier = params.get("code_verifier").filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         reply,
         response_type,
         scope,
+        unknown_scope,
         nonce: nonce.map(ToOwned::to_owned),
         challenge,
         verifier_optional: bare_is_fine || not_required,
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
+        asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
+        hinted_sub,
     })
 }
 
+/// The scope as it is read, and the words of it that are granted unread.
+fn split_scope(server: &Server, scope: Option<&str>) -> (Option<String>, String) {
+    let text = scope.unwrap_or_default();
+    if !server.has(Flaw::ScopeUnvalidated) {
+        return (scope.map(ToOwned::to_owned), String::new());
+    }
+    let (known, unknown): (Vec<&str>, Vec<&str>) = text.split(' ').filter(|word| !word.is_empty()).partition(|word| SCOPES.contains(word));
+    (Some(known.join(" ")).filter(|known| !known.is_empty()), unknown.join(" "))
+}
+
 fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>, OAuthError> {
-    let Some(value) = params.get("code_challenge") else {
+    if server.has(Flaw::PkceEmptyChallengeAccepted) && params.is_empty("code_challenge") {
+        return Ok(Some(Challenge { value: String::new(), method: ChallengeMethod::Unknown }));
+    }
+    let given = if server.has(Flaw::DuplicateChallengeLastUsed) { params.last("code_challenge") } else { params.get("code_challenge") };
+    let Some(value) = given else {
         return Ok(None);
     };
     // RFC 7636 section 4.3: a missing method means plain.

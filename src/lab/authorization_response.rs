@@ -1,7 +1,7 @@
 //! Authorization responses: how a code or an error travels to the client
 //! (RFC 6749 section 4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode).
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Flaw;
@@ -68,10 +68,23 @@ impl Reply {
         }
         let extras = self.extras.iter();
         pairs.extend(extras.map(|(name, value)| (name.as_str(), value.as_str())));
-        match self.mode {
+        let mut response = match self.mode {
             ResponseMode::Query => see_other(&with_params(&self.redirect_uri, Part::Query, &pairs)),
             ResponseMode::Fragment => see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs)),
             ResponseMode::FormPost => pages::form_post(server, &self.redirect_uri, &pairs),
+        };
+        if server.has(Flaw::HeaderInjection) {
+            add_lines(&mut response, state.as_deref().unwrap_or_default());
+        }
+        response
+    }
+}
+
+/// What stands behind the first line of a value is taken for header fields.
+fn add_lines(response: &mut Response, value: &str) {
+    for (name, value) in value.split("\r\n").skip(1).filter_map(|line| line.split_once(':')) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value.trim())) {
+            response.headers_mut().append(name, value);
         }
     }
 }

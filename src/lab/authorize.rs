@@ -41,8 +41,12 @@ pub(super) async fn endpoint(
     if server.has(Flaw::DuplicateRedirectUriLastChecked) {
         params.allow_repeated(|name| name == "redirect_uri");
     }
+    if server.has(Flaw::DuplicateChallengeLastUsed) {
+        params.allow_repeated(|name| name == "code_challenge");
+    }
     let session = server.session(&headers);
-    match authorization_request::check(&server, &params, session.is_some()) {
+    let unchecked = method == Method::POST && server.has(Flaw::AuthorizePostUnchecked);
+    match authorization_request::check(&server, &params, session.is_some(), unchecked) {
         Ok(request) => proceed(&server, request, session),
         Err(Refusal::Redirect(reply, error)) => reply.error(&server, &error),
         Err(Refusal::Page(why)) => pages::error(&server, StatusCode::BAD_REQUEST, &why),
@@ -52,7 +56,13 @@ pub(super) async fn endpoint(
 /// Answers at once if the user is logged in and has consented, and asks the
 /// user for what is missing otherwise.
 fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(String, Session)>) -> Response {
-    let session = session.filter(|(_, session)| !must_log_in(&request, session));
+    let session = session.filter(|(_, session)| !must_log_in(server, &request, session));
+    let session = match session {
+        None if request.prompt.none && server.has(Flaw::PromptNoneWithoutSession) => {
+            Some(server.store().log_in(server.default_sub(), now(), None, None))
+        }
+        session => session,
+    };
     let Some((session_id, session)) = session else {
         if request.prompt.none {
             let error = OAuthError::new("login_required", "the login is too old");
@@ -73,19 +83,31 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
     see_other(&format!("/consent?tx={tx}"))
 }
 
-fn must_log_in(request: &AuthorizationRequest, session: &Session) -> bool {
+fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
     let age = now().saturating_sub(session.auth_time);
-    request.prompt.login || request.max_age.is_some_and(|max_age| age > max_age)
+    let asked = request.prompt.login && !server.has(Flaw::PromptLoginIgnored);
+    let is_old = request.max_age.is_some_and(|max_age| age > max_age) && !server.has(Flaw::MaxAgeIgnored);
+    asked || is_old || is_another(server, request, session)
+}
+
+/// Whether the user is not the one whom the client asked for.
+fn is_another(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
+    request.hinted_sub.as_deref().is_some_and(|sub| sub != session.sub) && !server.has(Flaw::IdTokenHintIgnored)
 }
 
 /// Sends the user back to the client with what it asked for.
 pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &Session) -> Response {
+    if is_another(server, request, session) {
+        // OpenID Connect Core section 3.1.2.2: another user logged in.
+        return request.reply.error(server, &OAuthError::new("login_required", "another user is logged in"));
+    }
     let grant = Grant {
         client_id: request.client_id.clone(),
         sub: session.sub.to_owned(),
         scope: request.scope,
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
+        unknown_scope: request.unknown_scope.clone(),
     };
     if let Some(nonce) = &request.nonce {
         server.store().note_nonce(session.sub, nonce);
@@ -105,6 +127,10 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
 
 fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> String {
     let id = secrets::random();
+    if let (true, Some(challenge)) = (server.has(Flaw::PkceNotBoundToCode), &request.challenge) {
+        let owner = (grant.sub.clone(), grant.client_id.clone());
+        server.store().challenges.entry(owner).or_default().push(challenge.value.clone());
+    }
     let code = Code {
         grant,
         redirect_uri: request.reply.redirect_uri.clone(),

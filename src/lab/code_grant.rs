@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::Flaw;
-use super::authorization_request::{ChallengeMethod, is_verifier};
-use super::directory::Client;
+use super::authorization_request::{Challenge, ChallengeMethod, is_verifier};
+use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::secrets;
@@ -77,7 +77,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
     if code.used {
         return Ok(());
     }
-    let checked = check_verifier(server, code, params.get("code_verifier"));
+    let checked = check_verifier(server, store, client, code, params);
     if checked.is_err()
         && server.has(Flaw::PkceChallengeSpentByGuess)
         && let Some(code) = store.codes.get_mut(id)
@@ -88,7 +88,8 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
     checked
 }
 
-fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(), OAuthError> {
+fn check_verifier(server: &Server, store: &Store, client: &Client, code: &Code, params: &Params) -> Result<(), OAuthError> {
+    let given = params.get("code_verifier");
     if server.has(Flaw::PkceVerifierIgnored) {
         return Ok(());
     }
@@ -98,6 +99,7 @@ fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(
             None if code.verifier_optional => Ok(()),
             None => refuse("code_verifier is missing"),
             Some(_) if server.has(Flaw::PkceDowngrade) => Ok(()),
+            Some(_) if server.has(Flaw::PkceDowngradeConfidential) && !matches!(client.auth, AuthMethod::None) => Ok(()),
             // RFC 9700 section 4.8.2: a verifier where there was no
             // challenge means that someone took the challenge out.
             Some(_) => refuse("the authorization request had no code_challenge"),
@@ -116,15 +118,23 @@ fn check_verifier(server: &Server, code: &Code, given: Option<&str>) -> Result<(
     if verifier == ANY_VERIFIER && is_careless {
         return Ok(());
     }
+    let verifier = verifier.get(..43).filter(|_| server.has(Flaw::PkcePartialCompare)).unwrap_or(verifier);
     if !is_verifier(verifier) && !server.has(Flaw::PkceShortVerifierAccepted) {
         return Err(OAuthError::invalid_request("code_verifier is malformed"));
     }
+    // What the token request says of the challenge has no business here.
+    let restated = |name: &str| params.get(name).filter(|_| server.has(Flaw::PkceMethodFromTokenRequest));
+    let value = restated("code_challenge").unwrap_or(&challenge.value);
+    let method = if restated("code_challenge_method") == Some("plain") { ChallengeMethod::Plain } else { challenge.method };
+    let challenge = Challenge { value: value.to_owned(), method };
     let is_raw_equal = || secrets::equal(verifier.as_bytes(), challenge.value.as_bytes());
     let matches = match challenge.method {
         ChallengeMethod::S256 => matches_s256(verifier, &challenge.value) || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal()),
         ChallengeMethod::Plain | ChallengeMethod::Unknown => is_raw_equal(),
     };
-    if matches { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
+    let owner = (code.grant.sub.clone(), code.grant.client_id.clone());
+    let fits_another = || store.challenges.get(&owner).is_some_and(|all| all.iter().any(|it| matches_s256(verifier, it)));
+    if matches || fits_another() { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
 }
 
 /// Marks the code as used and registers tokens for it.

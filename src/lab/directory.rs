@@ -111,6 +111,10 @@ pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static Us
 /// The second redirect URI of every client.
 const OTHER_CALLBACK: &str = "https://app.example/signed-in";
 
+/// The redirect URI that only the second client has: it is an application on
+/// the user's own machine (RFC 8252).
+const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";
+
 /// Registers the demo clients; the key of the assertion client is new each time.
 pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
@@ -123,6 +127,7 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
         ("assertion", "lab-assertion", AuthMethod::Assertion(Box::new(*key.verifying_key()))),
     ];
 
+    let own_callback = |role: &str| if role == "second" { SECOND_CALLBACK.to_owned() } else { callback.to_owned() };
     let mut demo = Vec::new();
     let mut clients = Vec::new();
     for (role, id, auth) in entries {
@@ -142,16 +147,18 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
                 AuthMethod::Secret(_) => "client_secret_basic",
                 AuthMethod::Assertion(_) => "private_key_jwt",
             },
-            redirect_uri: callback.to_owned(),
+            redirect_uri: own_callback(role),
             other_redirect_uri: OTHER_CALLBACK.to_owned(),
             scope: SCOPES.join(" "),
         });
+        // The second client may use the address of the others as well; no other client may use its own.
+        let extra = if role == "second" { vec![callback.to_owned()] } else { Vec::new() };
         clients.push(Client {
             id: id.to_owned(),
             may_use_client_credentials: role == "confidential",
             may_introspect: !matches!(auth, AuthMethod::None),
             auth,
-            redirect_uris: vec![callback.to_owned(), OTHER_CALLBACK.to_owned()],
+            redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });
     }
     let users =

@@ -25,16 +25,17 @@ const MAX_TRIES: u8 = 5;
 const GONE: &str = "This login is unknown or over. Please start again at the application.";
 
 /// Handles `GET /login`: the form.
-pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let form = {
         let mut store = server.store();
-        find(&mut store, &params).map(|(tx, transaction)| {
-            let client = &transaction.request.client_id;
-            pages::login(&server, tx, &transaction.csrf, client, None)
-        })
+        find(&mut store, &params).map(|(tx, transaction)| pages::login(&server, tx, transaction, None))
     };
-    form.unwrap_or_else(|| refuse(&server, GONE))
+    let mut response = form.unwrap_or_else(|| refuse(&server, GONE));
+    if server.has(Flaw::SessionFixation) && session_cookie(&headers).is_none() {
+        set_session(&mut response, &secrets::random());
+    }
+    response
 }
 
 /// Handles `POST /login`: name and password.
@@ -62,12 +63,13 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
             return refuse(&server, "Too many wrong passwords. Please start again.");
         }
         let message = Some("Name or password is wrong.");
-        let client = &transaction.request.client_id;
-        return pages::login(&server, tx, &transaction.csrf, client, message);
+        return pages::login(&server, tx, transaction, message);
     };
 
     // A session id known before the login must not become a logged-in one.
-    let (session_id, session) = store.log_in(user.sub, now(), session_cookie(&headers));
+    let known = session_cookie(&headers);
+    let kept = known.filter(|_| server.has(Flaw::SessionFixation));
+    let (session_id, session) = store.log_in(user.sub, now(), known, kept);
     let mut response = match store.after_login(tx, &session_id, &session) {
         Some(transaction) => {
             drop(store);
@@ -79,11 +81,15 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };
+    set_session(&mut response, &session_id);
+    response
+}
+
+fn set_session(response: &mut Response, session_id: &str) {
     let cookie = format!("{}={session_id}; Path=/; HttpOnly; Secure; SameSite=Lax", pages::SESSION_COOKIE);
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
-    response
 }
 
 /// Handles `GET /consent`: the question.

@@ -17,13 +17,24 @@ use super::server::Server;
 /// does, whatever flaws are on but those of the document itself: a flaw is
 /// a broken promise.
 pub(super) async fn document(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    public_json(&metadata(&server.issuer, &base(&server, &headers)))
+    public_json(&promised(&server, &server.issuer, &headers))
 }
 
 /// Handles the well-known path of RFC 8414.
 pub(super) async fn of_rfc_8414(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     let issuer = if server.has(Flaw::MetadataIssuerMismatch) { "https://other.example" } else { &server.issuer };
-    public_json(&metadata(issuer, &base(&server, &headers)))
+    public_json(&promised(&server, issuer, &headers))
+}
+
+/// The document, with the flaws of its own.
+fn promised(server: &Server, issuer: &str, headers: &HeaderMap) -> Value {
+    let mut document = metadata(issuer, &base(server, headers));
+    if server.has(Flaw::PkceNotAdvertised)
+        && let Some(members) = document.as_object_mut()
+    {
+        members.remove("code_challenge_methods_supported");
+    }
+    document
 }
 
 /// What the addresses of the endpoints begin with.

@@ -76,7 +76,7 @@ pub struct LabConfig {
     pub code_lifetime: Duration,
     /// How long an access token is valid.
     pub access_token_lifetime: Duration,
-    /// The redirect URI that every client uses.
+    /// The redirect URI that every client uses; the second one has another of its own.
     pub callback: String,
 }
 

@@ -11,6 +11,7 @@ use super::authorization_request::AuthorizationRequest;
 use super::directory::USERS;
 use super::metadata;
 use super::server::Server;
+use super::store::Transaction;
 
 /// The name of the session cookie.
 pub(super) const SESSION_COOKIE: &str = "lab_session";
@@ -34,7 +35,9 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// The login form.
-pub(super) fn login(server: &Server, tx: &str, csrf: &str, client: &str, message: Option<&str>) -> Response {
+pub(super) fn login(server: &Server, tx: &str, transaction: &Transaction, message: Option<&str>) -> Response {
+    let (csrf, request) = (&transaction.csrf, &transaction.request);
+    let state = request.reply.state.as_deref().filter(|_| server.has(Flaw::StateReflectedUnescaped)).unwrap_or_default();
     let message = message.map_or_else(String::new, |message| format!("<p role=\"alert\">{}</p>\n", escape(message)));
     let body = format!(
         "<h1>Log in</h1>\n<p>to continue to {client}</p>\n{message}\
@@ -43,8 +46,8 @@ pub(super) fn login(server: &Server, tx: &str, csrf: &str, client: &str, message
          <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
          <p><label>User name <input type=\"text\" name=\"username\" autocomplete=\"username\" required></label></p>\n\
          <p><label>Password <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label></p>\n\
-         <p><button type=\"submit\">Log in</button></p>\n</form>",
-        client = escape(client),
+         <p><button type=\"submit\">Log in</button></p>\n</form>\n{state}",
+        client = escape(&request.client_id),
         csrf = escape(csrf),
         tx = escape(tx),
     );
@@ -70,7 +73,9 @@ pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &Authoriza
 
 /// A page that says what is wrong.
 pub(super) fn error(server: &Server, status: StatusCode, why: &str) -> Response {
-    let body = format!("<h1>Error</h1>\n<p>{}</p>", escape(why));
+    let why = if server.has(Flaw::ErrorPageUnescaped) { why.to_owned() } else { escape(why) };
+    let why = if server.has(Flaw::ExpressionsEvaluated) { evaluate(&why) } else { why };
+    let body = format!("<h1>Error</h1>\n<p>{why}</p>");
     page(server, status, "Error", &body, None)
 }
 
@@ -80,7 +85,8 @@ pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) 
     let inputs: String = params
         .iter()
         .map(|(name, value)| {
-            let (name, value) = (escape(name), escape(value));
+            let is_raw = *name == "state" && server.has(Flaw::StateReflectedUnescaped);
+            let (name, value) = (escape(name), if is_raw { (*value).to_owned() } else { escape(value) });
             format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n")
         })
         .collect();
@@ -91,6 +97,17 @@ pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) 
         escape(action),
     );
     page(server, StatusCode::OK, "Continue", &body, Some(SUBMIT))
+}
+
+/// The text with the product of two numbers in place of `${a*b}`.
+fn evaluate(text: &str) -> String {
+    let product = |before: &str, rest: &str| {
+        let (inside, after) = rest.split_once('}')?;
+        let (a, b) = inside.split_once('*')?;
+        let (a, b): (u64, u64) = (a.parse().ok()?, b.parse().ok()?);
+        Some(format!("{before}{}{after}", a.checked_mul(b)?))
+    };
+    text.split_once("${").and_then(|(before, rest)| product(before, rest)).unwrap_or_else(|| text.to_owned())
 }
 
 /// The page for humans who open the root.

@@ -11,6 +11,8 @@ use percent_encoding::percent_decode;
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
     faults: Vec<Fault>,
+    /// Names of parameters that were sent without a value.
+    empty: Vec<String>,
 }
 
 /// A parameter that cannot be used as sent.
@@ -53,6 +55,7 @@ impl Params {
             let (name, name_ok) = decode(halves.next().unwrap_or_default());
             let (value, value_ok) = decode(halves.next().unwrap_or_default());
             if value.is_empty() {
+                params.empty.push(name);
                 continue;
             }
             let kind = if !seen.insert(name.clone()) {
@@ -74,7 +77,7 @@ impl Params {
     /// The parameters of a JSON object; what is no text becomes `other`.
     pub(super) fn of_json(members: &serde_json::Map<String, serde_json::Value>, other: &str) -> Self {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or(other).to_owned();
-        Self { pairs: members.iter().map(|(name, value)| (name.clone(), text(value))).collect(), faults: Vec::new() }
+        Self { pairs: members.iter().map(|(name, value)| (name.clone(), text(value))).collect(), faults: Vec::new(), empty: Vec::new() }
     }
 
     /// Keeps the last value of a repeated parameter only; of the one named
@@ -98,6 +101,11 @@ impl Params {
     /// The value of a parameter, the last one if it is repeated.
     pub(super) fn last(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    }
+
+    /// Whether a parameter was sent without a value.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.empty.iter().any(|key| key == name)
     }
 
     /// Lets parameters stand more than once, as a flawed server does.

@@ -20,7 +20,7 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 11] = [
+    const RULES: [(Flaw, Rule); 15] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
@@ -31,9 +31,20 @@ pub(super) fn is_accepted(flaws: &BTreeSet<Flaw>, registered: &[String], given: 
         (Flaw::RedirectUriCaseInsensitive, path_matches_in_any_case),
         (Flaw::RedirectUriFragmentAccepted, |uri, given| given.split_once('#').is_some_and(|(before, _)| before == uri)),
         (Flaw::RedirectUriPortIgnored, matches_but_for_port),
+        (Flaw::RedirectUriSchemeIgnored, matches_but_for_scheme),
+        (Flaw::RedirectUriLoopbackLax, |uri, given| is_loopback(uri) && given.starts_with("http://127.0.0.1")),
+        (Flaw::RedirectUriRegex, matches_as_pattern),
+        (Flaw::RedirectUriRelativeAccepted, |_, given| is_relative(given)),
         (Flaw::RedirectUriDangerousScheme, |_, given| has_dangerous_scheme(given)),
     ];
-    registered.iter().any(|uri| given == uri || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
+    // RFC 8252 section 7.3: the application takes the port that is free.
+    let is_same = |uri: &str| given == uri || (is_loopback(uri) && matches_but_for_port(uri, given));
+    registered.iter().any(|uri| is_same(uri) || RULES.iter().any(|(flaw, rule)| flaws.contains(flaw) && rule(uri, given)))
+}
+
+/// Whether this is an address on the user's own machine.
+pub(super) fn is_loopback(uri: &str) -> bool {
+    split(uri).is_some_and(|(scheme, authority, _)| scheme == "http" && host_and_port(authority).0 == "127.0.0.1")
 }
 
 fn host_suffix_matches(uri: &str, given: &str) -> bool {
@@ -121,6 +132,22 @@ fn matches_but_for_port(registered: &str, given: &str) -> bool {
         && seen_port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+fn matches_but_for_scheme(registered: &str, given: &str) -> bool {
+    let (Some((_, known)), Some((scheme, seen))) = (registered.split_once("://"), given.split_once("://")) else {
+        return false;
+    };
+    known == seen && matches!(scheme, "http" | "https")
+}
+
+fn matches_as_pattern(registered: &str, given: &str) -> bool {
+    registered.len() == given.len() && registered.bytes().zip(given.bytes()).all(|(known, seen)| known == b'.' || known == seen)
+}
+
+/// What browsers resolve to another host although it is no absolute URI.
+fn is_relative(given: &str) -> bool {
+    given.starts_with(['/', '\t']) || given.strip_prefix("https:").is_some_and(|rest| !rest.starts_with('/'))
+}
+
 fn host_and_port(authority: &str) -> (&str, Option<&str>) {
     authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
 }
@@ -174,7 +201,7 @@ mod tests {
         ("https://app.example/c", &[]),
         ("HTTPS://app.example/cb", &[]),
         ("https://APP.example/cb", &[]),
-        ("http://app.example/cb", &[]),
+        ("http://app.example/cb", &[Flaw::RedirectUriSchemeIgnored]),
         ("https://app.example:443/cb", &[Flaw::RedirectUriPortIgnored]),
         ("https://app.example:8443/cb", &[Flaw::RedirectUriPortIgnored]),
         ("https://app.example:8443/other", &[]),
@@ -184,7 +211,11 @@ mod tests {
         ("https://sub.app.example/cb", &[Flaw::RedirectUriHostSuffixMatch]),
         ("https://app.example/%63b", &[]),
         ("https://app.example//cb", &[]),
-        ("//app.example/cb", &[]),
+        ("//app.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("/\\evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("https:evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("\thttps://evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
+        ("https://appxexample/cb", &[Flaw::RedirectUriRegex]),
         ("https://app.example", &[]),
         ("https://evil.example/?https://app.example/cb", &[]),
         ("https://app.example/cb/more", &[Flaw::RedirectUriPrefixMatch]),
@@ -235,6 +266,19 @@ mod tests {
                 assert!(is_accepted(&flaws, &registered, REGISTERED), "{flaw}");
             }
         }
+    }
+
+    #[test]
+    fn a_loopback_address_has_any_port_and_nothing_else() {
+        let registered = ["http://127.0.0.1/cb".to_owned()];
+        let strictly = |given| is_accepted(&BTreeSet::new(), &registered, given);
+        assert!(strictly("http://127.0.0.1/cb") && strictly("http://127.0.0.1:8443/cb"));
+        for given in ["http://127.0.0.1:8443/cb/other", "http://127.0.0.1.evil.example:8443/cb", "http://localhost:8443/cb"] {
+            assert!(!strictly(given), "{given}");
+        }
+        let lax = BTreeSet::from([Flaw::RedirectUriLoopbackLax]);
+        assert!(is_accepted(&lax, &registered, "http://127.0.0.1:8443/cb/other"));
+        assert!(is_accepted(&lax, &registered, "http://127.0.0.1.evil.example:8443/cb"));
     }
 
     #[test]

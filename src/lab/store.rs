@@ -50,6 +50,8 @@ pub(super) struct Grant {
     pub(super) scope: Scope,
     pub(super) nonce: Option<String>,
     pub(super) auth_time: Option<u64>,
+    /// Words of the scope that the server does not know, and grants nevertheless.
+    pub(super) unknown_scope: String,
 }
 
 /// An authorization code.
@@ -110,6 +112,8 @@ pub(super) struct Store {
     pub(super) transactions: HashMap<String, Transaction>,
     consents: HashSet<(&'static str, String, Scope)>,
     pub(super) codes: HashMap<String, Code>,
+    /// The challenges of each user and client, kept by `pkce-not-bound-to-code` alone.
+    pub(super) challenges: HashMap<(String, String), Vec<String>>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     sessions: HashMap<String, Session>,
     access_tokens: HashMap<String, AccessToken>,
@@ -133,12 +137,13 @@ impl Store {
         id
     }
 
-    /// Starts a session under a fresh id, in place of an older one.
-    pub(super) fn log_in(&mut self, sub: &'static str, auth_time: u64, old: Option<&str>) -> (String, Session) {
+    /// Starts a session under a fresh id, in place of an older one. `kept`:
+    /// an id that stays, as it must not.
+    pub(super) fn log_in(&mut self, sub: &'static str, auth_time: u64, old: Option<&str>, kept: Option<&str>) -> (String, Session) {
         if let Some(old) = old {
             self.sessions.remove(old);
         }
-        let id = secrets::random();
+        let id = kept.map_or_else(secrets::random, ToOwned::to_owned);
         let session = Session { sub, auth_time, expires: Instant::now() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)
@@ -165,7 +170,7 @@ impl Store {
     /// Whether the user has consented to this client and these scopes.
     pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
         let consent = (session.sub, request.client_id.clone(), request.scope);
-        self.consents.contains(&consent)
+        !request.asks_always && self.consents.contains(&consent)
     }
 
     /// Remembers a consent.

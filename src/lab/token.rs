@@ -158,7 +158,8 @@ fn client_credentials(server: &Server, client: &Client, params: &Params) -> Resu
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
-    let grant = Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None };
+    let grant =
+        Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None, unknown_scope: String::new() };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -176,6 +177,7 @@ fn password(server: &Server, client: &Client, params: &Params) -> Result<Value, 
         scope: requested_scope(params)?,
         nonce: None,
         auth_time: Some(now()),
+        unknown_scope: String::new(),
     };
     issue(server, grant, true)
 }

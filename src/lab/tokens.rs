@@ -45,6 +45,10 @@ impl Issue {
         Self { jti: store.add_access_token(family, server.config.access_token_lifetime), refresh_token, grant, scope }
     }
 
+    fn scope_text(&self) -> String {
+        format!("{} {}", self.scope, self.grant.unknown_scope).trim_end().to_owned()
+    }
+
     /// The signed access token.
     pub(super) fn access_token(&self, server: &Server) -> Result<String, OAuthError> {
         let now = now();
@@ -55,7 +59,7 @@ impl Issue {
             "sub": self.grant.sub,
             "aud": audience,
             "client_id": self.grant.client_id,
-            "scope": self.scope.to_string(),
+            "scope": self.scope_text(),
             "iat": now,
             "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
             "jti": self.jti,
@@ -97,7 +101,7 @@ impl Issue {
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": server.config.access_token_lifetime.as_secs(),
-            "scope": self.scope.to_string(),
+            "scope": self.scope_text(),
         });
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = json!(token);
@@ -176,6 +180,15 @@ fn is_signed_strictly(server: &Server, jwt: &Compact<'_>) -> bool {
     jwt.header("alg") == Some("RS256")
         && jwt.header("kid") == Some(&server.key.kid)
         && jwt.signature().is_some_and(|signature| server.key.verify(jwt.message(), &signature))
+}
+
+/// The user whom an ID token of this server names (OpenID Connect Core
+/// section 3.1.2.2), even if the token has expired.
+pub(super) fn subject_of_id_token(server: &Server, token: &str) -> Option<String> {
+    let jwt = Compact::parse(token)?;
+    let is_id_token = jwt.header("typ") == Some("JWT") && jwt.text("iss") == Some(&server.issuer);
+    let is_signed = is_signed_strictly(server, &jwt) || server.has(Flaw::IdTokenHintUnverified);
+    jwt.text("sub").filter(|_| is_id_token && is_signed).map(ToOwned::to_owned)
 }
 
 fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {

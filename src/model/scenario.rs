@@ -176,6 +176,8 @@ pub enum Operation {
     User(UserRole),
     /// The step runs in a browser in which nobody is logged in.
     LoggedOut,
+    /// With the cookies that the browser had before its last login.
+    BeforeLogin,
     /// The same request once more, right after, under this name.
     Repeat(String),
     Skip,

@@ -80,6 +80,9 @@ impl StepKind {
                     "pages",
                     "what was done with each of them, for people: the fields that were filled in, with what kind of value, and the button",
                 ),
+                ("planted_markup", "the path of a page in which `<grantproof-planted>` was an element, absent: none"),
+                ("planted_header", "`true` where an answer had a header `grantproof-planted`, absent: none"),
+                ("evaluated", "the path of an answer with 48313819 in it, the product of 7919 and 6101; absent: none"),
                 ("unframed_pages", "those of them without protection against framing, by path"),
             ],
             StepKind::TokenRequest => &[
@@ -323,6 +326,8 @@ pub struct PlannedStep {
     pub probe: bool,
     /// It runs in a browser in which nobody is logged in.
     pub logged_out: bool,
+    /// It runs in a browser with the cookies that this session's browser had before its last login.
+    pub before_login: bool,
     /// Which place a resource request asks.
     pub at: ResourcePlace,
     /// The attack added this step (a repetition).

@@ -84,6 +84,7 @@ pub enum Function {
     FirstWord,
     UpperPath,
     OtherPort,
+    WildDot,
     AttackerJwk,
     AttackerKey,
     PublicKey,
@@ -121,6 +122,13 @@ impl Function {
             "the URL with its path in capital letters; a path without small letters makes the attack `not_applicable`",
         ),
         (Function::OtherPort, "other_port", 1, 1, "the URL with another port"),
+        (
+            Function::WildDot,
+            "wild_dot",
+            1,
+            1,
+            "the URL with an x in place of the first dot of its host; a host without a dot, or an IP address, makes the attack `not_applicable`",
+        ),
         (
             Function::AttackerJwk,
             "attacker_jwk",

@@ -155,6 +155,7 @@ mod tests {
             burst: None,
             probe: false,
             logged_out: false,
+            before_login: false,
             at: ResourcePlace::Proof,
             added: false,
         }

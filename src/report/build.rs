@@ -209,6 +209,7 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::As(client) => format!("{step}: as the {} client", client.name()),
                 Operation::User(_) => format!("{step}: as another user"),
                 Operation::LoggedOut => format!("{step}: nobody is logged in"),
+                Operation::BeforeLogin => format!("{step}: with the cookies from before the login"),
                 Operation::Repeat(name) => {
                     format!("after {step}: the same request once more ({name})")
                 }

@@ -85,6 +85,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
         Operation::As(client) => steps[index].client = *client,
         Operation::User(user) => steps[index].user = *user,
         Operation::LoggedOut => steps[index].logged_out = true,
+        Operation::BeforeLogin => steps[index].before_login = true,
         Operation::Repeat(name) => {
             let session = PlannedStep::session_of(step);
             let name = if session.is_empty() { name.clone() } else { format!("{session}.{name}") };
@@ -119,6 +120,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
             ("authenticate", &[StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest])
         }
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
+        Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
         Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest]),
         _ => return Ok(()),
     };

@@ -27,6 +27,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "refresh_grace",
     "code_grace",
     "iss_parameter_supported",
+    "metadata",
+    "code_challenge_methods",
     "login",
 ];
 

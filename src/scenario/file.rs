@@ -191,6 +191,9 @@ pub struct OperationsFile {
     /// The step runs in a browser in which nobody is logged in.
     #[serde(default)]
     pub logged_out: bool,
+    /// The step runs in a browser with the cookies that this one had before its last login.
+    #[serde(default)]
+    pub before_login: bool,
     /// The same request once more, right after, under this name.
     pub repeat: Option<At<String>>,
     /// The step is left out.

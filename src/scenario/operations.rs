@@ -76,6 +76,9 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     if file.logged_out {
         operations.push((here, on.clone(), Operation::LoggedOut));
     }
+    if file.before_login {
+        operations.push((here, on.clone(), Operation::BeforeLogin));
+    }
     if let Some(burst) = &file.burst {
         if (2..=64).contains(&burst.value) {
             operations.push((here, on.clone(), Operation::Burst(burst.value)));

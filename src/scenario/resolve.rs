@@ -229,6 +229,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             probe: flow_step.probe,
             at: flow_step.at,
             logged_out: false,
+            before_login: false,
             added: false,
         });
     }

@@ -21,7 +21,7 @@ use crate::target::{LoginDriver, User};
 use crate::wire;
 
 use super::{Ready, pushed};
-use address::{form_post, resolve, without_query};
+use address::{form_post, path_of, resolve, without_query};
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
@@ -32,19 +32,27 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     raw.sent.extend(step.own());
     let Some(carried) = pushed::carried(trial, step, &mut raw).await else { return raw };
     let pushed = !raw.exchanges.is_empty();
-    let mut browser = match step.planned.logged_out {
-        true => Browser::default(),
-        false => std::mem::take(trial.browser(&step.planned.session, &user)),
+    let planned = step.planned;
+    let mut browser = match (planned.logged_out, planned.before_login) {
+        (true, _) => Browser::default(),
+        (_, true) => match trial.before_login.get(&planned.session) {
+            Some(browser) => browser.clone(),
+            None => return RawStep::not_sent("nobody has logged in with this browser before"),
+        },
+        _ => std::mem::take(trial.browser(&step.planned.session, &user)),
     };
     let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
     if !pushed {
         journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
     }
     journey.go(&mut browser, &user).await;
-    let raw = journey.raw;
+    let (raw, before_login) = (journey.raw, journey.before_login);
+    if let Some(before) = before_login {
+        trial.before_login.insert(planned.session.clone(), before);
+    }
     // As in a person's browser, the cookies of the last answer are those of the next request: servers renew a session
     // at login and at consent, and an older copy of it would be refused.
-    if !step.planned.logged_out {
+    if !planned.logged_out && !planned.before_login {
         trial.engine.keep_session(&user.name, &browser);
     }
     *trial.browser(&step.planned.session, &user) = browser;
@@ -81,6 +89,8 @@ struct Journey<'t, 'e> {
     repeats: u32,
     /// Hints that matched nothing where a password was asked for.
     remarks: Vec<String>,
+    /// The browser before the password was sent.
+    before_login: Option<Browser>,
     /// The maker of a CAPTCHA whose script a login page loaded.
     captcha: Option<&'static str>,
 }
@@ -142,6 +152,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             pages: std::collections::BTreeSet::new(),
             repeats: 0,
             remarks: Vec::new(),
+            before_login: None,
             captcha: None,
         }
     }
@@ -169,6 +180,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 }
             };
             self.raw.field("status", Some(response.status.to_string()));
+            self.look_for_planted(&here, &response);
             let carried = std::mem::take(&mut self.carries_password);
             if carried {
                 self.raw.field("post_status", Some(response.status.to_string()));
@@ -208,6 +220,9 @@ impl<'t, 'e> Journey<'t, 'e> {
             let media = response.media();
             let hints = &self.trial.engine.target.login;
             let page = (media.is_empty() || media.contains("html")).then(|| html::read_for(&response.body, hints));
+            if page.as_ref().is_some_and(|page| page.planted) {
+                self.raw.field("planted_markup", Some(path_of(&here)));
+            }
             self.raw.shape = answer::shape_of(&response, page.as_ref().filter(|_| !media.is_empty()));
             if let Some((code, _)) = &self.page_error {
                 // Two pages that look alike are of one kind only where they say the same.
@@ -224,7 +239,12 @@ impl<'t, 'e> Journey<'t, 'e> {
                 return self.in_chromium(browser, user, &here, response.status).await;
             }
             match self.page(&here, &response, page, user).await {
-                Turn::Go(what) => self.carries_password = what == What::Password,
+                Turn::Go(what) => {
+                    self.carries_password = what == What::Password;
+                    if self.carries_password {
+                        self.before_login = Some(browser.clone());
+                    }
+                }
                 Turn::Over => return,
                 Turn::Outside => {
                     self.outside(browser, user).await;

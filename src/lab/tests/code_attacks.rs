@@ -8,7 +8,7 @@ const NO_PKCE: Pairs<'_> = &[("code_challenge", ""), ("code_challenge_method", "
 const BARE: Pairs<'_> = &[("code_challenge", ""), ("code_challenge_method", ""), ("state", ""), ("nonce", "")];
 
 /// Asks for a code with `asked`, redeems it with `redeemed`.
-async fn trade(t: &Tester, asked: Pairs<'_>, redeemed: Pairs<'_>) -> Outcome<bool> {
+pub(super) async fn trade(t: &Tester, asked: Pairs<'_>, redeemed: Pairs<'_>) -> Outcome<bool> {
     let code = t.code(asked).await?;
     Ok(!code.is_empty() && t.redeem(&code, redeemed).await?.status == 200)
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::code_attacks as on_codes;
+use super::front_attacks as on_front;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
 use crate::lab::Flaw;
@@ -63,6 +64,33 @@ attacks! {
         framing: [Clickjacking];
         password: [PasswordGrantEnabled];
         cacheable: [TokenResponseCacheable];
+    }
+    on_front {
+        downgrade_confidential: [PkceDowngrade, PkceDowngradeConfidential];
+        empty_challenge: [PkceDowngrade, PkceEmptyChallengeAccepted];
+        method_at_token: [PkceVerifierIgnored, PkceChallengeComparedRaw, PkceMethodFromTokenRequest];
+        challenge_at_token: [PkceVerifierIgnored, PkceMethodFromTokenRequest];
+        longer_verifier: [PkceVerifierIgnored, PkcePartialCompare];
+        verifier_of_other_code: [PkceVerifierIgnored, PkceNotBoundToCode];
+        no_methods_in_metadata: [PkceNotAdvertised];
+        second_challenge: [DuplicateChallengeLastUsed];
+        state_in_pages: [StateReflectedUnescaped];
+        state_in_header: [HeaderInjection];
+        http_address: [RedirectUriUnchecked, RedirectUriSchemeIgnored];
+        dot_in_host: [RedirectUriUnchecked, RedirectUriRegex];
+        relative_address: [RedirectUriUnchecked, RedirectUriRelativeAccepted];
+        address_of_other_client: [RedirectUriUnchecked, RedirectUriGlobalList];
+        no_address: [RedirectUriOptional];
+        by_post: [RedirectUriUnchecked, AuthorizePostUnchecked];
+        words_in_other_order: [ResponseTypeConfusion];
+        no_response_type: [ResponseTypeDefaulted];
+        unknown_scope: [ScopeUnvalidated];
+        nobody_logged_in: [PromptNoneWithoutSession];
+        login_not_asked: [PromptLoginIgnored];
+        forged_hint: [IdTokenHintUnverified];
+        markup_in_error: [ErrorPageUnescaped];
+        expression_in_error: [ExpressionsEvaluated];
+        session_stays: [SessionFixation];
     }
     on_tokens {
         wrong_secret: [ClientSecretUnchecked];

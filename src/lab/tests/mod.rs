@@ -3,6 +3,7 @@
 mod code_attacks;
 mod endpoints;
 mod forge;
+mod front_attacks;
 mod matrix;
 mod strict;
 mod token_attacks;
@@ -16,7 +17,7 @@ use reqwest::redirect::Policy;
 use serde_json::Value;
 use url::Url;
 
-use super::{DemoClient, Flaw, Lab, LabConfig, start};
+use super::{DemoClient, DemoUser, Flaw, Lab, LabConfig, start};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 type Pairs<'a> = &'a [(&'a str, &'a str)];
@@ -148,12 +149,15 @@ impl Tester {
 
     /// An authorization request, with login and consent if asked for them.
     async fn authorize(&self, params: Pairs<'_>) -> Outcome<Answer> {
+        self.authorize_as(&self.lab.directory().users[0], params).await
+    }
+
+    async fn authorize_as(&self, user: &DemoUser, params: Pairs<'_>) -> Outcome<Answer> {
         let mut answer = self.browse(&format!("/authorize?{}", encode(params)), None).await?;
         while answer.location().starts_with('/') {
             let path = answer.location().to_owned();
             let page = self.browse(&path, None).await?;
             let (tx, csrf) = (page.field("tx"), page.field("csrf"));
-            let user = &self.lab.directory().users[0];
             let mut form = vec![("tx", tx.as_str()), ("csrf", csrf.as_str())];
             if path.starts_with("/login") {
                 form.extend([("username", user.name.as_str()), ("password", user.password.as_str())]);

@@ -12,6 +12,11 @@ pub(super) fn without_query(url: &Url) -> String {
     url.to_string()
 }
 
+/// The path alone, as reports name a page.
+pub(super) fn path_of(url: &str) -> String {
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.path().to_owned())
+}
+
 /// Scheme, user information, host, port and path are the same.
 pub(super) fn same_place(one: &Url, other: &Url) -> bool {
     same_page(one, other) && one.username() == other.username()
