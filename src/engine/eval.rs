@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::forge::{self, Bend, Key};
-use super::keys;
+use super::{dpop, keys};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Known {
     pub sent: BTreeMap<String, BTreeMap<String, String>>,
     /// The published keys.
     pub jwks: Option<std::sync::Arc<Json>>,
+    /// The key of this run's DPoP proofs.
+    pub dpop_key: Option<Arc<LazyLock<keys::SigningKey>>>,
 }
 
 impl Known {
@@ -67,7 +69,9 @@ impl Known {
         Ok(text)
     }
 
-    fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
+    /// # Errors
+    /// The first value that never came.
+    pub fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
         match expression {
             Expression::Text(text) => Ok(text.clone()),
             Expression::Reference(reference) => self.reference(reference, actor),
@@ -131,7 +135,16 @@ impl Known {
             Function::AttackerJwk => {
                 keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
-            Function::PublicKey | Function::AttackerKey => {
+            Function::Now => {
+                let now = jiff::Timestamp::now().as_second();
+                let later = if arguments.is_empty() { 0 } else { argument(0)?.parse().unwrap_or(0) };
+                Ok(now.saturating_add(later).to_string())
+            }
+            Function::DpopThumbprint => {
+                let key = self.dpop_key.as_ref().ok_or_else(|| Missing::Never("there are no DPoP proofs here".into()))?;
+                dpop::thumbprint(key).map_err(Missing::Never)
+            }
+            Function::PublicKey | Function::ClientKey | Function::AttackerKey => {
                 Err(Missing::Never(format!("{} stands outside of a forgery's key", function.name())))
             }
         }

@@ -33,6 +33,11 @@ pub fn read(token: &str) -> Option<(Map<String, Value>, Parts<'_>)> {
     Some((object(header)?, Parts { header, payload, signature }))
 }
 
+/// Bytes as a part of a JWS.
+pub fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// A base64url part as a JSON object.
 pub fn object(part: &str) -> Option<Map<String, Value>> {
     match serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
@@ -91,7 +96,7 @@ pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
 }
 
 /// A claim or header member as JSON: a number or truth value as such, the rest as text.
-fn json(text: &str) -> Value {
+pub fn json(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Object(_) | Value::Array(_))) => value,
         _ => Value::String(text.to_owned()),

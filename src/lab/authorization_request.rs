@@ -98,6 +98,17 @@ pub(super) struct AuthorizationRequest {
     pub(super) prompt: Prompt,
     /// Seconds since the login after which the user must log in again.
     pub(super) max_age: Option<u64>,
+    /// The `request_uri` that it was pushed under.
+    pub(super) pushed: Option<String>,
+}
+
+/// How a request came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// By the browser.
+    Front,
+    /// From the client (RFC 9126). The same is asked of it.
+    Pushed,
 }
 
 /// How much the user may be asked (OpenID Connect Core section 3.1.2.1).
@@ -136,7 +147,7 @@ fn early(code: &'static str, description: &str) -> RequestError {
 
 /// Checks a request: client and redirect URI first, whose errors must never
 /// redirect (RFC 6749 section 4.1.2.1), then everything else.
-pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Result<AuthorizationRequest, Refusal> {
+pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool, channel: Channel) -> Result<AuthorizationRequest, Refusal> {
     for name in ["client_id", "redirect_uri"] {
         if let Some(fault) = params.fault_of(name) {
             return Err(Refusal::Page(fault.to_string()));
@@ -162,13 +173,14 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool) -> Res
     let Some(given_uri) = given_uri else {
         return Err(Refusal::Page("redirect_uri is missing".to_owned()));
     };
-    let request = read(server, client, params, is_logged_in, reply.clone());
+    let request = read(server, client, params, is_logged_in, reply.clone(), channel);
     if let Err(RequestError { error, early: true }) = &request
         && server.has(Flaw::ErrorRedirectToUnregistered)
     {
         return redirect(OAuthError::new(error.code, error.description.clone()));
     }
-    if !redirect_uri::is_accepted(server.flaws(), &client.redirect_uris, given_uri) {
+    let unchecked = channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
+    if !unchecked && !redirect_uri::is_accepted(server.flaws(), &client.redirect_uris, given_uri) {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(why.to_owned()));
     }
@@ -195,7 +207,14 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
     Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras }
 }
 
-fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, reply: Reply) -> Result<AuthorizationRequest, RequestError> {
+fn read(
+    server: &Server,
+    client: &Client,
+    params: &Params,
+    is_logged_in: bool,
+    reply: Reply,
+    channel: Channel,
+) -> Result<AuthorizationRequest, RequestError> {
     if let Some(fault) = params.fault() {
         return Err(OAuthError::invalid_request(fault.to_string()).into());
     }
@@ -225,12 +244,15 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         Some(text) => Scope::parse(text).ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
     };
 
-    let challenge = read_challenge(server, params)?;
+    let challenge = read_challenge(server, params, channel)?;
     let nonce = params.get("nonce");
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
     let is_confidential = !matches!(client.auth, AuthMethod::None);
-    let not_required = server.has(Flaw::PkceNotRequired) || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
+    let pushed = channel == Channel::Pushed;
+    let not_required = server.has(Flaw::PkceNotRequired)
+        || (pushed && server.has(Flaw::ParPkceNotRequired))
+        || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
     let pkce_needed = response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
     if challenge.is_none() && pkce_needed {
         return Err(early("invalid_request", "code_challenge is missing"));
@@ -264,10 +286,11 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
+        pushed: None,
     })
 }
 
-fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>, OAuthError> {
+fn read_challenge(server: &Server, params: &Params, channel: Channel) -> Result<Option<Challenge>, OAuthError> {
     let Some(value) = params.get("code_challenge") else {
         return Ok(None);
     };
@@ -277,6 +300,7 @@ fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>,
         Some("S256") if params.last("code_challenge_method") == Some("plain") => ChallengeMethod::Plain,
         Some("S256") => ChallengeMethod::S256,
         None | Some("plain") if server.has(Flaw::PkcePlainAccepted) => ChallengeMethod::Plain,
+        Some("plain") if channel == Channel::Pushed && server.has(Flaw::ParPkcePlain) => ChallengeMethod::Plain,
         Some(method) if method != "plain" && server.has(Flaw::PkceUnknownMethodAccepted) => ChallengeMethod::Unknown,
         _ => {
             return Err(OAuthError::invalid_request("code_challenge_method must be S256"));

@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::Flaw;
-use super::authorization_request::{self, AuthorizationRequest, Refusal, ResponseType};
+use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
 use super::oauth_error::OAuthError;
 use super::pages;
+use super::par;
 use super::params::Params;
 use super::secrets;
 use super::server::{Server, is_form};
@@ -42,8 +43,16 @@ pub(super) async fn endpoint(
         params.allow_repeated(|name| name == "redirect_uri");
     }
     let session = server.session(&headers);
-    match authorization_request::check(&server, &params, session.is_some()) {
-        Ok(request) => proceed(&server, request, session),
+    let (pushed, params) = match params.get("request_uri").filter(|uri| uri.starts_with(par::PREFIX)) {
+        None => (None, params),
+        Some(request_uri) => match par::look_up(&server, &params, request_uri) {
+            Some((request_uri, params)) => (Some(request_uri), params),
+            None => return pages::error(&server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
+        },
+    };
+    let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
+    match authorization_request::check(&server, &params, session.is_some(), channel) {
+        Ok(request) => proceed(&server, AuthorizationRequest { pushed, ..request }, session),
         Err(Refusal::Redirect(reply, error)) => reply.error(&server, &error),
         Err(Refusal::Page(why)) => pages::error(&server, StatusCode::BAD_REQUEST, &why),
     }
@@ -80,6 +89,10 @@ fn must_log_in(request: &AuthorizationRequest, session: &Session) -> bool {
 
 /// Sends the user back to the client with what it asked for.
 pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &Session) -> Response {
+    // Once, when the code is given: until then the user may load a page again (RFC 9126 section 4).
+    if request.pushed.as_ref().is_some_and(|request_uri| !par::use_up(server, request_uri)) {
+        return pages::error(server, StatusCode::BAD_REQUEST, "request_uri was used before");
+    }
     let grant = Grant {
         client_id: request.client_id.clone(),
         sub: session.sub.to_owned(),

@@ -136,6 +136,26 @@ flaws! {
     Clickjacking "clickjacking"
         "The login and consent pages may be shown in a frame of another site."
 
+    // pushed authorization requests (RFC 9126)
+    ParRequestUriNotBound "par-request-uri-not-bound"
+        "A request_uri is taken from any client, not only from the one that pushed the request."
+    ParRequestUriReusable "par-request-uri-reusable"
+        "A request_uri goes on working after a code was given for it."
+    ParRequestUriUnchecked "par-request-uri-unchecked"
+        "A request_uri that nobody was given is taken for the newest request that the client pushed."
+    ParOpen "par-open"
+        "The endpoint for pushed requests takes the client_id for the client, whatever its credentials are."
+    ParParametersOverridden "par-parameters-overridden"
+        "Parameters beside a request_uri win over those that were pushed."
+    ParNestedRequestUri "par-nested-request-uri"
+        "The endpoint for pushed requests takes a request_uri, and does not look at it."
+    ParRedirectUriUnchecked "par-redirect-uri-unchecked"
+        "The redirect_uri of a pushed request may be any."
+    ParPkceNotRequired "par-pkce-not-required"
+        "A pushed request may leave code_challenge out, and its code is redeemed without a verifier."
+    ParPkcePlain "par-pkce-plain"
+        "A pushed request may have the code_challenge_method plain."
+
     // token endpoint
     PasswordGrantEnabled "password-grant-enabled"
         "The password grant is on: a client may trade a user's name and password for tokens."

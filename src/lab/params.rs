@@ -7,14 +7,14 @@ use std::fmt;
 use percent_encoding::percent_decode;
 
 /// The decoded parameters of a request, with what is wrong about them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
     faults: Vec<Fault>,
 }
 
 /// A parameter that cannot be used as sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     name: String,
     kind: FaultKind,
@@ -99,6 +99,14 @@ impl Params {
     /// What is wrong with this very parameter.
     pub(super) fn fault_of(&self, name: &str) -> Option<&Fault> {
         self.faults.iter().find(|fault| fault.name == name)
+    }
+
+    /// All but one of them.
+    pub(super) fn without(&self, name: &str) -> Self {
+        let mut params = self.clone();
+        params.pairs.retain(|(key, _)| key != name);
+        params.faults.retain(|fault| fault.name != name);
+        params
     }
 
     /// Adds the parameters of `other` that are not there yet.

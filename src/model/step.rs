@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{Template, Value};
+use super::bend::{Carried, Proof};
+use super::value::{Reference, Template, Value};
 
 /// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -12,6 +13,8 @@ use super::value::{Template, Value};
 pub enum StepKind {
     /// Through the front channel, login and consent, to the redirection endpoint (RFC 6749 §4.1.1).
     AuthorizationRequest,
+    /// POST to the endpoint for pushed authorization requests (RFC 9126 §2).
+    PushedAuthorizationRequest,
     /// POST to the token endpoint (RFC 6749 §3.2); client authentication is added as the client is registered.
     TokenRequest,
     /// A bearer token shown at the proof endpoint: userinfo, introspection or the configured resource.
@@ -25,6 +28,7 @@ pub enum StepKind {
 impl StepKind {
     pub const ALL: &'static [StepKind] = &[
         StepKind::AuthorizationRequest,
+        StepKind::PushedAuthorizationRequest,
         StepKind::TokenRequest,
         StepKind::ResourceRequest,
         StepKind::IntrospectionRequest,
@@ -35,6 +39,7 @@ impl StepKind {
     pub fn name(self) -> &'static str {
         match self {
             StepKind::AuthorizationRequest => "authorization_request",
+            StepKind::PushedAuthorizationRequest => "pushed_authorization_request",
             StepKind::TokenRequest => "token_request",
             StepKind::ResourceRequest => "resource_request",
             StepKind::IntrospectionRequest => "introspection_request",
@@ -78,12 +83,23 @@ impl StepKind {
                 ),
                 ("unframed_pages", "those of them without protection against framing, by path"),
             ],
+            StepKind::PushedAuthorizationRequest => &[
+                ("request_uri", "the reference to the pushed request"),
+                ("expires_in", "its lifetime in seconds"),
+                ("error", "the error code"),
+                ("error_description", "its description"),
+                ("status", "the HTTP status"),
+            ],
             StepKind::TokenRequest => &[
                 ("access_token", "the access token"),
                 ("access_token_format", "`jwt` or `opaque`"),
                 ("access_token_alg", "the alg of a JWT access token"),
                 ("access_token_key", "`public`: it verifies with a published key; else `unverified`, `unpublished`, `secret` or `none`"),
                 ("access_token_scope", "the scope claim of a JWT access token"),
+                (
+                    "access_token_binding",
+                    "of a JWT access token: `own` (its cnf.jkt is the key of the run's DPoP proofs), `other` or `none`",
+                ),
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),
                 ("token_type", "the token type"),
@@ -114,6 +130,7 @@ impl StepKind {
                 ("sub", "the subject"),
                 ("scope", "the scope"),
                 ("client_id", "the client that the token was issued to"),
+                ("binding", "`own` (cnf.jkt is the key of the run's DPoP proofs), `other` or `none`"),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],
@@ -253,6 +270,10 @@ pub struct PlannedStep {
     /// Names that the control sends and the attack does not.
     pub removed: Vec<String>,
     pub authentication: Option<Authentication>,
+    /// The DPoP proof, where it is not what the target file says of the client.
+    pub proof: Option<Proof>,
+    /// The way of an authorization request, where it is not what the target asks for.
+    pub carried: Option<Carried>,
     pub transport: Transport,
     /// A pause before the step, as text of a duration (`65s`).
     pub wait: Option<Template>,
@@ -272,6 +293,18 @@ impl PlannedStep {
     /// The parameters, to be changed for this step alone.
     pub fn parameters_mut(&mut self) -> &mut Vec<Parameter> {
         Arc::make_mut(&mut self.parameters)
+    }
+
+    /// Every reference in what the step sends, in the order in which it is sent.
+    pub fn references(&self) -> Vec<&Reference> {
+        let mut found = Vec::new();
+        self.parameters.iter().for_each(|p| p.value.references(&mut found));
+        if let Some(Authentication::Secret(secret)) = &self.authentication {
+            secret.references(&mut found);
+        }
+        self.proof.iter().for_each(|proof| proof.references(&mut found));
+        self.carried.iter().for_each(|carried| carried.references(&mut found));
+        found
     }
 
     /// The session part of a step's name ("" for the default session).

@@ -87,6 +87,9 @@ pub enum Function {
     AttackerJwk,
     AttackerKey,
     PublicKey,
+    ClientKey,
+    Now,
+    DpopThumbprint,
 }
 
 impl Function {
@@ -134,6 +137,15 @@ impl Function {
             2,
             "`public_key(token, encoding)`: the published key that signed the token, in an encoding; for `key:` of a forgery only",
         ),
+        (
+            Function::ClientKey,
+            "client_key",
+            1,
+            1,
+            "`client_key(encoding)`: the public half of the key that signs the genuine proof or request object; for its `key:` only",
+        ),
+        (Function::Now, "now", 0, 1, "`now(\"-300\")`: the time in seconds since 1970, and so many seconds later or earlier"),
+        (Function::DpopThumbprint, "dpop_thumbprint", 0, 0, "the JWK thumbprint of the key of this run's DPoP proofs (RFC 7638)"),
     ];
 
     pub fn name(self) -> &'static str {
@@ -190,7 +202,7 @@ impl Expression {
         }
     }
 
-    fn substitute(&mut self, variable: &str, text: &str) {
+    pub fn substitute(&mut self, variable: &str, text: &str) {
         match self {
             Expression::Reference(Reference::Variable(name)) if name == variable => *self = Expression::Text(text.to_owned()),
             Expression::Call(_, arguments) => arguments.iter_mut().for_each(|a| a.substitute(variable, text)),
@@ -213,7 +225,7 @@ impl Template {
         }
     }
 
-    fn substitute(&mut self, variable: &str, text: &str) {
+    pub fn substitute(&mut self, variable: &str, text: &str) {
         for part in &mut self.0 {
             if let Part::Expression(expression) = part {
                 expression.substitute(variable, text);

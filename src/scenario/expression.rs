@@ -26,6 +26,10 @@ pub const TARGET_FACTS: &[&str] = &[
     "code_grace",
     "iss_parameter_supported",
     "login",
+    "pushed_authorization_endpoint",
+    "pushed_authorization_required",
+    "dpop_algs",
+    "signed_requests_required",
 ];
 
 /// Facts of the user that a session logs in.

@@ -38,12 +38,7 @@ fn named_step(predicate: &Predicate) -> Option<&str> {
 }
 
 fn references(step: &PlannedStep) -> Vec<&Reference> {
-    let mut found = Vec::new();
-    step.parameters.iter().for_each(|p| p.value.references(&mut found));
-    if let Some(Authentication::Secret(secret)) = &step.authentication {
-        secret.references(&mut found);
-    }
-    found
+    step.references()
 }
 
 fn step_of(reference: &Reference) -> Option<&str> {

@@ -1,14 +1,15 @@
 //! Changes and values as written → operations and values with every name resolved.
 
 use crate::diagnostic::{Diagnostics, suggestion};
+use crate::model::bend::{Carried, JwtBend, Proof};
 use crate::model::scenario::Operation;
 use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
-use crate::model::value::{Forgery, Value};
+use crate::model::value::{Forgery, Template, Value};
 use crate::place::{At, Names};
 
 use super::change;
 use super::expression::{Scope, single, template};
-use super::file::{AuthenticateFile, OperationsFile, ValueFile};
+use super::file::{AuthenticateFile, BendFile, OperationsFile, ProofFile, RequestObjectFile, ValueFile};
 
 /// A change names a step of the control, or one that the change itself repeats.
 pub fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
@@ -73,6 +74,15 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     {
         operations.push((here, on.clone(), Operation::Authenticate(authentication)));
     }
+    if let Some(proof) = file.proof.as_ref().and_then(|proof| read_proof(proof, scope, found)) {
+        operations.push((here, on.clone(), Operation::Proof(proof)));
+    }
+    if let Some(carried) = file.request_object.as_ref().and_then(|object| read_request_object(object, scope, found)) {
+        operations.push((here, on.clone(), Operation::Carried(carried)));
+    }
+    if file.plain {
+        operations.push((here, on.clone(), Operation::Carried(Carried::Plain)));
+    }
     if file.logged_out {
         operations.push((here, on.clone(), Operation::LoggedOut));
     }
@@ -117,6 +127,45 @@ fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagn
         AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: text(alg)? }),
         AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
     })
+}
+
+fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Option<Proof> {
+    Some(match file {
+        ProofFile::Genuine => Proof::Genuine,
+        ProofFile::None => Proof::Withheld,
+        ProofFile::Missing => Proof::Missing,
+        ProofFile::Text(text) => Proof::Text(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        ProofFile::Bent(bend) => Proof::Bent(Box::new(read_bend(bend, scope, found)?)),
+        ProofFile::Beside(bend) => Proof::Beside(Box::new(read_bend(bend, scope, found)?)),
+    })
+}
+
+fn read_request_object(file: &RequestObjectFile, scope: &Scope, found: &mut Diagnostics) -> Option<Carried> {
+    let bend = read_bend(&file.bent, scope, found)?;
+    Some(Carried::Signed(Box::new(bend), read_members(&file.beside, scope, found)?))
+}
+
+fn read_bend(file: &BendFile, scope: &Scope, found: &mut Diagnostics) -> Option<JwtBend> {
+    let alg = match &file.alg {
+        Some(text) => Some(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        None => None,
+    };
+    let key = match &file.key {
+        Some(text) => Some(single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        None => None,
+    };
+    let (header, claims) = (read_members(&file.header, scope, found)?, read_members(&file.claims, scope, found)?);
+    let without = file.without.iter().map(|name| name.value.clone()).collect();
+    Some(JwtBend { alg, key, header, claims, without, signature: file.signature })
+}
+
+fn read_members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) -> Option<Vec<(String, Template)>> {
+    let mut all = Vec::new();
+    for (name, text) in &names.0 {
+        let value = template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?;
+        all.push((name.value.clone(), value));
+    }
+    Some(all)
 }
 
 fn read_value(file: &ValueFile, scope: &Scope, found: &mut Diagnostics) -> Option<Value> {

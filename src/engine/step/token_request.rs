@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::http::{Failure, Request, Response};
+use crate::engine::proof::Shown;
 use crate::engine::{RawStep, RunningTrial, answer, forge};
 use crate::model::observation::Outcome;
 
@@ -97,6 +98,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     let kid = answer::text(&header, "kid").unwrap_or_default();
     if let Some(claims) = forge::object(parts.payload) {
         raw.field("access_token_scope", answer::text(&claims, "scope"));
+        raw.field("access_token_binding", Some(trial.binding(&claims)));
     }
     let key = match alg.get(..2) {
         Some("HS") => "secret",
@@ -160,7 +162,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let tells = |p: &crate::engine::proof::ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
     if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
         for token in &tokens {
-            let shown = crate::engine::proof::show(trial.engine, &proof, token, Some(step.client)).await;
+            let shown = crate::engine::proof::show(trial.engine, &proof, Shown::new(token, Some(step.client))).await;
             dead += usize::from(shown.outcome == Some(Outcome::Refused));
             raw.exchanges.extend(shown.exchanges);
         }

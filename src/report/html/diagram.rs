@@ -112,7 +112,9 @@ fn ends(step: &StepObservation) -> (Actor, Actor) {
     match step.kind {
         StepKind::AuthorizationRequest => (Actor::Browser, Actor::Server),
         StepKind::ResourceRequest => (Actor::Client, Actor::Resource),
-        StepKind::TokenRequest | StepKind::IntrospectionRequest | StepKind::RevocationRequest => (Actor::Client, Actor::Server),
+        StepKind::PushedAuthorizationRequest | StepKind::TokenRequest | StepKind::IntrospectionRequest | StepKind::RevocationRequest => {
+            (Actor::Client, Actor::Server)
+        }
     }
 }
 
