@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::server::Server;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -30,6 +30,7 @@ const KNOWN: [&str; 18] = [
     "id_token_hint",
     "login_hint",
     "acr_values",
+    "dpop_jkt",
 ];
 
 /// A PKCE challenge.
@@ -98,6 +99,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) prompt: Prompt,
     /// Seconds since the login after which the user must log in again.
     pub(super) max_age: Option<u64>,
+    /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
+    pub(super) dpop_jkt: Option<String>,
     /// The `request_uri` that it was pushed under.
     pub(super) pushed: Option<String>,
 }
@@ -286,6 +289,7 @@ fn read(
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
+        dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
         pushed: None,
     })
 }

@@ -99,6 +99,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         scope: request.scope,
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
+        jkt: request.dpop_jkt.clone(),
     };
     match request.response_type {
         ResponseType::Code => {

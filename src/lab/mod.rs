@@ -12,6 +12,7 @@ mod authorize;
 mod client_auth;
 mod code_grant;
 mod directory;
+mod dpop;
 mod flaw;
 mod introspection;
 mod jws;

@@ -14,7 +14,7 @@ use super::client_auth::{Identify, Presented};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::server::{Server, form};
-use super::{Flaw, secrets};
+use super::{Flaw, dpop, secrets};
 
 /// How long a pushed request waits for the browser (RFC 9126 section 2.2).
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -53,7 +53,14 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     if params.get("request_uri").is_some() && !server.has(Flaw::ParNestedRequestUri) {
         return Err(OAuthError::invalid_request("request_uri cannot be pushed"));
     }
-    let params = params.without("request_uri");
+    let mut params = params.without("request_uri");
+    // RFC 9449 section 10.1: a proof here says what dpop_jkt says.
+    if let Some(jkt) = dpop::of_request(server, headers, "/par")? {
+        if params.get("dpop_jkt").is_some_and(|named| named != jkt) {
+            return Err(OAuthError::new("invalid_dpop_proof", "dpop_jkt is another key than that of the proof"));
+        }
+        params.complete_with(Params::parse(format!("dpop_jkt={jkt}").as_bytes()));
+    }
     // Whether the user is logged in is asked when the browser comes.
     authorization_request::check(server, &params, true, Channel::Pushed).map_err(|refusal| match refusal {
         Refusal::Page(why) => OAuthError::invalid_request(why),

@@ -51,6 +51,8 @@ pub(super) struct Grant {
     pub(super) scope: Scope,
     pub(super) nonce: Option<String>,
     pub(super) auth_time: Option<u64>,
+    /// The thumbprint of the key that it is bound to (RFC 9449).
+    pub(super) jkt: Option<String>,
 }
 
 /// An authorization code.

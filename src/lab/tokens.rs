@@ -47,7 +47,7 @@ impl Issue {
     /// The signed access token.
     pub(super) fn access_token(&self, server: &Server) -> Result<String, OAuthError> {
         let now = now();
-        let claims = json!({
+        let mut claims = json!({
             "iss": server.issuer,
             "sub": self.grant.sub,
             "aud": server.resource,
@@ -57,6 +57,9 @@ impl Issue {
             "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
             "jti": self.jti,
         });
+        if let Some(jkt) = &self.grant.jkt {
+            claims["cnf"] = json!({ "jkt": jkt });
+        }
         jws::sign(server.key, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error)
     }
 
@@ -87,7 +90,7 @@ impl Issue {
         let access_token = self.access_token(server)?;
         let mut body = json!({
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": if self.grant.jkt.is_some() { "DPoP" } else { "Bearer" },
             "expires_in": server.config.access_token_lifetime.as_secs(),
             "scope": self.scope.to_string(),
         });
@@ -110,6 +113,8 @@ pub(super) struct AccessClaims {
     pub(super) jti: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
+    /// The thumbprint of the key that it is bound to.
+    pub(super) jkt: Option<String>,
 }
 
 impl AccessClaims {
@@ -184,6 +189,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
         jti: jwt.text("jti")?.to_owned(),
         iat: jwt.time("iat")?,
         exp,
+        jkt: jwt.confirmation().map(ToOwned::to_owned),
     })
 }
 

@@ -100,6 +100,7 @@ impl StepKind {
                     "access_token_binding",
                     "of a JWT access token: `own` (its cnf.jkt is the key of the run's DPoP proofs), `other` or `none`",
                 ),
+                ("dpop_nonce", "the nonce that the server has handed out for DPoP proofs (RFC 9449 §8)"),
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),
                 ("token_type", "the token type"),

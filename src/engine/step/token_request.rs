@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::Shown;
-use crate::engine::{RawStep, RunningTrial, answer, forge};
+use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
 use crate::model::observation::Outcome;
 
 use super::Ready;
@@ -23,6 +23,9 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     match step.post(trial, &endpoint, true).await {
         Ok((mut raw, (request, answer))) => {
             read(trial, step, &mut raw, &answer).await;
+            if request.headers.iter().any(|(name, _)| name == dpop::HEADER) {
+                raw.field("dpop_nonce", crate::target::origin(&request.url).and_then(|origin| trial.engine.learned.nonce(&origin)));
+            }
             raw.exchanges.push((request, answer));
             raw
         }
