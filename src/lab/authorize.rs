@@ -11,6 +11,7 @@ use axum::response::Response;
 use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
+use super::jar;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::par;
@@ -49,6 +50,10 @@ pub(super) async fn endpoint(
             Some((request_uri, params)) => (Some(request_uri), params),
             None => return pages::error(&server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
         },
+    };
+    let params = match jar::open(&server, &params) {
+        Ok(opened) => opened.unwrap_or(params),
+        Err(why) => return pages::error(&server, StatusCode::BAD_REQUEST, why),
     };
     let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
     match authorization_request::check(&server, &params, session.is_some(), channel) {

@@ -156,6 +156,22 @@ flaws! {
     ParPkcePlain "par-pkce-plain"
         "A pushed request may have the code_challenge_method plain."
 
+    // signed authorization requests (JAR, RFC 9101)
+    JarSignatureUnchecked "jar-signature-unchecked"
+        "The signature of a request object is not verified."
+    JarAlgNone "jar-alg-none"
+        "A request object without signature is accepted."
+    JarAlgConfusion "jar-alg-confusion"
+        "A request object signed with HS256 is accepted, the client's public key being the HMAC secret."
+    JarParametersMerged "jar-parameters-merged"
+        "Parameters beside a request object win over those inside of it."
+    JarAudienceUnchecked "jar-audience-unchecked"
+        "A request object may be for another server, and be issued by another client."
+    JarExpiryUnchecked "jar-expiry-unchecked"
+        "A request object may have expired, be not yet valid, or say nothing about it."
+    JarTypeConfusion "jar-type-confusion"
+        "Any JWT that the client signed is taken for a request object, also one that refers to another request."
+
     // proofs of possession (DPoP, RFC 9449)
     DpopDowngradeToBearer "dpop-downgrade-to-bearer"
         "The protected resources take a token that is bound to a key without a proof of that key."

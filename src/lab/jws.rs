@@ -43,6 +43,11 @@ impl<'a> Compact<'a> {
         self.claims.get(name)?.as_str()
     }
 
+    /// All claims that are strings.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+    }
+
     /// The thumbprint of the key that the token is bound to (RFC 9449 section 6.1).
     pub(super) fn confirmation(&self) -> Option<&str> {
         self.claims.get("cnf")?.get("jkt")?.as_str()

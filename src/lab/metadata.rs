@@ -78,7 +78,9 @@ fn metadata(issuer: &str) -> Value {
         "claims_supported":
             ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "name", "email"],
         "claims_parameter_supported": false,
-        "request_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": ["ES256"],
+        "require_signed_request_object": false,
         "request_uri_parameter_supported": false,
         "require_request_uri_registration": false,
     })

@@ -15,6 +15,7 @@ mod directory;
 mod dpop;
 mod flaw;
 mod introspection;
+mod jar;
 mod jws;
 mod keys;
 mod login;

@@ -14,7 +14,7 @@ use super::client_auth::{Identify, Presented};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::server::{Server, form};
-use super::{Flaw, dpop, secrets};
+use super::{Flaw, dpop, jar, secrets};
 
 /// How long a pushed request waits for the browser (RFC 9126 section 2.2).
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -53,7 +53,9 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     if params.get("request_uri").is_some() && !server.has(Flaw::ParNestedRequestUri) {
         return Err(OAuthError::invalid_request("request_uri cannot be pushed"));
     }
-    let mut params = params.without("request_uri");
+    let params = params.without("request_uri");
+    let opened = jar::open(server, &params).map_err(|why| OAuthError::new("invalid_request_object", why))?;
+    let mut params = opened.unwrap_or(params);
     // RFC 9449 section 10.1: a proof here says what dpop_jkt says.
     if let Some(jkt) = dpop::of_request(server, headers, "/par")? {
         if params.get("dpop_jkt").is_some_and(|named| named != jkt) {

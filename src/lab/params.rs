@@ -71,6 +71,12 @@ impl Params {
         params
     }
 
+    /// Parameters that came in another way; one without a value counts as omitted here too.
+    pub(super) fn of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs = pairs.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { pairs: pairs.collect(), faults: Vec::new() }
+    }
+
     /// The value of a parameter, the first one if it is repeated.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find_map(|(key, value)| (key == name).then_some(value))
