@@ -123,6 +123,11 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
             &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest],
         ),
         Operation::Proof(Proof::Missing) => ("proof: missing", &[StepKind::ResourceRequest]),
+        // Where the target wants its requests pushed, a proof may go with them.
+        Operation::Proof(Proof::Withheld) => (
+            "proof",
+            &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest],
+        ),
         Operation::Proof(_) => ("proof", &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest]),
         Operation::Carried(Carried::Plain) => ("plain", &[StepKind::AuthorizationRequest]),
         Operation::Carried(_) => ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest]),
