@@ -1,5 +1,7 @@
 //! JWTs of the client's own, bent as an attack says: DPoP proofs (RFC 9449) and request objects (RFC 9101).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::model::bend::{JwtBend, Proof};
@@ -8,6 +10,7 @@ use crate::model::value::{Expression, Function, Signature, Template};
 use super::actor::Actor;
 use super::eval::{Known, Missing};
 use super::keys::{self, SigningKey};
+use super::proof::Shown;
 use super::{RunningTrial, forge};
 
 /// How a JWT differs from the genuine one, its values known.
@@ -104,7 +107,22 @@ impl Prove {
     }
 }
 
-impl RunningTrial<'_> {
+impl<'e> RunningTrial<'e> {
+    /// A token and whoever was given it, with a proof where it came bound to the key of the proofs.
+    pub fn shown<'t>(&self, token: &'t str) -> Shown<'t>
+    where
+        'e: 't,
+    {
+        Shown { bound: self.is_bound(token), ..Shown::new(token, self.holder(token)) }
+    }
+
+    /// Whether a token came as one that is bound to a key (RFC 9449 §5).
+    pub fn is_bound(&self, token: &str) -> bool {
+        let given = |fields: &&BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
+        let fields = self.known.fields.values().find(given);
+        fields.and_then(|fields| fields.get("token_type")).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
+    }
+
     /// # Errors
     /// The first value that never came.
     pub fn bend(&self, bend: &JwtBend, actor: &Actor<'_>) -> Result<Bend, Missing> {

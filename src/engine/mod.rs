@@ -399,21 +399,6 @@ impl<'e> RunningTrial<'e> {
         self.client(*self.clients.get(step)?)
     }
 
-    /// A token and whoever was given it, with a proof where it came bound to the key of the proofs.
-    pub fn shown<'t>(&self, token: &'t str) -> proof::Shown<'t>
-    where
-        'e: 't,
-    {
-        proof::Shown { bound: self.is_bound(token), ..proof::Shown::new(token, self.holder(token)) }
-    }
-
-    /// Whether a token came as one that is bound to a key (RFC 9449 §5).
-    pub fn is_bound(&self, token: &str) -> bool {
-        let given = |fields: &&BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
-        let fields = self.known.fields.values().find(given);
-        fields.and_then(|fields| fields.get("token_type")).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
-    }
-
     /// The browser of a session, logged in where its user has been before.
     fn browser(&mut self, session: &str, user: &User) -> &mut Browser {
         let engine = self.engine;

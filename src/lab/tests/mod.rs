@@ -4,6 +4,7 @@ mod code_attacks;
 mod endpoints;
 mod forge;
 mod matrix;
+mod request_attacks;
 mod strict;
 mod token_attacks;
 
