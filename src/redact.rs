@@ -52,6 +52,7 @@ pub fn secret_kind(parameter: &str) -> Option<&'static str> {
         "client_assertion" => "client_assertion",
         "registration_access_token" => "registration_access_token",
         "request_uri" => "request_uri",
+        "dpop" => "dpop_proof",
         "password" => "password",
         "session_code" => "session_code",
         "session_state" => "session_state",

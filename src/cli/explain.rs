@@ -97,6 +97,9 @@ fn requests(scenario: &Scenario) -> String {
         for parameter in step.parameters.iter() {
             let _ = writeln!(out, "    {} = {}", parameter.name, parameter.value);
         }
+        for added in step.proof.iter().map(ToString::to_string).chain(step.carried.iter().map(ToString::to_string)) {
+            let _ = writeln!(out, "    with {added}");
+        }
     }
     for attack in &scenario.attacks {
         let _ = writeln!(out, "\n{}/{}: {}\n", scenario.id, attack.id, attack.title);
@@ -135,6 +138,9 @@ fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
         }
         if let Some(authentication) = &step.authentication {
             let _ = writeln!(out, "  + client authentication: {authentication}");
+        }
+        for added in step.proof.iter().map(ToString::to_string).chain(step.carried.iter().map(ToString::to_string)) {
+            let _ = writeln!(out, "  + {added}");
         }
         if let Some(count) = step.burst {
             let _ = writeln!(out, "  + {count} times at the same moment");

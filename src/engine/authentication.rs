@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::model::step::{AssertionBend, AssertionForgery, Authentication};
-use crate::model::value::{Expression, Function};
+use crate::model::step::{AssertionForgery, Authentication};
 use crate::target::{Audience, Client, ClientAuthentication};
 
 use super::actor::Actor;
 use super::eval::{self, Known, Missing};
-use super::forge::{self, Key};
-use super::keys::{self, SigningKey};
+use super::forge;
+use super::keys::SigningKey;
 use super::learned::Learned;
 
 /// What client authentication adds to a request.
@@ -116,46 +115,9 @@ fn assertion(
             header["alg"] = Value::String(known.template(alg, actor)?);
             forge::jws(&header, &claims, None)
         }
-        Some(AssertionForgery::Bent(bend)) => return bent(bend, header, claims, key, known, actor),
+        Some(AssertionForgery::Bent(bend)) => return known.bend(bend, actor)?.jws(&header, &claims, key),
     }
     .map_err(Missing::Never)
-}
-
-/// An assertion with header and claims of the attack, signed with the client's key or the one that the attack names.
-fn bent(
-    bend: &AssertionBend,
-    mut header: Value,
-    mut claims: Value,
-    own: &SigningKey,
-    known: &Known,
-    actor: &Actor,
-) -> Result<String, Missing> {
-    let alg = bend.alg.as_ref().map(|alg| known.template(alg, actor)).transpose()?;
-    if let Some(alg) = &alg {
-        header["alg"] = Value::String(alg.clone());
-    }
-    for (members, changed) in [(&mut header, &bend.header), (&mut claims, &bend.claims)] {
-        for (name, template) in changed {
-            members[name.as_str()] = forge::json(&known.template(template, actor)?);
-        }
-    }
-    if let Value::Object(members) = &mut claims {
-        members.retain(|name, _| !bend.without.iter().any(|left| left == name));
-    }
-    let Some(expression) = &bend.key else {
-        return forge::jws(&header, &claims, Some(own)).map_err(Missing::Never);
-    };
-    let alg = alg.unwrap_or_default();
-    let key = match expression {
-        Expression::Call(Function::ClientKey, arguments) => {
-            let encoding = arguments.first().map(|e| known.expression(e, actor)).transpose()?.unwrap_or_default();
-            let jwk = own.public_jwk().map_err(Missing::NoSuchForm)?;
-            let bytes = keys::encode_public(&jwk, &encoding);
-            Key::Hmac(bytes.ok_or_else(|| Missing::NoSuchForm(format!("the client's key cannot be written as {encoding}")))?)
-        }
-        other => known.key(other, actor)?,
-    };
-    forge::signed(&header, &claims, &alg, &key).map_err(Missing::Never)
 }
 
 /// The algorithm with which a client signs its assertions, where it does.

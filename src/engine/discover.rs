@@ -75,6 +75,10 @@ impl Facts {
             ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
             ("code_challenge_methods", methods),
             ("login", own_login(target).name().to_owned()),
+            ("pushed_authorization_endpoint", optional(&self.endpoints.pushed_authorization)),
+            ("pushed_authorization_required", if self.pushes { "true".to_owned() } else { String::new() }),
+            ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
+            ("dpop_algs", self.metadata.as_ref().map(dpop_algs).unwrap_or_default()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -262,6 +266,12 @@ fn joined(mut first: Map<String, Value>, second: &Map<String, Value>) -> Map<Str
         }
     }
     first
+}
+
+/// The algorithms of DPoP proofs that the metadata names (RFC 9449 §5.1).
+fn dpop_algs(metadata: &Map<String, Value>) -> String {
+    let algs = metadata.get("dpop_signing_alg_values_supported").and_then(Value::as_array);
+    algs.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// With the driver `browser` it is grantproof too that fills the pages in, and sees what becomes of it.

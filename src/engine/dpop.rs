@@ -5,9 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::bend::Bend;
+use super::eval::Missing;
 use super::http::Response;
 use super::keys::SigningKey;
-use super::{answer, eval, forge};
+use super::{RunningTrial, answer, eval};
 
 /// The header of a proof.
 pub const HEADER: &str = "dpop";
@@ -16,8 +18,9 @@ pub const HEADER: &str = "dpop";
 ///
 /// # Errors
 /// The key cannot sign.
-pub fn proof(key: &SigningKey, method: &str, url: &str, nonce: Option<&str>, token: Option<&str>) -> Result<String, String> {
-    let header = json!({ "typ": "dpop+jwt", "alg": key.alg(), "jwk": key.public_jwk()? });
+/// There is no such proof as the bend asks for.
+pub fn proof(key: &SigningKey, method: &str, url: &str, nonce: Option<&str>, token: Option<&str>, bend: &Bend) -> Result<String, Missing> {
+    let header = json!({ "typ": "dpop+jwt", "alg": key.alg(), "jwk": key.public_jwk().map_err(Missing::Never)? });
     // Without query and fragment (§4.2).
     let htu = url.split(['?', '#']).next().unwrap_or(url);
     let mut claims = json!({ "jti": eval::random(22), "htm": method, "htu": htu, "iat": jiff::Timestamp::now().as_second() });
@@ -27,7 +30,18 @@ pub fn proof(key: &SigningKey, method: &str, url: &str, nonce: Option<&str>, tok
     if let Some(token) = token {
         claims["ath"] = Value::String(eval::s256(token));
     }
-    forge::jws(&header, &claims, Some(key))
+    bend.jws(&header, &claims, key)
+}
+
+impl RunningTrial<'_> {
+    /// What claims of a token, or an introspection response, say of its key (`cnf`, §6): `own` is that of this run's proofs.
+    pub fn binding(&self, members: &serde_json::Map<String, Value>) -> &'static str {
+        match members.get("cnf").and_then(|cnf| cnf.get("jkt")).and_then(Value::as_str) {
+            Some(jkt) if thumbprint(&self.engine.dpop_key).as_deref() == Ok(jkt) => "own",
+            Some(_) => "other",
+            None => "none",
+        }
+    }
 }
 
 /// The JWK thumbprint that `dpop_jkt` announces (§10, RFC 7638).
@@ -59,6 +73,7 @@ pub fn wants_nonce(response: &Response) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::forge;
     use super::*;
 
     #[test]
@@ -71,7 +86,7 @@ mod tests {
     #[test]
     fn a_proof_verifies_with_the_key_in_its_header() {
         let key = SigningKey::p256();
-        let proof = proof(&key, "POST", "https://as.example/token?x=1#y", Some("n-1"), Some("token")).expect("a proof");
+        let proof = proof(&key, "POST", "https://as.example/token?x=1#y", Some("n-1"), Some("token"), &Bend::default()).expect("a proof");
         let parts = forge::split(&proof).expect("a JWS");
         let (header, claims) = (forge::object(parts.header).expect("a header"), forge::object(parts.payload).expect("claims"));
         assert!(super::super::keys::verifies(&proof, "ES256", &header["jwk"]));

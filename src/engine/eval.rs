@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -15,7 +15,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::forge::{self, Bend, Key};
-use super::keys;
+use super::{dpop, keys};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Known {
     pub sent: BTreeMap<String, BTreeMap<String, String>>,
     /// The published keys.
     pub jwks: Option<std::sync::Arc<Json>>,
+    /// The key of this run's DPoP proofs.
+    pub dpop_key: Option<Arc<LazyLock<keys::SigningKey>>>,
 }
 
 impl Known {
@@ -67,6 +69,8 @@ impl Known {
         Ok(text)
     }
 
+    /// # Errors
+    /// The first value that never came.
     pub fn expression(&self, expression: &Expression, actor: &Actor<'_>) -> Result<String, Missing> {
         match expression {
             Expression::Text(text) => Ok(text.clone()),
@@ -142,7 +146,11 @@ impl Known {
             Function::FlipMiddle => Ok(flip_middle(&argument(0)?)),
             Function::SwapCase => Ok(argument(0)?.chars().map(swapped).collect()),
             Function::Splice => splice(&argument(0)?, &argument(1)?),
-            Function::PublicKey | Function::AttackerKey | Function::ClientKey => {
+            Function::DpopThumbprint => {
+                let key = self.dpop_key.as_ref().ok_or_else(|| Missing::Never("there are no DPoP proofs here".into()))?;
+                dpop::thumbprint(key).map_err(Missing::Never)
+            }
+            Function::PublicKey | Function::ClientKey | Function::AttackerKey => {
                 Err(Missing::Never(format!("{} stands outside of a forgery's key", function.name())))
             }
         }

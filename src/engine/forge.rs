@@ -33,6 +33,16 @@ pub fn read(token: &str) -> Option<(Map<String, Value>, Parts<'_>)> {
     Some((object(header)?, Parts { header, payload, signature }))
 }
 
+/// Bytes as a part of a JWS.
+pub fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of a part of a JWS; none where it is no base64url.
+pub fn decoded(part: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(part).unwrap_or_default()
+}
+
 /// A base64url part as a JSON object.
 pub fn object(part: &str) -> Option<Map<String, Value>> {
     match serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()? {
@@ -93,7 +103,11 @@ pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
     Ok(format!("{input}.{signature}"))
 }
 
-fn sign(alg: &str, key: &Key, input: &[u8]) -> Result<Vec<u8>, String> {
+/// A signature over some bytes.
+///
+/// # Errors
+/// The key cannot sign with this algorithm.
+pub fn sign(alg: &str, key: &Key, input: &[u8]) -> Result<Vec<u8>, String> {
     match key {
         Key::Hmac(secret) => hmac(alg, secret, input),
         Key::Attacker => super::keys::attacker(alg)?.sign(input),
@@ -165,16 +179,6 @@ pub fn jws(header: &Value, claims: &Value, key: Option<&SigningKey>) -> Result<S
         Some(key) => URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes())?),
         None => String::new(),
     };
-    Ok(format!("{input}.{signature}"))
-}
-
-/// A JWS signed with a key of the attacker's choice.
-///
-/// # Errors
-/// The key cannot sign with this algorithm.
-pub fn signed(header: &Value, claims: &Value, alg: &str, key: &Key) -> Result<String, String> {
-    let input = input(header, claims)?;
-    let signature = URL_SAFE_NO_PAD.encode(sign(alg, key, input.as_bytes())?);
     Ok(format!("{input}.{signature}"))
 }
 

@@ -8,6 +8,7 @@ use crate::target::LoginDriver;
 
 use super::actor::Actor;
 use super::authentication::credentials;
+use super::bend::Prove;
 use super::delivery::{self, Sent};
 use super::eval::Known;
 use super::http::Request;
@@ -110,7 +111,9 @@ async fn revoke(engine: &Engine, endpoint: &str, token: &Token) -> Result<(), St
     let parameters = [Sent::plain("token", token.value.clone()), Sent::plain("token_type_hint", token.kind.to_owned())];
     let mut request = delivery::post(&endpoint, &Transport::default(), &parameters, &added);
     if client.dpop {
-        request.headers.push((dpop::HEADER.into(), engine.proof_for(&request.method, &request.url, None)?));
+        let proofs = engine.proofs_for(&Prove::Genuine, &request.method, &request.url, None);
+        let proofs = proofs.map_err(|_| "no proof can be made".to_owned())?;
+        request.headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof)));
     }
     let response = engine.http.send(&request).await.map_err(|failure| failure.to_string())?;
     match answer::revocation(&response) {

@@ -3,6 +3,7 @@
 mod actor;
 pub mod answer;
 pub mod authentication;
+pub mod bend;
 pub mod browser;
 pub mod button;
 pub mod chromium;
@@ -80,7 +81,7 @@ pub struct Engine {
     places: RwLock<Option<proof::Chosen>>,
     /// The key of every DPoP proof of this run (RFC 9449), made when the first one is. One for all clients: where an attack acts as another client, what
     /// is refused is that client, not its key.
-    dpop_key: LazyLock<keys::SigningKey>,
+    dpop_key: Arc<LazyLock<keys::SigningKey>>,
     learned: learned::Learned,
     /// Knows the secrets of the target file, and what was issued since.
     redactor: Redactor,
@@ -123,7 +124,7 @@ impl Engine {
             refused_logins: Mutex::default(),
             codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
-            dpop_key: LazyLock::new(keys::SigningKey::p256),
+            dpop_key: Arc::new(LazyLock::new(keys::SigningKey::p256)),
             learned: learned::Learned::default(),
             chromium: tokio::sync::Mutex::default(),
             evidence: None,
@@ -355,7 +356,12 @@ impl RawStep {
 impl<'e> RunningTrial<'e> {
     fn new(engine: &'e Engine, name: &str) -> Self {
         let facts = engine.facts();
-        let known = Known { target: engine.known_target(), jwks: facts.jwks.clone(), ..Known::default() };
+        let known = Known {
+            target: engine.known_target(),
+            jwks: facts.jwks.clone(),
+            dpop_key: Some(Arc::clone(&engine.dpop_key)),
+            ..Known::default()
+        };
         RunningTrial {
             engine,
             known,
@@ -435,7 +441,7 @@ impl<'e> RunningTrial<'e> {
         let Some(proof) = self.engine.proof() else {
             return;
         };
-        let raw = proof::show(self.engine, &proof, &token, self.holder(&token)).await;
+        let raw = proof::show(self.engine, &proof, self.shown(&token)).await;
         let observation = self.redacted("proof", crate::model::step::StepKind::ResourceRequest, raw);
         self.show(&observation);
         self.seen.proof = Some(Box::new(observation));

@@ -8,6 +8,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::authentication::{Credentials, credentials};
+use super::bend::Prove;
 use super::eval::{self, Known};
 use super::http::{Failure, Request, Response};
 use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge, step};
@@ -38,23 +39,30 @@ pub struct Shown<'a> {
     pub place: Option<Place>,
     /// The client whose key or certificate the token is bound to, where it is.
     pub client: Option<&'a Client>,
+    /// The token came bound to the key of this run's proofs.
+    pub bound: bool,
+    /// The proof that goes with it, where that is not decided by the two above.
+    pub prove: Option<&'a Prove>,
 }
 
 impl<'a> Shown<'a> {
     /// In the Authorization header.
     pub fn new(token: &'a str, client: Option<&'a Client>) -> Shown<'a> {
-        Shown { token, place: None, client }
+        Shown { token, place: None, client, bound: false, prove: None }
     }
 
     /// With a DPoP proof (RFC 9449 §7.1), unless the server is known to bind nothing.
     fn proves(&self, engine: &Engine) -> bool {
-        self.client.is_some_and(|client| client.dpop && !engine.learned.unbound(&client.id))
+        match self.prove {
+            Some(prove) => prove.has_scheme(),
+            None => self.bound || self.client.is_some_and(|client| client.dpop && !engine.learned.unbound(&client.id)),
+        }
     }
 }
 
 /// Shows a token in the Authorization header.
-pub async fn show(engine: &Engine, endpoint: &ProofEndpoint, token: &str, client: Option<&Client>) -> RawStep {
-    request(engine, endpoint, Some(Shown::new(token, client)), &Transport::default()).await
+pub async fn show(engine: &Engine, endpoint: &ProofEndpoint, shown: Shown<'_>) -> RawStep {
+    request(engine, endpoint, Some(shown), &Transport::default()).await
 }
 
 /// Asks a proof endpoint; `shown` is None for a request without any token. A proof that is refused for want of a nonce is made
@@ -108,16 +116,19 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         wire::form(body.iter().map(|(n, v)| (n.as_str(), v.as_str(), false))).into_bytes()
     });
     let method = transport.method.clone().unwrap_or_else(|| method.into());
-    if let Some(Shown { token, .. }) = shown.filter(|_| proves) {
-        match engine.proof_for(&method, &url, Some(token)) {
-            Ok(proof) => headers.push((dpop::HEADER.into(), proof)),
-            Err(why) => return RawStep::not_sent(why),
+    if let Some(Shown { token, prove, .. }) = shown.filter(|_| proves) {
+        match engine.proofs_for(prove.unwrap_or(&Prove::Genuine), &method, &url, Some(token)) {
+            Ok(proofs) => headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof))),
+            Err(missing) => return RawStep::missing(&missing),
         }
     }
     let certificate_of = if introspection { added.certificate_of } else { shown.and_then(|s| s.client).map(|c| c.id.clone()) };
     let request = Request { method, url, headers, body, certificate_of };
     if let Some(Shown { token, .. }) = shown {
         raw.sent.insert("access_token".into(), token.to_owned());
+        if let Some((_, proof)) = request.headers.iter().rfind(|(name, _)| name == dpop::HEADER).filter(|_| names_proof(shown)) {
+            raw.sent.insert(dpop::HEADER.into(), proof.clone());
+        }
         if !introspection {
             raw.undelivered = delivery::other_credential(&request, token);
         }
@@ -152,6 +163,11 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
     raw
 }
 
+/// Whether the step says what its proof is.
+fn names_proof(shown: Option<Shown<'_>>) -> bool {
+    shown.is_some_and(|s| s.prove.is_some())
+}
+
 /// The places where this target may take tokens, in the order of trust.
 fn candidates(engine: &Engine) -> Vec<ProofEndpoint> {
     let facts = engine.facts();
@@ -181,7 +197,7 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
     let client = trial.holder(token);
     let mut open: Option<(ProofEndpoint, Vec<NegativeControl>)> = None;
     for mut candidate in candidates(trial.engine) {
-        let genuine = show(trial.engine, &candidate, token, client).await;
+        let genuine = show(trial.engine, &candidate, trial.shown(token)).await;
         if !genuine.outcome.is_some_and(|o| o.granted()) {
             chosen.refused.push(format!("{} answers {}", candidate.name, genuine.note));
             continue;

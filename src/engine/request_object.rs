@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::target::{Client, ClientAuthentication};
 
+use super::bend::Bend;
 use super::delivery::Sent;
+use super::eval::Missing;
 use super::keys::SigningKey;
 use super::{eval, forge};
 
@@ -26,12 +28,20 @@ pub fn key(client: &Client) -> Result<Option<(SigningKey, Option<&str>)>, String
 ///
 /// # Errors
 /// A parameter that stands twice, which a JSON object cannot say.
-pub fn sign(client: &Client, issuer: &str, parameters: &[Sent], key: &SigningKey, kid: Option<&str>) -> Result<String, String> {
+pub fn sign(
+    client: &Client,
+    issuer: &str,
+    parameters: &[Sent],
+    key: &SigningKey,
+    kid: Option<&str>,
+    bend: &Bend,
+) -> Result<String, Missing> {
     let now = jiff::Timestamp::now().as_second();
     let mut claims = Map::new();
     for parameter in parameters {
         if claims.insert(parameter.name.clone(), Value::String(parameter.value.clone())).is_some() {
-            return Err(format!("a signed request has each parameter once, so `{}` cannot be sent twice", parameter.name));
+            let why = format!("a signed request has each parameter once, so `{}` cannot be sent twice", parameter.name);
+            return Err(Missing::NoSuchForm(why));
         }
     }
     let own = json!({ "iss": client.id, "aud": issuer, "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 300 });
@@ -42,7 +52,7 @@ pub fn sign(client: &Client, issuer: &str, parameters: &[Sent], key: &SigningKey
     if let Some(kid) = kid {
         header["kid"] = Value::String(kid.to_owned());
     }
-    forge::jws(&header, &Value::Object(claims), Some(key))
+    bend.jws(&header, &Value::Object(claims), key)
 }
 
 /// The parameters that a request object carries, read back from it.

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 18] = [
     "id_token_hint",
     "login_hint",
     "acr_values",
+    "dpop_jkt",
 ];
 
 /// The registered response types, as they are spelled (OAuth 2.0 Multiple
@@ -122,6 +123,19 @@ pub(super) struct AuthorizationRequest {
     pub(super) asks_always: bool,
     /// The user whom the client expects (`id_token_hint`).
     pub(super) hinted_sub: Option<String>,
+    /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
+    pub(super) dpop_jkt: Option<String>,
+    /// The `request_uri` that it was pushed under.
+    pub(super) pushed: Option<String>,
+}
+
+/// How a request came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// By the browser.
+    Front,
+    /// From the client (RFC 9126). The same is asked of it.
+    Pushed,
 }
 
 /// How much the user may be asked (OpenID Connect Core section 3.1.2.1).
@@ -161,7 +175,13 @@ fn early(code: &'static str, description: &str) -> RequestError {
 /// Checks a request: client and redirect URI first, whose errors must never
 /// redirect (RFC 6749 section 4.1.2.1), then everything else.
 /// `unchecked`: the redirect URI is not compared, as it must be.
-pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool, unchecked: bool) -> Result<AuthorizationRequest, Refusal> {
+pub(super) fn check(
+    server: &Server,
+    params: &Params,
+    is_logged_in: bool,
+    channel: Channel,
+    unchecked: bool,
+) -> Result<AuthorizationRequest, Refusal> {
     for name in ["client_id", "redirect_uri"] {
         if let Some(fault) = params.fault_of(name) {
             return Err(Refusal::Page(fault.to_string()));
@@ -189,7 +209,7 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool, unchec
     let Some(given_uri) = given_uri else {
         return Err(Refusal::Page("redirect_uri is missing".to_owned()));
     };
-    let request = read(server, client, params, is_logged_in, reply.clone());
+    let request = read(server, client, params, is_logged_in, reply.clone(), channel);
     if let Err(RequestError { error, early: true }) = &request
         && server.has(Flaw::ErrorRedirectToUnregistered)
     {
@@ -197,6 +217,7 @@ pub(super) fn check(server: &Server, params: &Params, is_logged_in: bool, unchec
     }
     let of_any = server.clients.iter().filter(|it| it.id == client.id || server.has(Flaw::RedirectUriGlobalList));
     let registered: Vec<String> = of_any.flat_map(|it| it.redirect_uris.clone()).collect();
+    let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
     if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
@@ -233,7 +254,14 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
     Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras, foreign_iss }
 }
 
-fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, reply: Reply) -> Result<AuthorizationRequest, RequestError> {
+fn read(
+    server: &Server,
+    client: &Client,
+    params: &Params,
+    is_logged_in: bool,
+    reply: Reply,
+    channel: Channel,
+) -> Result<AuthorizationRequest, RequestError> {
     if let Some(fault) = params.fault() {
         return Err(OAuthError::invalid_request(fault.to_string()).into());
     }
@@ -265,12 +293,15 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         Some(text) => Scope::parse(text).ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
     };
 
-    let challenge = read_challenge(server, params)?;
+    let challenge = read_challenge(server, params, channel)?;
     let nonce = params.get("nonce");
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
     let is_confidential = !matches!(client.auth, AuthMethod::None);
-    let not_required = server.has(Flaw::PkceNotRequired) || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
+    let pushed = channel == Channel::Pushed;
+    let not_required = server.has(Flaw::PkceNotRequired)
+        || (pushed && server.has(Flaw::ParPkceNotRequired))
+        || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
     let not_required_here = is_confidential && server.has(Flaw::PkceDowngradeConfidential);
     let pkce_needed = !not_required_here && response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
     if challenge.is_none() && pkce_needed {
@@ -314,6 +345,8 @@ fn read(server: &Server, client: &Client, params: &Params, is_logged_in: bool, r
         max_age,
         asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
         hinted_sub,
+        dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
+        pushed: None,
     })
 }
 
@@ -327,7 +360,7 @@ fn split_scope(server: &Server, scope: Option<&str>) -> (Option<String>, String)
     (Some(known.join(" ")).filter(|known| !known.is_empty()), unknown.join(" "))
 }
 
-fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>, OAuthError> {
+fn read_challenge(server: &Server, params: &Params, channel: Channel) -> Result<Option<Challenge>, OAuthError> {
     if server.has(Flaw::PkceEmptyChallengeAccepted) && params.is_empty("code_challenge") {
         return Ok(Some(Challenge { value: String::new(), method: ChallengeMethod::Unknown }));
     }
@@ -341,6 +374,7 @@ fn read_challenge(server: &Server, params: &Params) -> Result<Option<Challenge>,
         Some("S256") if params.last("code_challenge_method") == Some("plain") => ChallengeMethod::Plain,
         Some("S256") => ChallengeMethod::S256,
         None | Some("plain") if server.has(Flaw::PkcePlainAccepted) => ChallengeMethod::Plain,
+        Some("plain") if channel == Channel::Pushed && server.has(Flaw::ParPkcePlain) => ChallengeMethod::Plain,
         Some(method) if method != "plain" && server.has(Flaw::PkceUnknownMethodAccepted) => ChallengeMethod::Unknown,
         _ => {
             return Err(OAuthError::invalid_request("code_challenge_method must be S256"));

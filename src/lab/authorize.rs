@@ -9,10 +9,12 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::Flaw;
-use super::authorization_request::{self, AuthorizationRequest, Refusal, ResponseType};
+use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
+use super::jar;
 use super::oauth_error::OAuthError;
 use super::pages;
+use super::par;
 use super::params::Params;
 use super::secrets;
 use super::server::{Server, is_form};
@@ -46,8 +48,20 @@ pub(super) async fn endpoint(
     }
     let session = server.session(&headers);
     let unchecked = method == Method::POST && server.has(Flaw::AuthorizePostUnchecked);
-    match authorization_request::check(&server, &params, session.is_some(), unchecked) {
-        Ok(request) => proceed(&server, request, session),
+    let (pushed, params) = match params.get("request_uri").filter(|uri| uri.starts_with(par::PREFIX)) {
+        None => (None, params),
+        Some(request_uri) => match par::look_up(&server, &params, request_uri) {
+            Some((request_uri, params)) => (Some(request_uri), params),
+            None => return pages::error(&server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
+        },
+    };
+    let params = match jar::open(&server, &params) {
+        Ok(opened) => opened.unwrap_or(params),
+        Err(why) => return pages::error(&server, StatusCode::BAD_REQUEST, why),
+    };
+    let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
+    match authorization_request::check(&server, &params, session.is_some(), channel, unchecked) {
+        Ok(request) => proceed(&server, AuthorizationRequest { pushed, ..request }, session),
         Err(Refusal::Redirect(reply, error)) => reply.error(&server, &error),
         Err(Refusal::Page(why)) => pages::error(&server, StatusCode::BAD_REQUEST, &why),
     }
@@ -101,6 +115,10 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         // OpenID Connect Core section 3.1.2.2: another user logged in.
         return request.reply.error(server, &OAuthError::new("login_required", "another user is logged in"));
     }
+    // Once, when the code is given: until then the user may load a page again (RFC 9126 section 4).
+    if request.pushed.as_ref().is_some_and(|request_uri| !par::use_up(server, request_uri)) {
+        return pages::error(server, StatusCode::BAD_REQUEST, "request_uri was used before");
+    }
     let grant = Grant {
         client_id: request.client_id.clone(),
         sub: session.sub.to_owned(),
@@ -108,6 +126,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
         unknown_scope: request.unknown_scope.clone(),
+        jkt: request.dpop_jkt.clone(),
     };
     if let Some(nonce) = &request.nonce {
         server.store().note_nonce(session.sub, nonce);

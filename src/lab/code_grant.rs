@@ -22,17 +22,19 @@ const RACE_WINDOW: Duration = Duration::from_millis(25);
 pub(super) const ANY_VERIFIER: &str = "\u{0}";
 
 /// Trades a code for tokens.
-pub(super) async fn redeem(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
     let issue = if server.has(Flaw::CodeRace) {
         check(server, &mut server.store(), client, params, id)?;
+        check_key(server, &server.store(), id, jkt.as_deref())?;
         tokio::time::sleep(RACE_WINDOW).await;
-        take(server, &mut server.store(), client, id)?
+        take(server, &mut server.store(), client, id, jkt)?
     } else {
         // One lock for both: of simultaneous requests only one succeeds.
         let mut store = server.store();
         check(server, &mut store, client, params, id)?;
-        take(server, &mut store, client, id)?
+        check_key(server, &store, id, jkt.as_deref())?;
+        take(server, &mut store, client, id, jkt)?
     };
     issue.response(server)
 }
@@ -137,14 +139,24 @@ fn check_verifier(server: &Server, store: &Store, client: &Client, code: &Code, 
     if matches || fits_another() { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
 }
 
+/// A code that was asked for with the thumbprint of a key is redeemed with a proof of that key (RFC 9449 section 10).
+fn check_key(server: &Server, store: &Store, id: &str, jkt: Option<&str>) -> Result<(), OAuthError> {
+    let bound_to = store.codes.get(id).and_then(|code| code.grant.jkt.as_deref());
+    if bound_to.is_some() && bound_to != jkt && !server.has(Flaw::DpopJktUnchecked) {
+        return Err(OAuthError::invalid_grant("the code is bound to another key"));
+    }
+    Ok(())
+}
+
 /// Marks the code as used and registers tokens for it.
-fn take(server: &Server, store: &mut Store, client: &Client, id: &str) -> Result<Issue, OAuthError> {
+fn take(server: &Server, store: &mut Store, client: &Client, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     code.used = !server.has(Flaw::CodeReusable);
     code.families.push(family);
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);
+    grant.jkt = jkt;
     let scope = grant.scope;
     Ok(Issue::register(server, store, family, grant, scope, true))
 }

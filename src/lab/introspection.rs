@@ -55,7 +55,7 @@ fn access_token(server: &Server, token: &str) -> Option<Value> {
         "active": true,
         "scope": claims.scope,
         "client_id": claims.client_id,
-        "token_type": "Bearer",
+        "token_type": if claims.jkt.is_some() { "DPoP" } else { "Bearer" },
         "exp": claims.exp,
         "iat": claims.iat,
         "sub": claims.sub,
@@ -63,6 +63,10 @@ fn access_token(server: &Server, token: &str) -> Option<Value> {
         "iss": server.issuer,
         "jti": claims.jti,
     });
+    // RFC 9449 section 6.2.
+    if let Some(jkt) = claims.jkt.filter(|_| !server.has(Flaw::DpopCnfMissing)) {
+        body["cnf"] = json!({ "jkt": jkt });
+    }
     if let Some(user) = directory::user_by_sub(&claims.sub) {
         body["username"] = json!(user.name);
     }

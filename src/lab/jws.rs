@@ -40,6 +40,11 @@ impl<'a> Compact<'a> {
         p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()
     }
 
+    /// A header parameter that is an object.
+    pub(super) fn header_object(&self, name: &str) -> Option<&Value> {
+        self.header.get(name).filter(|value| value.is_object())
+    }
+
     /// Whether the header has this parameter, whatever its value.
     pub(super) fn has_header(&self, name: &str) -> bool {
         self.header.contains_key(name)
@@ -48,6 +53,16 @@ impl<'a> Compact<'a> {
     /// A claim that is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.claims.get(name)?.as_str()
+    }
+
+    /// All claims that are strings.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+    }
+
+    /// The thumbprint of the key that the token is bound to (RFC 9449 section 6.1).
+    pub(super) fn confirmation(&self) -> Option<&str> {
+        self.claims.get("cnf")?.get("jkt")?.as_str()
     }
 
     /// A claim that is a point in time (RFC 7519 section 2: `NumericDate`),

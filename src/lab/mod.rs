@@ -12,14 +12,17 @@ mod authorize;
 mod client_auth;
 mod code_grant;
 mod directory;
+mod dpop;
 mod flaw;
 mod introspection;
+mod jar;
 mod jws;
 mod keys;
 mod login;
 mod metadata;
 mod oauth_error;
 mod pages;
+mod par;
 mod params;
 mod redirect_uri;
 mod refresh;
@@ -149,6 +152,7 @@ fn router(server: Server) -> Router {
         .route("/authorize", get(authorize::endpoint).post(authorize::endpoint))
         .route("/login", get(login::show_login).post(login::log_in))
         .route("/consent", get(login::show_consent).post(login::decide))
+        .route("/par", post(par::endpoint))
         .route("/token", post(token::endpoint).get(token::by_get))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/api/me", get(resource::me))

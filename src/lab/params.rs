@@ -7,7 +7,7 @@ use std::fmt;
 use percent_encoding::percent_decode;
 
 /// The decoded parameters of a request, with what is wrong about them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
     faults: Vec<Fault>,
@@ -16,7 +16,7 @@ pub(super) struct Params {
 }
 
 /// A parameter that cannot be used as sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     name: String,
     kind: FaultKind,
@@ -93,6 +93,12 @@ impl Params {
         self.pairs = kept;
     }
 
+    /// Parameters that came in another way; one without a value counts as omitted here too.
+    pub(super) fn of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs = pairs.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { pairs: pairs.collect(), faults: Vec::new(), empty: Vec::new() }
+    }
+
     /// The value of a parameter, the first one if it is repeated.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find_map(|(key, value)| (key == name).then_some(value))
@@ -126,6 +132,14 @@ impl Params {
     /// What is wrong with this very parameter.
     pub(super) fn fault_of(&self, name: &str) -> Option<&Fault> {
         self.faults.iter().find(|fault| fault.name == name)
+    }
+
+    /// All but one of them.
+    pub(super) fn without(&self, name: &str) -> Self {
+        let mut params = self.clone();
+        params.pairs.retain(|(key, _)| key != name);
+        params.faults.retain(|fault| fault.name != name);
+        params
     }
 
     /// Adds the parameters of `other` that are not there yet.

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Flaw;
 use super::directory;
+use super::dpop::{self, About};
 use super::jws::Compact;
 use super::oauth_error::private_json;
 use super::params::Params;
@@ -24,13 +25,15 @@ enum Refused {
     Ambiguous,
     /// 401.
     InvalidToken,
+    /// 401, for want of a proof of the key that the token is bound to.
+    InvalidProof,
     /// 403, with the scope that is needed.
     InsufficientScope(&'static str),
 }
 
 /// Handles `GET` and `POST /userinfo`.
-pub(super) async fn userinfo(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let mut claims = match authorize(&server, query.as_deref(), &headers) {
+pub(super) async fn userinfo(State(server): State<Arc<Server>>, method: Method, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let mut claims = match authorize(&server, query.as_deref(), &method, "/userinfo", &headers) {
         Ok(claims) => claims,
         Err(refused) => return refused.into_response(),
     };
@@ -56,8 +59,8 @@ pub(super) async fn userinfo(State(server): State<Arc<Server>>, RawQuery(query):
 }
 
 /// Handles `GET /api/me`.
-pub(super) async fn me(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    match authorize(&server, query.as_deref(), &headers) {
+pub(super) async fn me(State(server): State<Arc<Server>>, method: Method, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    match authorize(&server, query.as_deref(), &method, "/api/me", &headers) {
         Ok(claims) => private_json(
             StatusCode::OK,
             &json!({
@@ -72,7 +75,7 @@ pub(super) async fn me(State(server): State<Arc<Server>>, RawQuery(query): RawQu
 
 /// The claims of the token in the `Authorization` header. A token in the
 /// query or in a form is no token (RFC 9700 section 4.3.2).
-fn authorize(server: &Server, query: Option<&str>, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
+fn authorize(server: &Server, query: Option<&str>, method: &Method, path: &str, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -81,20 +84,30 @@ fn authorize(server: &Server, query: Option<&str>, headers: &HeaderMap) -> Resul
     let token = first
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop"));
+    let proves = token.is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("dpop"));
+    let token = token.map(|(_, token)| token.trim());
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let token = token.or_else(|| query.get("access_token").filter(|_| server.has(Flaw::BearerInQuery)));
     let claims = token.and_then(|token| tokens::verify(server, token).or_else(|| refresh_token(server, token)));
     match (claims, token) {
-        (Some(claims), _) => Ok(claims),
+        (Some(claims), Some(token)) => {
+            let proof =
+                if proves { dpop::verify(server, headers, &About { method: method.as_str(), path, token: Some(token) }) } else { Ok(None) };
+            match (proof, &claims.jkt) {
+                (Ok(None), None) if !proves => Ok(claims),
+                (Ok(None), Some(_)) if server.has(Flaw::DpopDowngradeToBearer) => Ok(claims),
+                (Ok(Some(key)), Some(jkt)) if key == *jkt || server.has(Flaw::DpopKeyUnchecked) => Ok(claims),
+                _ => Err(Refused::InvalidProof),
+            }
+        }
         // The flaw is to serve what is no access token. One that was real
         // once, or pretends to be, is still judged.
         (None, token) if server.has(Flaw::UserinfoOpen) && token.is_none_or(|token| Compact::parse(token).is_none()) => {
             Ok(default_claims(server))
         }
-        (None, Some(_)) => Err(Refused::InvalidToken),
-        (None, None) => Err(Refused::NoToken),
+        (_, Some(_)) => Err(Refused::InvalidToken),
+        (_, None) => Err(Refused::NoToken),
     }
 }
 
@@ -112,6 +125,7 @@ fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
         jti: String::new(),
         iat: 0,
         exp: 0,
+        jkt: None,
     })
 }
 
@@ -123,6 +137,7 @@ fn default_claims(server: &Server) -> AccessClaims {
         jti: String::new(),
         iat: 0,
         exp: 0,
+        jkt: None,
     }
 }
 
@@ -131,11 +146,14 @@ impl IntoResponse for Refused {
         let (status, code, challenge) = match self {
             Refused::NoToken => (StatusCode::UNAUTHORIZED, None, String::new()),
             Refused::Ambiguous => (StatusCode::BAD_REQUEST, Some("invalid_request"), String::new()),
+            Refused::InvalidProof => (StatusCode::UNAUTHORIZED, Some("invalid_dpop_proof"), String::new()),
             Refused::InvalidToken => (StatusCode::UNAUTHORIZED, Some("invalid_token"), String::new()),
             Refused::InsufficientScope(scope) => (StatusCode::FORBIDDEN, Some("insufficient_scope"), format!(", scope=\"{scope}\"")),
         };
         let error = code.map_or_else(String::new, |code| format!(", error=\"{code}\""));
-        let challenge = format!("Bearer realm=\"lab\"{error}{challenge}");
+        // RFC 9449 section 7.1 for the one, RFC 6750 section 3 for the others.
+        let scheme = if code == Some("invalid_dpop_proof") { "DPoP algs=\"ES256\"" } else { "Bearer realm=\"lab\"" };
+        let challenge = format!("{scheme}{error}{challenge}");
         let body = code.map_or_else(|| json!({}), |code| json!({ "error": code }));
         let mut response = private_json(status, &body);
         if let Ok(value) = HeaderValue::from_str(&challenge) {

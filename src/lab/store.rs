@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::authorization_request::{AuthorizationRequest, Challenge};
+use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
 
@@ -52,6 +53,8 @@ pub(super) struct Grant {
     pub(super) auth_time: Option<u64>,
     /// Words of the scope that the server does not know, and grants nevertheless.
     pub(super) unknown_scope: String,
+    /// The thumbprint of the key that it is bound to (RFC 9449).
+    pub(super) jkt: Option<String>,
 }
 
 /// An authorization code.
@@ -120,6 +123,8 @@ pub(super) struct Store {
     families: HashMap<FamilyId, Family>,
     /// The nonce of the newest request of each user.
     nonces: HashMap<String, String>,
+    /// Requests that were pushed, by their `request_uri`.
+    pub(super) pushed: HashMap<String, Pushed>,
     assertions: HashMap<(String, String), Instant>,
     requests: HashMap<String, VecDeque<Instant>>,
     next_family: FamilyId,
@@ -258,6 +263,12 @@ impl Store {
         token.expires > Instant::now() && family.is_some_and(|family| !family.refresh_revoked)
     }
 
+    /// Keeps a pushed request.
+    pub(super) fn push(&mut self, request_uri: String, pushed: Pushed) {
+        self.pushed.insert(request_uri, pushed);
+        self.tidy();
+    }
+
     /// Notes the use of a client assertion; false when it was used before.
     pub(super) fn use_assertion(&mut self, client_id: &str, jti: &str, lifetime: Duration) -> bool {
         let key = (client_id.to_owned(), jti.to_owned());
@@ -298,6 +309,7 @@ impl Store {
         self.refresh_tokens.retain(|_, it| it.expires > now);
         self.access_tokens.retain(|_, it| it.expires > now);
         self.families.retain(|_, it| it.expires.is_none_or(|expires| expires > now));
+        self.pushed.retain(|_, it| it.expires > now);
         self.assertions.retain(|_, expires| *expires > now);
     }
 }

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::Grant;
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, refresh};
+use super::{Flaw, code_grant, dpop, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -70,7 +70,7 @@ async fn respond(server: &Server, params: Result<Params, OAuthError>, headers: &
 
 async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
     if let Some(client) = unnamed(server, params, headers) {
-        return grant(server, client, params).await;
+        return grant(server, client, params, dpop::of_request(server, headers, "/token")?).await;
     }
     let presented = Presented::read(server, headers, params)?;
     if let Some(limit) = server.config.rate_limit {
@@ -84,7 +84,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
     let refreshes = params.get("grant_type") == Some("refresh_token");
     let identify = if refreshes && server.has(Flaw::RefreshWithoutClientAuth) { Identify::AnyHow } else { Identify::PublicToo };
     let client = presented.authenticate(server, identify)?;
-    grant(server, client, params).await
+    grant(server, client, params, dpop::of_request(server, headers, "/token")?).await
 }
 
 /// The public client that a code or a refresh token belongs to, where a
@@ -107,14 +107,15 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
     server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None))
 }
 
-async fn grant(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+/// `jkt`: the key of the proof that came with the request.
+async fn grant(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     match params.get("grant_type") {
-        Some("authorization_code") => code_grant::redeem(server, client, params).await,
-        Some("refresh_token") => refresh::exchange(server, client, params).await,
-        Some("client_credentials") => client_credentials(server, client, params),
-        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params),
+        Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
+        Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
+        Some("client_credentials") => client_credentials(server, client, params, jkt),
+        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, jkt),
         Some("password") if server.has(Flaw::PasswordGrantOracle) => {
-            password(server, client, params).and(Err(OAuthError::new("unauthorized_client", "the client may not use this grant type")))
+            password(server, client, params, jkt).and(Err(OAuthError::new("unauthorized_client", "the client may not use this grant type")))
         }
         Some(_) => Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
@@ -152,20 +153,20 @@ fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params
 
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
 /// user are left out; the response says what was granted.
-fn client_credentials(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
     if !client.may_use_client_credentials && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
-    let grant =
-        Grant { client_id: client.id.clone(), sub: client.id.clone(), scope, nonce: None, auth_time: None, unknown_scope: String::new() };
+    let (client_id, sub) = (client.id.clone(), client.id.clone());
+    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
 /// The password grant (RFC 6749 section 4.3), which RFC 9700 section 2.4
 /// forbids.
-fn password(server: &Server, client: &Client, params: &Params) -> Result<Value, OAuthError> {
+fn password(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     let (Some(name), Some(password)) = (params.get("username"), params.get("password")) else {
         let why = "username or password is missing";
         return Err(OAuthError::invalid_request(why));
@@ -178,6 +179,7 @@ fn password(server: &Server, client: &Client, params: &Params) -> Result<Value, 
         nonce: None,
         auth_time: Some(now()),
         unknown_scope: String::new(),
+        jkt,
     };
     issue(server, grant, true)
 }

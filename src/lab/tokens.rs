@@ -54,7 +54,7 @@ impl Issue {
         let now = now();
         let untyped = server.has(Flaw::JwtAtTypMissing);
         let audience = if untyped { json!([server.resource, self.grant.client_id]) } else { json!(server.resource) };
-        let claims = json!({
+        let mut claims = json!({
             "iss": server.issuer,
             "sub": self.grant.sub,
             "aud": audience,
@@ -64,6 +64,9 @@ impl Issue {
             "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
             "jti": self.jti,
         });
+        if let Some(jkt) = &self.grant.jkt {
+            claims["cnf"] = json!({ "jkt": jkt });
+        }
         jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims).ok_or_else(OAuthError::server_error)
     }
 
@@ -99,7 +102,7 @@ impl Issue {
         let access_token = self.access_token(server)?;
         let mut body = json!({
             "access_token": access_token,
-            "token_type": "Bearer",
+            "token_type": if self.grant.jkt.is_some() { "DPoP" } else { "Bearer" },
             "expires_in": server.config.access_token_lifetime.as_secs(),
             "scope": self.scope_text(),
         });
@@ -122,6 +125,8 @@ pub(super) struct AccessClaims {
     pub(super) jti: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
+    /// The thumbprint of the key that it is bound to.
+    pub(super) jkt: Option<String>,
 }
 
 impl AccessClaims {
@@ -164,6 +169,7 @@ fn read_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
         jti: String::new(),
         iat,
         exp,
+        jkt: None,
     })
 }
 
@@ -252,6 +258,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
         jti: jwt.text("jti")?.to_owned(),
         iat: jwt.time("iat")?,
         exp,
+        jkt: jwt.confirmation().map(ToOwned::to_owned),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The core types: what is tried, what was seen, what it means. They know no HTTP library, no command line, no colour.
 
 pub mod attempts;
+pub mod bend;
 pub mod event;
 pub mod observation;
 pub mod predicate;

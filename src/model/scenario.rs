@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bend::{Carried, Proof};
 use super::predicate::{Condition, Predicate};
 use super::profile::{Level, Profile, Severity};
 use super::step::{Authentication, ClientRole, Place, PlannedStep, UserRole};
@@ -170,6 +171,10 @@ pub enum Operation {
     PathSuffix(String),
     Unencoded(String),
     Authenticate(Authentication),
+    /// The DPoP proof of the request.
+    Proof(Proof),
+    /// How an authorization request travels.
+    Carried(Carried),
     /// Acts as another client.
     As(ClientRole),
     /// Logs in another user.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{Expression, Reference, Template, Value};
+use super::bend::{Carried, JwtBend, Proof};
+use super::value::{Reference, Template, Value};
 
 /// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -12,6 +13,8 @@ use super::value::{Expression, Reference, Template, Value};
 pub enum StepKind {
     /// Through the front channel, login and consent, to the redirection endpoint (RFC 6749 §4.1.1).
     AuthorizationRequest,
+    /// POST to the endpoint for pushed authorization requests (RFC 9126 §2).
+    PushedAuthorizationRequest,
     /// POST to the token endpoint (RFC 6749 §3.2); client authentication is added as the client is registered.
     TokenRequest,
     /// A bearer token shown at the proof endpoint: userinfo, introspection or the configured resource.
@@ -27,6 +30,7 @@ pub enum StepKind {
 impl StepKind {
     pub const ALL: &'static [StepKind] = &[
         StepKind::AuthorizationRequest,
+        StepKind::PushedAuthorizationRequest,
         StepKind::TokenRequest,
         StepKind::ResourceRequest,
         StepKind::IntrospectionRequest,
@@ -38,6 +42,7 @@ impl StepKind {
     pub fn name(self) -> &'static str {
         match self {
             StepKind::AuthorizationRequest => "authorization_request",
+            StepKind::PushedAuthorizationRequest => "pushed_authorization_request",
             StepKind::TokenRequest => "token_request",
             StepKind::ResourceRequest => "resource_request",
             StepKind::IntrospectionRequest => "introspection_request",
@@ -85,12 +90,24 @@ impl StepKind {
                 ("evaluated", "the path of an answer with 48313819 in it, the product of 7919 and 6101; absent: none"),
                 ("unframed_pages", "those of them without protection against framing, by path"),
             ],
+            StepKind::PushedAuthorizationRequest => &[
+                ("request_uri", "the reference to the pushed request"),
+                ("expires_in", "its lifetime in seconds"),
+                ("error", "the error code"),
+                ("error_description", "its description"),
+                ("status", "the HTTP status"),
+            ],
             StepKind::TokenRequest => &[
                 ("access_token", "the access token"),
                 ("access_token_format", "`jwt` or `opaque`"),
                 ("access_token_alg", "the alg of a JWT access token"),
                 ("access_token_key", "`public`: it verifies with a published key; else `unverified`, `unpublished`, `secret` or `none`"),
                 ("access_token_scope", "the scope claim of a JWT access token"),
+                (
+                    "access_token_binding",
+                    "of a JWT access token: `own` (its cnf.jkt is the key of the run's DPoP proofs), `other` or `none`",
+                ),
+                ("dpop_nonce", "the nonce that the server has handed out for DPoP proofs (RFC 9449 §8)"),
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),
                 ("token_type", "the token type"),
@@ -145,6 +162,7 @@ impl StepKind {
                 ("token_type", "what kind of token it is said to be, as RFC 7662 has it"),
                 ("token_use", "the same, as some servers have it: `access_token` or `refresh_token`"),
                 ("typ", "the same, as others have it"),
+                ("binding", "`own` (cnf.jkt is the key of the run's DPoP proofs), `other` or `none`"),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],
@@ -266,29 +284,7 @@ pub enum AssertionForgery {
     /// The genuine header with an empty signature.
     EmptySignature,
     /// Header and claims changed, signed with the client's own key or another one.
-    Bent(Box<AssertionBend>),
-}
-
-/// What of a client assertion is changed; the rest is as the client makes it, with a fresh `jti`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AssertionBend {
-    pub alg: Option<Template>,
-    /// None: the client's own key.
-    pub key: Option<Expression>,
-    pub header: Vec<(String, Template)>,
-    pub claims: Vec<(String, Template)>,
-    /// Claims that are left out.
-    pub without: Vec<String>,
-}
-
-impl AssertionBend {
-    fn templates(&self) -> impl Iterator<Item = &Template> {
-        self.alg.iter().chain(self.header.iter().chain(&self.claims).map(|(_, value)| value))
-    }
-
-    fn templates_mut(&mut self) -> impl Iterator<Item = &mut Template> {
-        self.alg.iter_mut().chain(self.header.iter_mut().chain(&mut self.claims).map(|(_, value)| value))
-    }
+    Bent(Box<JwtBend>),
 }
 
 /// How the request is written where that differs from what a correct client library sends.
@@ -317,6 +313,10 @@ pub struct PlannedStep {
     /// Names that the control sends and the attack does not.
     pub removed: Vec<String>,
     pub authentication: Option<Authentication>,
+    /// The DPoP proof, where it is not what the target file says of the client.
+    pub proof: Option<Proof>,
+    /// The way of an authorization request, where it is not what the target asks for.
+    pub carried: Option<Carried>,
     pub transport: Transport,
     /// A pause before the step, as text of a duration (`65s`).
     pub wait: Option<Template>,
@@ -340,6 +340,16 @@ impl PlannedStep {
         Arc::make_mut(&mut self.parameters)
     }
 
+    /// Every reference in what the step sends, in the order in which it is sent.
+    pub fn references(&self) -> Vec<&Reference> {
+        let mut found = Vec::new();
+        self.parameters.iter().for_each(|p| p.value.references(&mut found));
+        self.authentication.iter().for_each(|authentication| authentication.references(&mut found));
+        self.proof.iter().for_each(|proof| proof.references(&mut found));
+        self.carried.iter().for_each(|carried| carried.references(&mut found));
+        found
+    }
+
     /// The session part of a step's name ("" for the default session).
     pub fn session_of(name: &str) -> &str {
         name.split_once('.').map_or("", |(session, _)| session)
@@ -353,10 +363,7 @@ impl Authentication {
             Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) => {
                 template.substitute(variable, text);
             }
-            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
-                bend.templates_mut().for_each(|template| template.substitute(variable, text));
-                bend.key.iter_mut().for_each(|key| key.substitute(variable, text));
-            }
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => bend.substitute(variable, text),
             _ => {}
         }
     }
@@ -367,10 +374,7 @@ impl Authentication {
             Authentication::Secret(template) | Authentication::Assertion(AssertionForgery::Unsigned { alg: template }) => {
                 template.references(found);
             }
-            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
-                bend.templates().for_each(|template| template.references(found));
-                bend.key.iter().for_each(|key| key.references(found));
-            }
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => bend.references(found),
             _ => {}
         }
     }
@@ -387,25 +391,7 @@ impl std::fmt::Display for Authentication {
                 write!(f, "an assertion with alg {alg} and an empty signature")
             }
             Authentication::Assertion(AssertionForgery::EmptySignature) => f.write_str("the genuine assertion with an empty signature"),
-            Authentication::Assertion(AssertionForgery::Bent(bend)) => {
-                f.write_str("an assertion")?;
-                if let Some(alg) = &bend.alg {
-                    write!(f, ", alg {alg}")?;
-                }
-                if let Some(key) = &bend.key {
-                    write!(f, ", key {key}")?;
-                }
-                for (name, value) in &bend.header {
-                    write!(f, ", header {name}={value}")?;
-                }
-                for (name, value) in &bend.claims {
-                    write!(f, ", claim {name}={value}")?;
-                }
-                for name in &bend.without {
-                    write!(f, ", without {name}")?;
-                }
-                Ok(())
-            }
+            Authentication::Assertion(AssertionForgery::Bent(bend)) => write!(f, "an assertion, {bend}"),
         }
     }
 }

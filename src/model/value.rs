@@ -96,6 +96,7 @@ pub enum Function {
     FlipMiddle,
     SwapCase,
     Splice,
+    DpopThumbprint,
 }
 
 impl Function {
@@ -155,7 +156,7 @@ impl Function {
             "client_key",
             1,
             1,
-            "`client_key(encoding)`: the public half of the key with which the client signs its assertions; for `key:` of an assertion only",
+            "`client_key(encoding)`: the public half of the key that signs the genuine assertion, proof or request object; for its `key:` only",
         ),
         (Function::Now, "now", 0, 1, "`now(\"-300\")`: the time in seconds since 1970, and so many seconds later or earlier"),
         (
@@ -182,6 +183,7 @@ impl Function {
             2,
             "`splice(x, y)`: x up to its last dot, and y from its last dot on; a text without a dot makes the attack `not_applicable`",
         ),
+        (Function::DpopThumbprint, "dpop_thumbprint", 0, 0, "the JWK thumbprint of the key of this run's DPoP proofs (RFC 7638)"),
     ];
 
     pub fn name(self) -> &'static str {
@@ -232,6 +234,21 @@ pub enum Signature {
     Byte,
     /// As many bytes as the genuine one has, all of them zero.
     Zeros,
+}
+
+impl Signature {
+    /// It in words; none for one that is made anew.
+    pub fn told(self) -> Option<&'static str> {
+        Some(match self {
+            Signature::Fresh => return None,
+            Signature::Kept => "signature kept",
+            Signature::Flipped => "signature changed in its first character",
+            Signature::Empty => "signature empty",
+            Signature::Missing => "without signature and the dot before it",
+            Signature::Byte => "signature one byte",
+            Signature::Zeros => "signature of zero bytes",
+        })
+    }
 }
 
 impl Expression {
@@ -369,15 +386,7 @@ impl fmt::Display for Value {
                 for (name, value) in &forgery.claims {
                     write!(f, ", claim {name}={value}")?;
                 }
-                match forgery.signature {
-                    Signature::Fresh => Ok(()),
-                    Signature::Kept => f.write_str(", signature kept"),
-                    Signature::Flipped => f.write_str(", signature changed in its first character"),
-                    Signature::Empty => f.write_str(", signature empty"),
-                    Signature::Missing => f.write_str(", without signature and the dot before it"),
-                    Signature::Byte => f.write_str(", signature one byte"),
-                    Signature::Zeros => f.write_str(", signature of zero bytes"),
-                }
+                forgery.signature.told().map_or(Ok(()), |signature| write!(f, ", {signature}"))
             }
         }
     }

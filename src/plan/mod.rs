@@ -185,6 +185,7 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
     for step in controls.flat_map(|c| &c.steps) {
         let (name, what) = match step.kind {
             StepKind::AuthorizationRequest => ("client_id", "a client that never existed"),
+            StepKind::PushedAuthorizationRequest => ("client_id", "a client that never existed"),
             StepKind::TokenRequest => ("code", "a code that never existed"),
             StepKind::IntrospectionRequest => ("token", "a token that never existed"),
             // The resource has its own, when the proof endpoint is chosen; the revocation endpoint grants everything.
@@ -248,7 +249,11 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
                 nobody(step);
             });
         }
-        StepKind::IntrospectionRequest | StepKind::ResourceRequest | StepKind::RevocationRequest | StepKind::DocumentRequest => {}
+        StepKind::PushedAuthorizationRequest
+        | StepKind::IntrospectionRequest
+        | StepKind::ResourceRequest
+        | StepKind::RevocationRequest
+        | StepKind::DocumentRequest => {}
     }
     all
 }

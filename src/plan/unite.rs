@@ -105,7 +105,7 @@ fn changes_nothing(step: &PlannedStep) -> bool {
     match step.kind {
         StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
         StepKind::RevocationRequest => references(step).is_empty(),
-        StepKind::AuthorizationRequest | StepKind::TokenRequest => false,
+        StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest | StepKind::TokenRequest => false,
     }
 }
 
@@ -119,15 +119,11 @@ fn is_bystander(step: &PlannedStep, member: &[PlannedStep], begun: bool) -> bool
 
 /// Steps whose answers or parameters a step uses.
 fn references(step: &PlannedStep) -> Vec<String> {
-    let mut found = Vec::new();
-    for parameter in step.parameters.iter() {
-        parameter.value.references(&mut found);
-    }
     let of = |reference: &Reference| match reference {
         Reference::Field { step, .. } | Reference::Sent { step, .. } | Reference::ControlField { step, .. } => Some(step.clone()),
         Reference::Variable(_) | Reference::Client(_) | Reference::User(_) | Reference::Target(_) => None,
     };
-    found.into_iter().filter_map(of).collect()
+    step.references().into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -150,6 +146,8 @@ mod tests {
             parameters: std::sync::Arc::new(value.map(parameter).into_iter().collect()),
             removed: Vec::new(),
             authentication: None,
+            proof: None,
+            carried: None,
             transport: Transport::default(),
             wait: None,
             burst: None,

@@ -206,6 +206,8 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::Authenticate(authentication) => {
                     format!("{step}: authenticates with {authentication}")
                 }
+                Operation::Proof(proof) => format!("{step}: {proof}"),
+                Operation::Carried(carried) => format!("{step}: {carried}"),
                 Operation::As(client) => format!("{step}: as the {} client", client.name()),
                 Operation::User(_) => format!("{step}: as another user"),
                 Operation::LoggedOut => format!("{step}: nobody is logged in"),

@@ -1,6 +1,7 @@
 //! A change applied to the steps of a control: the attack is the control with this difference and no other.
 
 use crate::diagnostic::suggestion;
+use crate::model::bend::{Carried, Proof};
 use crate::model::scenario::{Attack, Control, Operation};
 use crate::model::step::{Origin, Parameter, PlannedStep, StepKind};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
@@ -82,6 +83,8 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             steps[index].transport.unencoded.push(name.clone());
         }
         Operation::Authenticate(authentication) => steps[index].authentication = Some(authentication.clone()),
+        Operation::Proof(proof) => steps[index].proof = Some(proof.clone()),
+        Operation::Carried(carried) => steps[index].carried = Some(carried.clone()),
         Operation::As(client) => steps[index].client = *client,
         Operation::User(user) => steps[index].user = *user,
         Operation::LoggedOut => steps[index].logged_out = true,
@@ -116,9 +119,19 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
 fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
     let (what, kinds): (&str, &[StepKind]) = match operation {
         Operation::Burst(_) => ("burst", &[StepKind::TokenRequest]),
-        Operation::Authenticate(_) => {
-            ("authenticate", &[StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest])
-        }
+        Operation::Authenticate(_) => (
+            "authenticate",
+            &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest],
+        ),
+        Operation::Proof(Proof::Missing) => ("proof: missing", &[StepKind::ResourceRequest]),
+        // Where the target wants its requests pushed, a proof may go with them.
+        Operation::Proof(Proof::Withheld) => (
+            "proof",
+            &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest],
+        ),
+        Operation::Proof(_) => ("proof", &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest]),
+        Operation::Carried(Carried::Plain) => ("plain", &[StepKind::AuthorizationRequest]),
+        Operation::Carried(_) => ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest]),
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
         Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
         Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest]),
@@ -167,6 +180,8 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
             if let Some(authentication) = &mut step.authentication {
                 authentication.substitute(variable, word);
             }
+            step.proof.iter_mut().for_each(|proof| proof.substitute(variable, word));
+            step.carried.iter_mut().for_each(|carried| carried.substitute(variable, word));
         }
     }
     Ok(steps)

@@ -30,6 +30,10 @@ pub const TARGET_FACTS: &[&str] = &[
     "metadata",
     "code_challenge_methods",
     "login",
+    "pushed_authorization_endpoint",
+    "pushed_authorization_required",
+    "dpop_algs",
+    "signed_requests_required",
 ];
 
 /// Facts of the user that a session logs in.

@@ -183,6 +183,13 @@ pub struct OperationsFile {
     pub unencoded: Vec<At<String>>,
     /// Another client authentication than the registered one.
     pub authenticate: Option<AuthenticateFile>,
+    /// The DPoP proof that goes with the request (RFC 9449).
+    pub proof: Option<ProofFile>,
+    /// The parameters travel in a signed request object (RFC 9101).
+    pub request_object: Option<RequestObjectFile>,
+    /// The parameters travel in the front channel as they are, whatever the target asks for.
+    #[serde(default)]
+    pub plain: bool,
     /// Acts as another client of the target.
     #[serde(rename = "as")]
     pub act_as: Option<ClientRole>,
@@ -222,16 +229,34 @@ pub enum AuthenticateFile {
     /// The genuine client assertion with an empty signature.
     EmptySignature,
     /// A client assertion with a changed header or changed claims, or signed with another key.
-    Assertion(Box<AssertionFile>),
+    Assertion(Box<BendFile>),
 }
 
-/// What of a client assertion is changed; without `alg` and `key` the client's own key signs it.
+/// The DPoP proof of a request.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofFile {
+    /// As a client makes it.
+    Genuine,
+    /// No proof, and a token is shown as a bearer token.
+    None,
+    /// No proof, and a token is shown with the scheme DPoP all the same.
+    Missing,
+    /// Any text: `${redeem.sent.dpop}` is the proof of an earlier step.
+    Text(At<String>),
+    /// A proof that differs from the genuine one.
+    Bent(Box<BendFile>),
+    /// Two headers: a proof that differs, and behind it the genuine one.
+    Beside(Box<BendFile>),
+}
+
+/// How an assertion, a proof or a request object differs from the genuine one; without `key` its own key signs it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AssertionFile {
+pub struct BendFile {
     /// The alg of the header.
     pub alg: Option<At<String>>,
-    /// `${attacker_key()}`, `${client_key("spki-pem")}`, or the text of an HMAC secret.
+    /// `${attacker_key()}`, `${client_key("jwk-json")}`, or the text of an HMAC secret.
     pub key: Option<At<String>>,
     /// Header members.
     #[serde(default)]
@@ -239,9 +264,23 @@ pub struct AssertionFile {
     /// Claims; a number, truth value, object or list is written as such.
     #[serde(default)]
     pub claims: Names<At<String>>,
-    /// Claims that are left out.
+    /// Members of header and claims that are left out.
     #[serde(default)]
     pub without: Vec<At<String>>,
+    #[serde(default)]
+    pub signature: Signature,
+}
+
+/// A request object, signed with the client's key.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestObjectFile {
+    /// How it differs from the genuine one.
+    #[serde(default)]
+    pub bent: BendFile,
+    /// Parameters that stand beside it.
+    #[serde(default)]
+    pub beside: Names<At<String>>,
 }
 
 /// Text with `${ … }`, or a forged token.

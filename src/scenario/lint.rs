@@ -37,13 +37,6 @@ fn named_step(predicate: &Predicate) -> Option<&str> {
     }
 }
 
-fn references(step: &PlannedStep) -> Vec<&Reference> {
-    let mut found = Vec::new();
-    step.parameters.iter().for_each(|p| p.value.references(&mut found));
-    step.authentication.iter().for_each(|authentication| authentication.references(&mut found));
-    found
-}
-
 fn step_of(reference: &Reference) -> Option<&str> {
     match reference {
         Reference::Field { step, .. } | Reference::Sent { step, .. } => Some(step),
@@ -54,7 +47,7 @@ fn step_of(reference: &Reference) -> Option<&str> {
 /// A value must come from a step that runs earlier.
 fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
     for (index, step) in steps.iter().enumerate() {
-        for reference in references(step) {
+        for reference in step.references() {
             let Some(source) = step_of(reference) else {
                 continue;
             };
@@ -83,7 +76,7 @@ fn knowledge(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &
             );
             continue;
         };
-        for reference in references(step) {
+        for reference in step.references() {
             let text = reference.to_string();
             let public = match reference {
                 Reference::Target(_) => true,
@@ -112,7 +105,7 @@ fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
         return;
     };
     let rounds = steps.iter().any(|s| s.burst.is_some());
-    let used = steps.iter().any(|step| references(step).iter().any(|r| matches!(r, Reference::Variable(name) if name == variable)));
+    let used = steps.iter().any(|step| step.references().iter().any(|r| matches!(r, Reference::Variable(name) if name == variable)));
     if !used && !rounds {
         found.at(
             &file.id,
@@ -200,7 +193,7 @@ fn needs(step: &str, other: &str, steps: &[PlannedStep], seen: &mut BTreeSet<Str
     let Some(planned) = steps.iter().find(|s| s.name == step) else {
         return false;
     };
-    references(planned).iter().any(|reference| match reference {
+    planned.references().iter().any(|reference| match reference {
         Reference::Field { step: source, .. } => source == other || needs(source, other, steps, seen),
         Reference::Sent { step: source, .. } => needs(source, other, steps, seen),
         _ => false,

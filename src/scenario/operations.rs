@@ -1,14 +1,15 @@
 //! Changes and values as written → operations and values with every name resolved.
 
 use crate::diagnostic::{Diagnostics, suggestion};
+use crate::model::bend::{Carried, JwtBend, Proof};
 use crate::model::scenario::Operation;
-use crate::model::step::{AssertionBend, AssertionForgery, Authentication, PlannedStep};
+use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
 use crate::model::value::{Forgery, Template, Value};
 use crate::place::{At, Names};
 
 use super::change;
 use super::expression::{Scope, single, template};
-use super::file::{AssertionFile, AuthenticateFile, OperationsFile, ValueFile};
+use super::file::{AuthenticateFile, BendFile, OperationsFile, ProofFile, RequestObjectFile, ValueFile};
 
 /// A change names a step of the control, or one that the change itself repeats.
 pub fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
@@ -73,6 +74,15 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     {
         operations.push((here, on.clone(), Operation::Authenticate(authentication)));
     }
+    if let Some(proof) = file.proof.as_ref().and_then(|proof| read_proof(proof, scope, found)) {
+        operations.push((here, on.clone(), Operation::Proof(proof)));
+    }
+    if let Some(carried) = file.request_object.as_ref().and_then(|object| read_request_object(object, scope, found)) {
+        operations.push((here, on.clone(), Operation::Carried(carried)));
+    }
+    if file.plain {
+        operations.push((here, on.clone(), Operation::Carried(Carried::Plain)));
+    }
     if file.logged_out {
         operations.push((here, on.clone(), Operation::LoggedOut));
     }
@@ -104,7 +114,7 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     operations
 }
 
-/// The members that a forgery sets.
+/// Names with their values, all of them sound.
 fn members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) -> Option<Vec<(String, Template)>> {
     let mut all = Vec::new();
     for (name, text) in &names.0 {
@@ -119,25 +129,9 @@ fn members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) ->
     Some(all)
 }
 
-fn read_assertion(file: &AssertionFile, scope: &Scope, found: &mut Diagnostics) -> Option<AssertionBend> {
-    let alg = file.alg.as_ref().map(|text| template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok());
-    let key = file.key.as_ref().map(|text| single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok());
-    if let (Some(key), None) = (&file.key, &file.alg) {
-        found.at(key, "another key needs an `alg` that it signs with", None);
-        return None;
-    }
-    let (header, claims) = (members(&file.header, scope, found)?, members(&file.claims, scope, found)?);
-    let without = file.without.iter().map(|name| name.value.clone()).collect();
-    let lost = |part: &Option<Option<_>>| matches!(part, Some(None));
-    if lost(&alg) || matches!(key, Some(None)) {
-        return None;
-    }
-    Some(AssertionBend { alg: alg.flatten(), key: key.flatten(), header, claims, without })
-}
-
 fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
     if let AuthenticateFile::Assertion(file) = file {
-        let bend = read_assertion(file, scope, found)?;
+        let bend = read_bend(file, scope, found)?;
         return Some(Authentication::Assertion(AssertionForgery::Bent(Box::new(bend))));
     }
     let mut text = |text: &At<String>| match template(&text.value, scope) {
@@ -156,6 +150,36 @@ fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagn
         AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
         AuthenticateFile::Assertion(_) => return None,
     })
+}
+
+fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Option<Proof> {
+    Some(match file {
+        ProofFile::Genuine => Proof::Genuine,
+        ProofFile::None => Proof::Withheld,
+        ProofFile::Missing => Proof::Missing,
+        ProofFile::Text(text) => Proof::Text(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        ProofFile::Bent(bend) => Proof::Bent(Box::new(read_bend(bend, scope, found)?)),
+        ProofFile::Beside(bend) => Proof::Beside(Box::new(read_bend(bend, scope, found)?)),
+    })
+}
+
+fn read_request_object(file: &RequestObjectFile, scope: &Scope, found: &mut Diagnostics) -> Option<Carried> {
+    let bend = read_bend(&file.bent, scope, found)?;
+    Some(Carried::Signed(Box::new(bend), members(&file.beside, scope, found)?))
+}
+
+fn read_bend(file: &BendFile, scope: &Scope, found: &mut Diagnostics) -> Option<JwtBend> {
+    let alg = match &file.alg {
+        Some(text) => Some(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        None => None,
+    };
+    let key = match &file.key {
+        Some(text) => Some(single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        None => None,
+    };
+    let (header, claims) = (members(&file.header, scope, found)?, members(&file.claims, scope, found)?);
+    let without = file.without.iter().map(|name| name.value.clone()).collect();
+    Some(JwtBend { alg, key, header, claims, without, signature: file.signature })
 }
 
 fn read_value(file: &ValueFile, scope: &Scope, found: &mut Diagnostics) -> Option<Value> {

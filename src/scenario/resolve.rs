@@ -223,6 +223,8 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             parameters: Arc::new(parameters),
             removed: Vec::new(),
             authentication: None,
+            proof: None,
+            carried: None,
             transport: Transport::default(),
             wait: None,
             burst: None,
@@ -254,7 +256,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
         }
     }
     for step in &steps {
-        scope.sent.insert(step.name.clone(), step.parameters.iter().map(|p| p.name.clone()).collect());
+        scope.sent.insert(step.name.clone(), sent(step));
     }
     // What the control repeats under a new name is a step like any other.
     scope.steps = steps.iter().map(|s| (s.name.clone(), s.kind)).collect();
@@ -340,7 +342,7 @@ fn attack(
     }
     // After a `set` the attack sends what the control does not: predicates may name it.
     for step in &steps {
-        scope.sent.insert(step.name.clone(), step.parameters.iter().map(|p| p.name.clone()).collect());
+        scope.sent.insert(step.name.clone(), sent(step));
     }
     let holds = condition("holds", &attack.holds_if_any, &attack.holds_if_all, &attack.id, &scope, found);
     let broken = condition("broken", &attack.broken_if_any, &attack.broken_if_all, &attack.id, &scope, found);
@@ -410,6 +412,12 @@ fn attack(
         lesser: attack.lesser,
         negative_control: attack.negative_control,
     })
+}
+
+/// What a step sends, by name: its parameters and, where it has one, its proof.
+fn sent(step: &PlannedStep) -> BTreeSet<String> {
+    let proof = step.proof.iter().map(|_| "dpop".to_owned());
+    step.parameters.iter().map(|p| p.name.clone()).chain(proof).collect()
 }
 
 /// The client roles that a plan needs, for "skipped: add clients.second".

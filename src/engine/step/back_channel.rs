@@ -1,6 +1,7 @@
 //! Requests of the back channel: client authentication, the DPoP proof, and the two lawful second tries.
 
 use crate::engine::authentication::{Credentials, credentials};
+use crate::engine::bend::{Bend, Prove};
 use crate::engine::delivery::{self, Sent};
 use crate::engine::dpop;
 use crate::engine::eval::Missing;
@@ -31,16 +32,27 @@ pub type Exchanged = (Request, Result<Response, Failure>);
 pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<(Credentials, Request), Missing> {
     let engine = trial.engine;
     let mut added = credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor, &engine.learned)?;
+    let pushes = matches!(step.planned.kind, StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest);
     // An attack may name another client than the one that authenticates.
-    if step.planned.kind == StepKind::AuthorizationRequest || step.parameters.iter().any(|p| p.name == "client_id") {
+    if pushes || step.parameters.iter().any(|p| p.name == "client_id") {
         // It has its client_id already, and an attack may have changed it (RFC 9126 §2.1).
         added.parameters.retain(|(name, _)| name != "client_id");
     }
     let mut request = delivery::post(to.endpoint, to.transport, to.parameters, &added);
-    if to.proves && step.client.dpop {
-        request.headers.push((dpop::HEADER.into(), engine.proof_for(&request.method, &request.url, None).map_err(Missing::Never)?));
+    if let Some(prove) = proof(trial, step, to)? {
+        let proofs = engine.proofs_for(&prove, &request.method, &request.url, None)?;
+        request.headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof)));
     }
     Ok((added, request))
+}
+
+/// The proof that goes with a request: as the step says, else as the client is registered.
+fn proof(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<Option<Prove>, Missing> {
+    match &step.planned.proof {
+        Some(proof) if to.proves => trial.prove_with(proof, &step.actor).map(Some),
+        None if to.proves && step.client.dpop => Ok(Some(Prove::Genuine)),
+        _ => Ok(None),
+    }
 }
 
 /// Sends a request; tries that were refused for want of a DPoP nonce (RFC 9449 §8) or for the audience of the assertion (RFC
@@ -51,7 +63,8 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
 pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut RawStep) -> Result<Exchanged, Missing> {
     let engine = trial.engine;
     let mut sent = once(trial, step, to, raw).await?;
-    if to.proves && step.client.dpop && matches!(&sent.1, Ok(response) if dpop::wants_nonce(response)) {
+    let proves = sent.0.headers.iter().any(|(name, _)| name == dpop::HEADER);
+    if proves && matches!(&sent.1, Ok(response) if dpop::wants_nonce(response)) {
         let second = once(trial, step, to, raw).await?;
         raw.exchanges.push(std::mem::replace(&mut sent, second));
     }
@@ -72,6 +85,8 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
 async fn once(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut RawStep) -> Result<Exchanged, Missing> {
     let (added, request) = prepare(trial, step, to)?;
     raw.sent.extend(added.parameters);
+    let proof = request.headers.iter().rfind(|(name, _)| name == dpop::HEADER).filter(|_| step.planned.proof.is_some());
+    raw.sent.extend(proof.cloned());
     let answer = trial.engine.http.send(&request).await;
     if let Ok(response) = &answer {
         trial.engine.keep_nonce(&request.url, response);
@@ -85,13 +100,20 @@ fn refuses_client(answer: &Result<Response, Failure>) -> bool {
 }
 
 impl crate::engine::Engine {
-    /// A DPoP proof of this run's key for one request.
+    /// The DPoP headers of one request, made with this run's key unless an attack says otherwise.
     ///
     /// # Errors
-    /// The key cannot sign.
-    pub fn proof_for(&self, method: &str, url: &str, token: Option<&str>) -> Result<String, String> {
+    /// The key cannot sign, or there is no such proof.
+    pub fn proofs_for(&self, prove: &Prove, method: &str, url: &str, token: Option<&str>) -> Result<Vec<String>, Missing> {
         let nonce = target::origin(url).and_then(|origin| self.learned.nonce(&origin));
-        dpop::proof(&self.dpop_key, method, url, nonce.as_deref(), token)
+        let made = |bend: &Bend| dpop::proof(&self.dpop_key, method, url, nonce.as_deref(), token, bend);
+        Ok(match prove {
+            Prove::Withheld | Prove::Missing => Vec::new(),
+            Prove::Genuine => vec![made(&Bend::default())?],
+            Prove::Text(text) => vec![text.clone()],
+            Prove::Bent(bend) => vec![made(bend)?],
+            Prove::Beside(bend) => vec![made(bend)?, made(&Bend::default())?],
+        })
     }
 
     /// Keeps the nonce that an answer hands out, for the next request to the same origin.

@@ -4,6 +4,7 @@ mod authorization_request;
 mod back_channel;
 pub(super) mod claims;
 mod document;
+mod push;
 mod pushed;
 mod token_request;
 mod token_use;
@@ -31,6 +32,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
     let step = Ready { planned, client, actor, parameters };
     match planned.kind {
         StepKind::AuthorizationRequest => authorization_request::drive(trial, &step).await,
+        StepKind::PushedAuthorizationRequest => push::drive(trial, &step).await,
         StepKind::TokenRequest => token_request::drive(trial, &step).await,
         StepKind::ResourceRequest => token_use::resource(trial, &step).await,
         StepKind::IntrospectionRequest => token_use::introspection(trial, &step).await,
@@ -88,7 +90,10 @@ impl Ready<'_> {
 fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client, own: Vec<Sent>) -> Result<Vec<Sent>, Missing> {
     let extras = &trial.engine.target.extras;
     let mut more: Vec<(&str, String)> = Vec::new();
-    if planned.kind == StepKind::AuthorizationRequest {
+    // What was pushed or signed before has them already, and nothing else counts (RFC 9126 §4).
+    let is_reference = own.iter().any(|p| matches!(p.name.as_str(), "request_uri" | "request"));
+    let is_authorization = matches!(planned.kind, StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest) && !is_reference;
+    if is_authorization {
         more.extend(extras.parameters.iter().map(|(name, value)| match value {
             ExtraValue::Random => (name.as_str(), eval::random(22)),
             ExtraValue::Text(text) => (name.as_str(), text.clone()),
@@ -97,7 +102,7 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
             more.push(("dpop_jkt", dpop::thumbprint(&trial.engine.dpop_key).map_err(Missing::Never)?));
         }
     }
-    if let (StepKind::AuthorizationRequest | StepKind::TokenRequest, Some(resource)) = (planned.kind, &extras.resource_indicator) {
+    if let (true, Some(resource)) = (is_authorization || planned.kind == StepKind::TokenRequest, &extras.resource_indicator) {
         more.push(("resource", resource.clone()));
     }
     more.retain(|(name, _)| !planned.removed.iter().any(|r| r == name) && !own.iter().any(|p| p.name == *name));

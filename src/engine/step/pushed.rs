@@ -1,8 +1,10 @@
 //! Pushed and signed authorization requests (RFC 9126, RFC 9101): the same parameters by another way.
 
+use crate::engine::bend::Bend;
 use crate::engine::delivery::{self, Sent};
 use crate::engine::eval::Missing;
 use crate::engine::{RawStep, RunningTrial, answer, request_object};
+use crate::model::bend::Carried;
 use crate::model::observation::Outcome;
 use crate::model::step::Transport;
 
@@ -27,7 +29,10 @@ pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSt
 
 async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep) -> Result<Vec<Sent>, End> {
     // In the name of another client nobody can push, nor sign: an attacker's browser brings the parameters themselves.
-    if !step.parameters.iter().any(|p| p.name == "client_id" && p.value == step.client.id) {
+    let own = step.parameters.iter().any(|p| p.name == "client_id" && p.value == step.client.id);
+    // What refers to a request, or is one, goes as it stands.
+    let refers = step.parameters.iter().any(|p| matches!(p.name.as_str(), "request_uri" | request_object::PARAMETER));
+    if !own || refers || step.planned.carried == Some(Carried::Plain) {
         return Ok(step.parameters.clone());
     }
     let parameters = signed(trial, step).map_err(ended)?.unwrap_or_else(|| step.parameters.clone());
@@ -57,14 +62,27 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
 }
 
 /// `client_id` and `request` (RFC 9101 §5), where requests are signed and the client can.
-fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<Sent>>, Missing> {
-    if !trial.engine.facts().signs {
-        return Ok(None);
+///
+/// # Errors
+/// There is no such request object.
+pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<Sent>>, Missing> {
+    let (bend, beside) = match &step.planned.carried {
+        Some(Carried::Signed(bend, beside)) => (trial.bend(bend, &step.actor)?, beside.as_slice()),
+        None if trial.engine.facts().signs => (Bend::default(), &[][..]),
+        _ => return Ok(None),
+    };
+    let key = request_object::key(step.client).map_err(Missing::Never)?;
+    if key.is_none() && step.planned.carried.is_some() {
+        return Err(Missing::Never(format!("client `{}` has neither key nor secret to sign a request with", step.client.id)));
     }
-    let Some((key, kid)) = request_object::key(step.client).map_err(Missing::Never)? else { return Ok(None) };
+    let Some((key, kid)) = key else { return Ok(None) };
     let issuer = &trial.engine.target.issuer;
-    let object = request_object::sign(step.client, issuer, &step.parameters, &key, kid).map_err(Missing::NoSuchForm)?;
-    Ok(Some(own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).collect()))
+    let object = request_object::sign(step.client, issuer, &step.parameters, &key, kid, &bend)?;
+    let mut all: Vec<Sent> = own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).collect();
+    for (name, value) in beside {
+        all.push(Sent::plain(name, trial.known.template(value, &step.actor)?));
+    }
+    Ok(Some(all))
 }
 
 /// The `client_id` that stands beside `request` and `request_uri`.

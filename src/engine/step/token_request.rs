@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::engine::http::{Failure, Request, Response};
-use crate::engine::{RawStep, RunningTrial, answer, forge};
+use crate::engine::proof::Shown;
+use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
 use crate::model::observation::Outcome;
 
 use super::{Ready, claims};
@@ -22,6 +23,9 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     match step.post(trial, &endpoint, true).await {
         Ok((mut raw, (request, answer))) => {
             read(trial, step, &mut raw, &answer).await;
+            if request.headers.iter().any(|(name, _)| name == dpop::HEADER) {
+                raw.field("dpop_nonce", crate::target::origin(&request.url).and_then(|origin| trial.engine.learned.nonce(&origin)));
+            }
             raw.exchanges.push((request, answer));
             raw
         }
@@ -103,6 +107,7 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     if let Some(claims) = forge::object(parts.payload) {
         raw.field("access_token_scope", answer::text(&claims, "scope"));
         claims::of_access_token(raw, &header, &claims);
+        raw.field("access_token_binding", Some(trial.binding(&claims)));
     }
     let key = match alg.get(..2) {
         Some("HS") => "secret",
@@ -174,7 +179,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let tells = |p: &crate::engine::proof::ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
     if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
         for token in &tokens {
-            let shown = crate::engine::proof::show(trial.engine, &proof, token, Some(step.client)).await;
+            let shown = crate::engine::proof::show(trial.engine, &proof, Shown::new(token, Some(step.client))).await;
             dead += usize::from(shown.outcome == Some(Outcome::Refused));
             raw.exchanges.extend(shown.exchanges);
         }

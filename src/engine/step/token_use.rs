@@ -4,7 +4,7 @@ use crate::engine::http::Response;
 use crate::engine::proof::{self, Shown};
 use crate::engine::{RawStep, RunningTrial, answer};
 use crate::model::observation::Outcome;
-use crate::model::step::ResourcePlace;
+use crate::model::step::{ResourcePlace, StepKind};
 
 use super::Ready;
 
@@ -20,7 +20,11 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
     let token = step.parameters.iter().find(|p| p.name == "access_token");
     // A forged token is nobody's: it is shown with the key of the client that was given the genuine one.
     let client = token.and_then(|t| trial.holder(&t.value)).or(Some(step.client));
-    let shown = token.map(|t| Shown { token: &t.value, place: t.place, client });
+    let prove = match step.planned.proof.as_ref().map(|proof| trial.prove_with(proof, &step.actor)).transpose() {
+        Ok(prove) => prove,
+        Err(missing) => return RawStep::missing(&missing),
+    };
+    let shown = token.map(|t| Shown { token: &t.value, place: t.place, client, bound: trial.is_bound(&t.value), prove: prove.as_ref() });
     let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
     if raw.undelivered.is_none()
         && let (Some(token), Some((request, _))) = (token, raw.exchanges.last())
@@ -83,6 +87,9 @@ async fn post(
             raw.field("status", Some(response.status.to_string()));
             for name in fields {
                 raw.field(name, answer::member(response, name));
+            }
+            if step.planned.kind == StepKind::IntrospectionRequest && outcome.granted() {
+                raw.field("binding", response.object().map(|members| trial.binding(members)));
             }
         }
         Err(failure) => {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
+use super::request_attacks as on_requests;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
 use crate::lab::Flaw;
@@ -133,6 +134,36 @@ attacks! {
         tampered: [JwtSignatureUnchecked, JwtEmptySignature];
         no_token: [UserinfoOpen];
     }
+    on_requests {
+        pushed_by_other_client: [ParRequestUriNotBound];
+        pushed_used_twice: [ParRequestUriReusable];
+        pushed_guessed: [ParRequestUriUnchecked];
+        pushed_without_secret: [ParOpen, ClientAuthOptional];
+        pushed_and_overridden: [ParParametersOverridden];
+        pushed_reference: [ParNestedRequestUri];
+        pushed_foreign_redirect_uri: [ParRedirectUriUnchecked, RedirectUriUnchecked];
+        pushed_without_challenge: [ParPkceNotRequired, PkceNotRequired];
+        pushed_plain: [ParPkcePlain, PkcePlainAccepted];
+        proof_of_other_type: [DpopTypUnchecked];
+        proof_for_other_method: [DpopHtmUnchecked];
+        proof_for_other_address: [DpopHtuUnchecked];
+        proof_of_yesterday: [DpopIatUnchecked];
+        proof_signed_by_other: [DpopSignatureUnchecked];
+        proof_twice: [DpopJtiUnchecked];
+        two_proofs: [DpopMultipleHeaders];
+        code_of_other_key: [DpopJktUnchecked];
+        refresh_with_other_key: [RefreshDpopBindingUnchecked];
+        bound_token_as_bearer: [DpopDowngradeToBearer];
+        bound_token_of_other_key: [DpopKeyUnchecked];
+        bound_token_without_ath: [DpopAthUnchecked];
+        object_of_other_key: [JarSignatureUnchecked];
+        object_unsigned: [JarAlgNone];
+        object_by_public_key: [JarAlgConfusion];
+        object_for_other_server: [JarAudienceUnchecked];
+        object_of_yesterday: [JarExpiryUnchecked];
+        object_of_other_type: [JarTypeConfusion];
+        object_overridden: [JarParametersMerged];
+    }
 }
 
 #[tokio::test]
@@ -143,6 +174,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
         assert!(!worked.map_err(|error| format!("{name}: {error}"))?, "{name}");
     }
     assert!(on_tokens::honest_flow(&tester).await?);
+    assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod endpoints;
 mod forge;
 mod front_attacks;
 mod matrix;
+mod request_attacks;
 mod strict;
 mod token_attacks;
 

@@ -112,9 +112,11 @@ fn ends(step: &StepObservation) -> (Actor, Actor) {
     match step.kind {
         StepKind::AuthorizationRequest => (Actor::Browser, Actor::Server),
         StepKind::ResourceRequest => (Actor::Client, Actor::Resource),
-        StepKind::TokenRequest | StepKind::IntrospectionRequest | StepKind::RevocationRequest | StepKind::DocumentRequest => {
-            (Actor::Client, Actor::Server)
-        }
+        StepKind::PushedAuthorizationRequest
+        | StepKind::TokenRequest
+        | StepKind::IntrospectionRequest
+        | StepKind::RevocationRequest
+        | StepKind::DocumentRequest => (Actor::Client, Actor::Server),
     }
 }
 

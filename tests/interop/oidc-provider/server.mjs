@@ -149,6 +149,7 @@ if (mode === 'mtls') {
       userinfo_endpoint: `${alias}/me`,
       introspection_endpoint: `${alias}/token/introspection`,
       revocation_endpoint: `${alias}/token/revocation`,
+      pushed_authorization_request_endpoint: `${alias}/request`,
     },
   };
 }

@@ -1,0 +1,87 @@
+//! Signed authorization requests (JAR, RFC 9101), from clients that have a key.
+
+use hmac::{Hmac, Mac as _};
+use p256::ecdsa::signature::Verifier as _;
+use p256::ecdsa::{Signature, VerifyingKey};
+use p256::pkcs8::{EncodePublicKey as _, LineEnding};
+use sha2::Sha256;
+
+use super::Flaw;
+use super::directory::AuthMethod;
+use super::jws::Compact;
+use super::params::Params;
+use super::server::Server;
+use super::tokens::now_signed;
+
+/// How far the clocks of client and server may differ, in seconds.
+const LEEWAY: i64 = 60;
+/// Claims that say something of the object, not of the request.
+const ABOUT_ITSELF: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+
+/// The parameters of a request: those of its request object where it has one (section 6.3), and `None` where it has none that
+/// this client could have made. `Err` says what is wrong with it.
+pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &'static str> {
+    let (Some(object), Some(client)) = (params.get("request"), params.get("client_id").and_then(|id| server.client(id))) else {
+        return Ok(None);
+    };
+    let AuthMethod::Assertion(key) = &client.auth else { return Ok(None) };
+    let jwt = Compact::parse(object).ok_or("the request object is not a JWT")?;
+    check_signature(server, key, &jwt)?;
+    check_claims(server, &client.id, &jwt)?;
+    let inner = jwt.texts().filter(|(name, _)| !ABOUT_ITSELF.contains(name) && !matches!(*name, "request" | "request_uri"));
+    let inner = Params::of(inner);
+    if !server.has(Flaw::JarParametersMerged) {
+        return Ok(Some(inner));
+    }
+    let mut merged = params.without("request");
+    merged.complete_with(inner);
+    Ok(Some(merged))
+}
+
+fn check_claims(server: &Server, client_id: &str, jwt: &Compact<'_>) -> Result<(), &'static str> {
+    let confused = server.has(Flaw::JarTypeConfusion);
+    if !confused && (jwt.header("typ") != Some("oauth-authz-req+jwt") || jwt.text("sub") == Some(client_id)) {
+        return Err("the JWT is not a request object");
+    }
+    // Section 4.
+    if !confused && (jwt.has_claim("request") || jwt.has_claim("request_uri")) {
+        return Err("the request object refers to another request");
+    }
+    let is_ours = jwt.text("iss") == Some(client_id) && jwt.is_for(&[&server.issuer]);
+    if !is_ours && !server.has(Flaw::JarAudienceUnchecked) {
+        return Err("the request object is of another client, or for another server");
+    }
+    if jwt.text("client_id") != Some(client_id) {
+        return Err("client_id is another one in the request object");
+    }
+    let now = now_signed();
+    let is_current = jwt.time("exp").is_some_and(|exp| exp > now) && jwt.time("nbf").is_some_and(|nbf| nbf <= now + LEEWAY);
+    if !is_current && !server.has(Flaw::JarExpiryUnchecked) {
+        return Err("the request object has expired, or is not valid yet");
+    }
+    Ok(())
+}
+
+fn check_signature(server: &Server, key: &VerifyingKey, jwt: &Compact<'_>) -> Result<(), &'static str> {
+    const WRONG: &str = "the signature of the request object is wrong";
+    let signature = jwt.signature().ok_or(WRONG)?;
+    let is_signed = || Signature::from_slice(&signature).is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
+    let accepted = match jwt.header("alg") {
+        Some("ES256") => is_signed() || (server.has(Flaw::JarSignatureUnchecked) && !signature.is_empty()),
+        Some("HS256") => server.has(Flaw::JarAlgConfusion) && is_tagged_with(key, jwt.message(), &signature),
+        Some(alg) => server.has(Flaw::JarAlgNone) && alg.eq_ignore_ascii_case("none") && signature.is_empty(),
+        None => false,
+    };
+    accepted.then_some(()).ok_or(WRONG)
+}
+
+/// Whether this is an HS256 tag with the public key, in its PEM form, as the secret.
+fn is_tagged_with(key: &VerifyingKey, message: &[u8], tag: &[u8]) -> bool {
+    let Ok(pem) = p256::PublicKey::from(key).to_public_key_pem(LineEnding::LF) else { return false };
+    [pem.as_str(), pem.trim_end()].iter().any(|secret| {
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).is_ok_and(|mut mac| {
+            mac.update(message);
+            mac.verify_slice(tag).is_ok()
+        })
+    })
+}

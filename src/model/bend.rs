@@ -1,0 +1,135 @@
+//! JWTs that the client itself makes for a request, and how an attack bends them: DPoP proofs (RFC 9449) and request objects
+//! (RFC 9101).
+
+use super::value::{Expression, Reference, Signature, Template};
+
+/// How such a JWT differs from the genuine one. What is not named is as the client makes it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JwtBend {
+    /// The `alg` of the header.
+    pub alg: Option<Template>,
+    /// None: the client's own key.
+    pub key: Option<Expression>,
+    pub header: Vec<(String, Template)>,
+    pub claims: Vec<(String, Template)>,
+    /// Members of header and claims that are left out.
+    pub without: Vec<String>,
+    pub signature: Signature,
+}
+
+/// The DPoP proof of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Proof {
+    Genuine,
+    /// None, and a token is shown as a bearer token.
+    Withheld,
+    /// None, and a token is shown with the scheme DPoP.
+    Missing,
+    /// Any text, such as the proof of an earlier step.
+    Text(Template),
+    Bent(Box<JwtBend>),
+    /// The genuine one, and before it a bent one in a header of its own.
+    Beside(Box<JwtBend>),
+}
+
+/// How the parameters of an authorization request travel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// In the front channel as they are, whatever the target asks for.
+    Plain,
+    /// In a request object; parameters that stand beside it.
+    Signed(Box<JwtBend>, Vec<(String, Template)>),
+}
+
+impl JwtBend {
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.alg.iter().chain(self.header.iter().chain(&self.claims).map(|(_, value)| value))
+    }
+
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        self.templates().for_each(|template| template.references(found));
+        self.key.iter().for_each(|key| key.references(found));
+    }
+
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        self.alg.iter_mut().chain(self.header.iter_mut().chain(&mut self.claims).map(|(_, value)| value)).for_each(|template| {
+            template.substitute(variable, text);
+        });
+        self.key.iter_mut().for_each(|key| key.substitute(variable, text));
+    }
+}
+
+impl Proof {
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        match self {
+            Proof::Text(template) => template.references(found),
+            Proof::Bent(bend) | Proof::Beside(bend) => bend.references(found),
+            Proof::Genuine | Proof::Withheld | Proof::Missing => {}
+        }
+    }
+
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        match self {
+            Proof::Text(template) => template.substitute(variable, text),
+            Proof::Bent(bend) | Proof::Beside(bend) => bend.substitute(variable, text),
+            Proof::Genuine | Proof::Withheld | Proof::Missing => {}
+        }
+    }
+}
+
+impl Carried {
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        if let Carried::Signed(bend, beside) = self {
+            bend.references(found);
+            beside.iter().for_each(|(_, value)| value.references(found));
+        }
+    }
+
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        if let Carried::Signed(bend, beside) = self {
+            bend.substitute(variable, text);
+            beside.iter_mut().for_each(|(_, value)| value.substitute(variable, text));
+        }
+    }
+}
+
+impl std::fmt::Display for JwtBend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(self.alg.iter().map(|alg| format!("alg {alg}")));
+        parts.extend(self.key.iter().map(|key| format!("key {key}")));
+        parts.extend(self.header.iter().map(|(name, value)| format!("header {name}={value}")));
+        parts.extend(self.claims.iter().map(|(name, value)| format!("claim {name}={value}")));
+        parts.extend(self.without.iter().map(|name| format!("without {name}")));
+        parts.extend(self.signature.told().map(str::to_owned));
+        f.write_str(if parts.is_empty() { "as the client makes it".to_owned() } else { parts.join(", ") }.as_str())
+    }
+}
+
+impl std::fmt::Display for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Proof::Genuine => f.write_str("a DPoP proof"),
+            Proof::Withheld => f.write_str("no DPoP proof"),
+            Proof::Missing => f.write_str("the scheme DPoP without a proof"),
+            Proof::Text(template) => write!(f, "the DPoP proof {template}"),
+            Proof::Bent(bend) => write!(f, "a DPoP proof, {bend}"),
+            Proof::Beside(bend) => write!(f, "two DPoP headers: a proof, {bend}; then a right one"),
+        }
+    }
+}
+
+impl std::fmt::Display for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Carried::Plain => f.write_str("the parameters themselves, neither pushed nor signed"),
+            Carried::Signed(bend, beside) => {
+                write!(f, "a request object, {bend}")?;
+                beside.iter().try_for_each(|(name, value)| write!(f, "; beside it {name}={value}"))
+            }
+        }
+    }
+}
