@@ -32,7 +32,10 @@ pub struct Matrix {
     pub requests: u64,
 }
 
-/// Runs the matrix, a row on each core at a time: subject and run share the thread. `start` starts the target for a flaw.
+/// Rows on each core at a time: some scenarios wait.
+const ROWS_PER_CORE: usize = 4;
+
+/// Runs the matrix, each row on a thread of its own that subject and run share. `start` starts the target for a flaw.
 ///
 /// # Errors
 /// The system gives no event queue.
@@ -59,7 +62,7 @@ where
         }
         Ok(())
     };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from) * ROWS_PER_CORE;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

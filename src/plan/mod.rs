@@ -34,6 +34,11 @@ impl Case<'_> {
     pub fn alone(&self) -> bool {
         self.scenario.disturbs || self.scenario.risk == Risk::Destructive || self.steps.iter().any(|s| s.burst.is_some())
     }
+
+    /// It has a pause in it.
+    pub fn waits(&self) -> bool {
+        self.steps.iter().any(|s| s.wait.is_some())
+    }
 }
 
 /// Cases that are framed by the same trials of a control.

@@ -250,6 +250,8 @@ impl<'r> Runner<'r> {
                 if case.alone() { &mut alone } else { &mut beside }.push((index, case, before));
             }
         }
+        // What waits is begun first, so that the others go on meanwhile.
+        beside.sort_by_key(|(_, case, _)| !case.waits());
         let done = Mutex::new(Vec::new());
         let this = &*self;
         let attack = |(index, case, before): (usize, Case<'a>, Option<usize>)| {
