@@ -14,7 +14,7 @@ async fn one_login_for_each_user() {
     let report = run_on(&target, &["pkce/", "redirect-uri/", "state/", "client-auth/"]).await;
     assert!(report.summary.holds > 20);
     let logins = proxy.seen.lock().expect("the log").iter().filter(|r| r.starts_with("POST /login")).count();
-    assert_eq!(logins, 2, "alice and mallory");
+    assert_eq!(logins, 3, "alice, mallory, and one who tries an error without a session");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::diagnostic::Diagnostic;
 use crate::lab::{Flaw, Lab, LabConfig};
+use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
@@ -32,12 +33,12 @@ pub fn flaw_names() -> BTreeSet<String> {
 
 /// # Errors
 /// A pattern that selects nothing, or nothing selected at all.
-pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose) -> Result<Vec<&'c Scenario>, Failure> {
+pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose, profile: Option<Profile>) -> Result<Vec<&'c Scenario>, Failure> {
     let selection = Selection {
         include: choose.select.clone(),
         exclude: choose.exclude.clone(),
         min_severity: choose.min_severity.map(Into::into),
-        profile: Some(choose.profile),
+        profile,
     };
     selection.check(catalogue).map_err(|why| Failure::input(format!("error: {why}")))?;
     let chosen: Vec<&Scenario> = catalogue.scenarios.values().filter(|s| selection.takes(s)).collect();

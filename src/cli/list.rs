@@ -1,38 +1,110 @@
-//! `list`: what there is to run.
+//! `list`: what there is to run, and what of each standard it tests.
+
+use std::fmt::Write as _;
 
 use serde_json::json;
+
+use crate::diagnostic::suggestion;
+use crate::model::report::{Requirement, Standard};
+use crate::model::scenario::Scenario;
+use crate::report::coverage;
+use crate::scenario::catalogue::Catalogue;
 
 use super::args::List;
 use super::{Failure, inputs, print};
 
 /// # Errors
-/// Wrong scenario files, or a selection that selects nothing.
+/// Wrong scenario files, a selection that selects nothing, or a standard that is not known.
 pub fn list(arguments: &List) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
-    let selected = inputs::selected(&catalogue, &arguments.choose)?;
-    let profile = arguments.choose.profile;
-    let text = if arguments.json {
-        let entries: Vec<_> = selected
-            .iter()
-            .map(|s| {
-                json!({
-                    "id": s.id, "title": s.title, "severity": s.severity, "level": s.level_in(profile), "risk": s.risk,
-                    "basis": s.basis, "attacks": s.attacks.iter().map(|a| &a.id).collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        serde_json::to_string_pretty(&entries).map_err(|e| Failure::input(e.to_string()))? + "\n"
-    } else {
-        let width = selected.iter().map(|s| s.id.len()).max().unwrap_or(0);
-        let lines: Vec<String> = selected
-            .iter()
-            .map(|s| {
-                let level = s.level_in(profile).map_or("-", |l| l.name());
-                format!("{:width$}  {:8}  {:6}  {}", s.id, s.severity.name(), level, s.title)
-            })
-            .collect();
-        format!("{}\n{} scenarios in the profile {}\n", lines.join("\n"), selected.len(), profile.name())
+    let text = match &arguments.standard {
+        Some(document) => covered(&catalogue, document, arguments.json)?,
+        None => {
+            let selected = inputs::selected(&catalogue, &arguments.choose, arguments.choose.profile)?;
+            if arguments.count { format!("{}\n", selected.len()) } else { scenarios(&selected, arguments)? }
+        }
     };
     print(&text)?;
     Ok(0)
+}
+
+fn scenarios(selected: &[&Scenario], arguments: &List) -> Result<String, Failure> {
+    let profile = arguments.choose.profile();
+    if arguments.json {
+        let entry = |s: &&Scenario| {
+            json!({
+                "id": s.id, "title": s.title, "severity": s.severity, "level": s.level_in(profile), "risk": s.risk,
+                "basis": s.basis, "attacks": s.attacks.iter().map(|a| &a.id).collect::<Vec<_>>(),
+            })
+        };
+        return lines(&selected.iter().map(entry).collect::<Vec<_>>());
+    }
+    let width = selected.iter().map(|s| s.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for s in selected {
+        let level = s.level_in(profile).map_or("-", |l| l.name());
+        let _ = writeln!(out, "{:width$}  {:8}  {level:6}  {}", s.id, s.severity.name(), s.title);
+    }
+    let of = if arguments.choose.profile.is_some() { "in the profile" } else { "; levels of the profile" };
+    let _ = writeln!(out, "\n{} scenarios{}{of} {}", selected.len(), if of.starts_with(';') { "" } else { " " }, profile.name());
+    Ok(out)
+}
+
+fn lines<T: serde::Serialize>(entries: &[T]) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(entries).map_err(|e| Failure::input(e.to_string()))? + "\n")
+}
+
+/// What of a standard is tested, by what, and where nothing is.
+fn covered(catalogue: &Catalogue, document: &str, as_json: bool) -> Result<String, Failure> {
+    let standards = coverage::standards(catalogue);
+    if document == "all" {
+        return overview(&standards, as_json);
+    }
+    let Some(standard) = standards.iter().find(|s| s.document.eq_ignore_ascii_case(document)) else {
+        let known = standards.iter().map(|s| s.document.as_str());
+        let help = suggestion(document, known).unwrap_or_default();
+        return Err(Failure::input(format!("error: no standard `{document}`\n  = help: {help}; `--standard all` lists them")));
+    };
+    if as_json {
+        return lines(&standard.requirements);
+    }
+    let mut out = format!("{}: {}\n{}\n\n", standard.document, standard.title, standard.link);
+    for requirement in &standard.requirements {
+        let _ = writeln!(
+            out,
+            "{}  {}  {}",
+            requirement.id,
+            requirement.keyword,
+            requirement.asks.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        let _ = writeln!(out, "    {}", tested(requirement));
+    }
+    let _ = writeln!(out, "\n{}", counts(standard));
+    Ok(out)
+}
+
+fn tested(requirement: &Requirement) -> String {
+    match (&requirement.why_not, requirement.scenarios.is_empty()) {
+        (_, false) => format!("tested by {}", requirement.scenarios.join(", ")),
+        (Some(why), true) => format!("not from outside: {}", why.trim()),
+        (None, true) => "a hole: nothing tests it yet".to_owned(),
+    }
+}
+
+fn counts(standard: &Standard) -> String {
+    let (tested, rest): (Vec<_>, Vec<_>) = standard.requirements.iter().partition(|r| !r.scenarios.is_empty());
+    let holes = rest.iter().filter(|r| r.why_not.is_none()).count();
+    format!("{} requirements: {} tested, {} not from outside, {holes} holes", standard.requirements.len(), tested.len(), rest.len() - holes)
+}
+
+fn overview(standards: &[Standard], as_json: bool) -> Result<String, Failure> {
+    if as_json {
+        return lines(standards);
+    }
+    let width = standards.iter().map(|s| s.document.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for standard in standards {
+        let _ = writeln!(out, "{:width$}  {}  {}", standard.document, counts(standard), standard.title);
+    }
+    Ok(out)
 }

@@ -26,7 +26,7 @@ const RECORDING: &str = "recording.json";
 /// Wrong input (2), or a report that could not be written (5).
 pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
-    let selected = inputs::selected(&catalogue, &arguments.choose)?;
+    let selected = inputs::selected(&catalogue, &arguments.choose, Some(arguments.choose.profile()))?;
     let flaws = inputs::flaws(&arguments.flaw)?;
     if !flaws.is_empty() && arguments.target.is_some() {
         return Err(Failure::input(
@@ -51,7 +51,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     let trace = arguments.trace.as_deref().map(Trace::open).transpose()?;
     let watch = Arc::new(Watch::new(arguments.progress, arguments.output.quiet, arguments.output.verbose, trace));
     let options = Options {
-        profile: arguments.choose.profile,
+        profile: arguments.choose.profile(),
         partition: arguments.choose.partition()?.map(|(k, n)| format!("{k}/{n}")),
         allow: allowed(&arguments.allow, target.as_ref()),
         keep_going: arguments.keep_going,

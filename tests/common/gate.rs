@@ -211,7 +211,8 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
                 let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
                 pairs = claims.into_iter().filter_map(text).filter(|(n, _)| !matches!(n.as_str(), "iss" | "aud" | "jti")).collect();
             }
-            pairs.retain(|(name, _)| name != "client_id");
+            // Whether a code is bound to a key is the gate's business.
+            pairs.retain(|(name, _)| !matches!(name.as_str(), "client_id" | "dpop_jkt"));
             pairs.extend(value("client_id").map(|id| ("client_id".to_owned(), id)));
             gate.lab(method, path, &joined(&pairs), &head.headers, Vec::new(), false).await
         }

@@ -98,9 +98,9 @@ pub struct Choose {
     /// Scenarios of at least this severity
     #[arg(long, value_name = "SEVERITY")]
     pub min_severity: Option<SeverityName>,
-    /// Which requirements count: baseline, oauth2.1, fapi2, oidc, mcp
-    #[arg(long, value_name = "PROFILE", default_value = "baseline", env = "GRANTPROOF_PROFILE")]
-    pub profile: Profile,
+    /// Which requirements count: baseline, oauth2.1, fapi2, oidc, mcp; by default baseline, and with `list` all
+    #[arg(long, value_name = "PROFILE", env = "GRANTPROOF_PROFILE")]
+    pub profile: Option<Profile>,
     /// Scenario files of your own: DIR/<group>/<name>.yaml extends the catalogue, the same id overrides
     #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
@@ -111,6 +111,11 @@ pub struct Choose {
 }
 
 impl Choose {
+    /// The profile that a run goes by.
+    pub fn profile(&self) -> Profile {
+        self.profile.unwrap_or(Profile::Baseline)
+    }
+
     /// The shard, from 1, and how many there are.
     ///
     /// # Errors
@@ -355,10 +360,21 @@ pub struct Plan {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  grantproof list
+  grantproof list -s pkce --profile fapi2
+  grantproof list --standard RFC9700      each requirement, and what tests it
+  grantproof list --count")]
 pub struct List {
     #[command(flatten)]
     pub choose: Choose,
-    /// One JSON object for each scenario, as a list
+    /// The requirements of a document, such as RFC9700, with the scenarios that test each of them; `all`: a line for each document
+    #[arg(long, value_name = "DOCUMENT", conflicts_with_all = ["count"])]
+    pub standard: Option<String>,
+    /// How many there are, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub count: bool,
+    /// One JSON object for each scenario or requirement, as a list
     #[arg(long)]
     pub json: bool,
 }

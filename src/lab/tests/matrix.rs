@@ -162,7 +162,7 @@ attacks! {
         object_for_other_server: [JarAudienceUnchecked];
         object_of_yesterday: [JarExpiryUnchecked];
         object_of_other_type: [JarTypeConfusion];
-        object_overridden: [JarParametersMerged];
+        object_overridden: [JarParametersMerged, ScopeUnvalidated];
     }
 }
 
