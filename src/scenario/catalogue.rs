@@ -165,7 +165,18 @@ fn requirements(hasher: &mut Sha256, wrong: &mut Vec<Diagnostic>) -> (BTreeMap<S
                         keyword: requirement.keyword,
                         binds: requirement.binds,
                     };
-                    all.insert(requirement.id.value, entry);
+                    let id = requirement.id;
+                    if all.contains_key(&id.value) {
+                        wrong.push(Diagnostic {
+                            file: file.path.to_owned(),
+                            line: id.line,
+                            column: id.column,
+                            source: None,
+                            message: format!("the requirement `{}` stands twice", id.value),
+                            help: Some("give the second one a letter: `RFC9700#2.6-b`".into()),
+                        });
+                    }
+                    all.insert(id.value, entry);
                 }
                 documents.insert(standard.document.value, (standard.title.value, standard.link.value));
             }
