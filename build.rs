@@ -9,9 +9,14 @@ use std::{env, fs, io};
 
 use sha2::{Digest as _, Sha256};
 
+/// What of the known attacks is no scenario, and why.
+const NOT_TESTED: &str = "scenarios/NOT-TESTED.yaml";
+
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let mut code = String::new();
+    let not_tested = Path::new(&root).join(NOT_TESTED);
+    writeln!(code, "pub const NOT_TESTED: &str = include_str!({:?});", not_tested.to_string_lossy()).map_err(io::Error::other)?;
     for (name, folder) in [("SCENARIOS", "scenarios"), ("FLOWS", "flows"), ("STANDARDS", "standards")] {
         println!("cargo:rerun-if-changed={folder}");
         let mut files = Vec::new();
@@ -19,6 +24,7 @@ fn main() -> io::Result<()> {
         if folder.is_dir() {
             list(&folder, "yaml", &mut files)?;
         }
+        files.retain(|file| *file != not_tested);
         files.sort();
         writeln!(code, "pub const {name}: &[Embedded] = &[").map_err(io::Error::other)?;
         for file in files {

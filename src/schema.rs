@@ -4,7 +4,8 @@
 use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
-pub const NAMES: &[&str] = &["scenario", "flow", "standard", "target", "report", "collection", "diff", "recording", "waivers", "event"];
+pub const NAMES: &[&str] =
+    &["scenario", "flow", "standard", "not-tested", "target", "report", "collection", "diff", "recording", "waivers", "event"];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -13,6 +14,7 @@ pub fn text(name: &str) -> Option<String> {
         "scenario" => generator.into_root_schema_for::<crate::scenario::file::ScenarioFile>(),
         "flow" => generator.into_root_schema_for::<crate::scenario::file::FlowFile>(),
         "standard" => generator.into_root_schema_for::<crate::scenario::file::StandardFile>(),
+        "not-tested" => generator.into_root_schema_for::<crate::scenario::file::NotTestedFile>(),
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
         "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),

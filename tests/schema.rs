@@ -1,6 +1,7 @@
 //! The committed JSON Schemas are those of the types, every data file fits them, and schema and loader refuse the same
 //! shapes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use grantproof::schema;
@@ -50,7 +51,7 @@ fn the_committed_schemas_are_those_of_the_types() {
 fn every_data_file_fits_its_schema_and_names_it() {
     for (folder, name) in [("scenarios", "scenario"), ("flows", "flow"), ("standards", "standard")] {
         let validator = validator(name);
-        for path in files(folder) {
+        for path in files(folder).into_iter().filter(|path| !path.ends_with("NOT-TESTED.yaml")) {
             let text = std::fs::read_to_string(&path).expect("a file");
             let depth = path.strip_prefix(root()).expect("inside").components().count() - 1;
             let modeline = format!("# yaml-language-server: $schema={}schema/{name}.schema.json", "../".repeat(depth));
@@ -60,6 +61,26 @@ fn every_data_file_fits_its_schema_and_names_it() {
             }
         }
     }
+}
+
+/// Every known attack is a scenario, or says why it is none.
+#[test]
+fn every_known_attack_is_a_scenario_or_says_why_not() {
+    let text = |name: &str| std::fs::read_to_string(root().join("scenarios").join(name)).expect("a file");
+    let ids = text("IDS.txt");
+    let known: BTreeSet<&str> = ids.lines().collect();
+    assert!(known.iter().copied().eq(ids.lines()), "IDS.txt is sorted, and has each id once");
+    assert!(validator("not-tested").is_valid(&value(&text("NOT-TESTED.yaml"))));
+    let left = grantproof::scenario::catalogue::not_tested().unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    let catalogue = grantproof::cli::inputs::catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
+    let mut found = BTreeSet::new();
+    for id in catalogue.scenarios.keys().map(String::as_str).chain(left.iter().map(|entry| entry.id.as_str())) {
+        assert!(known.contains(id), "{id} is not in IDS.txt");
+        assert!(found.insert(id), "{id} is a scenario, and in NOT-TESTED.yaml, or there twice");
+    }
+    let missing: Vec<&&str> = known.iter().filter(|id| !found.contains(**id)).collect();
+    assert!(missing.is_empty(), "neither a scenario nor in NOT-TESTED.yaml: {missing:?}");
+    assert!(left.iter().all(|entry| entry.why.len() > 30), "a reason is a sentence");
 }
 
 /// What an editor marks red, the loader refuses, and the other way round, for mistakes of shape.

@@ -8,7 +8,7 @@ use crate::diagnostic::suggestion;
 use crate::model::report::{Requirement, Standard};
 use crate::model::scenario::Scenario;
 use crate::report::coverage;
-use crate::scenario::catalogue::Catalogue;
+use crate::scenario::catalogue::{self, Catalogue};
 
 use super::args::List;
 use super::{Failure, inputs, print};
@@ -16,6 +16,10 @@ use super::{Failure, inputs, print};
 /// # Errors
 /// Wrong scenario files, a selection that selects nothing, or a standard that is not known.
 pub fn list(arguments: &List) -> Result<u8, Failure> {
+    if arguments.not_tested {
+        print(&not_tested(arguments.json)?)?;
+        return Ok(0);
+    }
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
     let text = match &arguments.standard {
         Some(document) => covered(&catalogue, document, arguments.json)?,
@@ -26,6 +30,20 @@ pub fn list(arguments: &List) -> Result<u8, Failure> {
     };
     print(&text)?;
     Ok(0)
+}
+
+fn not_tested(as_json: bool) -> Result<String, Failure> {
+    let entries = catalogue::not_tested().map_err(|wrong| inputs::diagnostics(&wrong))?;
+    if as_json {
+        return lines(&entries);
+    }
+    let width = entries.iter().map(|e| e.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for entry in &entries {
+        let _ = writeln!(out, "{:width$}  {}", entry.id, entry.why.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    let _ = writeln!(out, "\n{} attacks are known and not tested", entries.len());
+    Ok(out)
 }
 
 fn scenarios(selected: &[&Scenario], arguments: &List) -> Result<String, Failure> {

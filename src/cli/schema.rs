@@ -15,6 +15,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Scenario => "scenario",
         SchemaName::Flow => "flow",
         SchemaName::Standard => "standard",
+        SchemaName::NotTested => "not-tested",
         SchemaName::Target => "target",
         SchemaName::Report => "report",
         SchemaName::Collection => "collection",

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::Scenario;
 
-use super::file::{FlowFile, ScenarioFile, StandardFile};
+use super::file::{FlowFile, NotTestedFile, ScenarioFile, StandardFile};
 use super::resolve::{self, Library};
 
 /// A data file in the program: its text, and the same as JSON, made when the program was built.
@@ -51,6 +51,22 @@ pub struct Catalogue {
     pub documents: Documents,
     /// SHA-256 over what the files say, in hexadecimal: two reports with the same digest tried the same attacks.
     pub digest: String,
+}
+
+/// The known attacks that are no scenario, in the order of their ids, each with the reason.
+///
+/// # Errors
+/// What is wrong with the embedded file.
+pub fn not_tested() -> Result<Vec<NotTested>, Vec<Diagnostic>> {
+    let file = crate::yaml::read::<NotTestedFile>("scenarios/NOT-TESTED.yaml", embedded::NOT_TESTED)?;
+    Ok(file.not_tested.into_iter().map(|entry| NotTested { id: entry.id.value, why: entry.why.value }).collect())
+}
+
+/// A known attack that no scenario tries.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct NotTested {
+    pub id: String,
+    pub why: String,
 }
 
 /// SHA-256 over the sources that this program was built from, in hexadecimal.

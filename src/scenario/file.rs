@@ -401,6 +401,22 @@ pub struct FlowStepFile {
     pub params: Names<At<String>>,
 }
 
+/// Attacks that are known and are no scenario (`scenarios/NOT-TESTED.yaml`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotTestedFile {
+    pub not_tested: Vec<NotTestedEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotTestedEntry {
+    /// `token/entropy`
+    pub id: At<String>,
+    /// What it would need, or why it cannot be judged from outside.
+    pub why: At<String>,
+}
+
 /// The requirements of one document, as scenarios cite them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -147,7 +147,7 @@ fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found
     }
     for basis in &file.basis {
         if !library.requirements.contains(&basis.value) {
-            let help = suggestion(&basis.value, library.requirements.iter().map(String::as_str).take(200))
+            let help = suggestion(&basis.value, library.requirements.iter().map(String::as_str))
                 .filter(|s| s.starts_with("did you"))
                 .or(Some("add it to a file of `standards/` first".into()));
             found.at(basis, format!("no requirement `{}` in standards/", basis.value), help);

@@ -371,6 +371,9 @@ pub struct List {
     /// The requirements of a document, such as RFC9700, with the scenarios that test each of them; `all`: a line for each document
     #[arg(long, value_name = "DOCUMENT", conflicts_with_all = ["count"])]
     pub standard: Option<String>,
+    /// The known attacks that no scenario tries, and why
+    #[arg(long, conflicts_with_all = ["count", "standard"])]
+    pub not_tested: bool,
     /// How many there are, and nothing else
     #[arg(long, conflicts_with = "json")]
     pub count: bool,
@@ -442,6 +445,8 @@ pub enum SchemaName {
     Scenario,
     Flow,
     Standard,
+    /// `scenarios/NOT-TESTED.yaml`
+    NotTested,
     Target,
     Report,
     /// Several reports in one file
