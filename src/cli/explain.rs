@@ -90,8 +90,17 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
 
 /// Control and attacks request by request; `+` is sent by the attack only, `-` by the control only.
 fn requests(scenario: &Scenario) -> String {
+    let mut out = format!("{}: the control\n\n{}", scenario.id, control_requests(scenario));
+    for attack in &scenario.attacks {
+        let _ = writeln!(out, "\n{}/{}: {}\n", scenario.id, attack.id, attack.title);
+        attack_requests(&mut out, scenario, attack);
+    }
+    out
+}
+
+/// The steps of the control, each with its parameters.
+pub(super) fn control_requests(scenario: &Scenario) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{}: the control\n", scenario.id);
     for step in &scenario.control.steps {
         let _ = writeln!(out, "{}", heading(step));
         for parameter in step.parameters.iter() {
@@ -101,14 +110,11 @@ fn requests(scenario: &Scenario) -> String {
             let _ = writeln!(out, "    with {added}");
         }
     }
-    for attack in &scenario.attacks {
-        let _ = writeln!(out, "\n{}/{}: {}\n", scenario.id, attack.id, attack.title);
-        attack_requests(&mut out, scenario, attack);
-    }
     out
 }
 
-fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
+/// The steps of an attack as they differ from the control's.
+pub(super) fn attack_requests(out: &mut String, scenario: &Scenario, attack: &Attack) {
     let Ok(steps) = attack_steps(&scenario.control, attack, None) else {
         return;
     };

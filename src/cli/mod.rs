@@ -4,6 +4,7 @@ mod args;
 mod colour;
 mod completions;
 mod diff;
+pub mod docs;
 mod doctor;
 mod drive;
 mod explain;
@@ -60,6 +61,7 @@ pub fn main() -> u8 {
         Command::Plan(plan) => plan::plan(plan),
         Command::List(list) => list::list(list),
         Command::Explain(explain) => explain::explain(explain),
+        Command::Docs(docs) => docs::docs(docs),
         Command::Lint(lint) => lint::lint(lint),
         Command::Lab(lab) => lab::lab(lab),
         Command::Selftest(selftest) => selftest::selftest(selftest),

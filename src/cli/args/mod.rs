@@ -57,6 +57,8 @@ pub enum Command {
     List(List),
     /// Show what a scenario does, what it sends, why it matters and how to fix it
     Explain(Explain),
+    /// Write the catalogue as pages: one for each scenario, and an index
+    Docs(Docs),
     /// Check scenario and target files
     Lint(Lint),
     /// Serve the practice server, with flaws that can be switched on
@@ -380,6 +382,19 @@ pub struct List {
     /// One JSON object for each scenario or requirement, as a list
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  grantproof docs docs/scenarios")]
+pub struct Docs {
+    /// The folder that the pages are in
+    pub folder: PathBuf,
+    /// Write nothing; say which pages are stale, and exit with 1 where there are any
+    #[arg(long)]
+    pub check: bool,
+    /// Scenario files of your own
+    #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
+    pub scenarios: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
