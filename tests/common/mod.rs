@@ -45,7 +45,7 @@ pub async fn run_with(target: &Target, prefixes: &[&str], options: &Options, sto
     let selected: Vec<_> = catalogue.scenarios.values().filter(|s| prefixes.iter().any(|p| s.id.starts_with(p))).collect();
     assert!(!selected.is_empty());
     let work = run(&catalogue, &selected, target, options, stop, &|_| {});
-    let recording = tokio::time::timeout(Duration::from_secs(300), work).await.expect("the run ends");
+    let recording = tokio::time::timeout(Duration::from_secs(600), work).await.expect("the run ends");
     build::report(&catalogue, recording).expect("evidence in memory")
 }
 
