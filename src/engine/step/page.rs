@@ -307,3 +307,39 @@ fn typed(page: &Page, at: usize, field: usize, code: &str) -> Option<Filled> {
     filled.pairs.iter_mut().filter(|(n, _)| n == name).for_each(|pair| code.clone_into(&mut pair.1));
     Some(filled)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Form {
+        html::read(text.as_bytes()).forms.remove(0)
+    }
+
+    /// Keycloak, oidc-provider, and pages on which a person types something else.
+    #[test]
+    fn the_field_of_a_user_code() {
+        for (page, expected) in [
+            (
+                "<form method=post><input type=hidden name=xsrf value=1><input type=text name=user_code><button>Continue</button></form>",
+                Some(1),
+            ),
+            ("<form><input id=device-user-code name=device_user_code><input type=submit></form>", Some(0)),
+            ("<form><input name=username><input type=password name=password></form>", None),
+            ("<form><input name=user_code><input name=other></form>", None),
+            ("<form><input name=q></form>", None),
+        ] {
+            assert_eq!(code_field(&form(page)), expected, "{page}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_typed_and_sent_with_what_the_form_hides() {
+        let page = html::read(b"<form method=post action=/d><input type=hidden name=xsrf value=1><input name=user_code value=OLD><button name=go value=1>Continue</button></form>");
+        let filled = typed(&page, 0, 1, "WDJB-MJHT").expect("a form");
+        let sent = request("http://as.example/device?user_code=OLD", &page, &filled).expect("a request");
+        let body = sent.body.map(|body| wire::text(&body).into_owned());
+        assert_eq!((sent.url.as_str(), body.as_deref()), ("http://as.example/d", Some("xsrf=1&user_code=WDJB-MJHT&go=1")));
+        assert!(sent.headers.contains(&("origin".into(), "http://as.example".into())));
+    }
+}
