@@ -204,7 +204,10 @@ fn no_secret_in_any_output() {
         // A random state may hold these three letters; a token has two dots behind them.
         let jwt = |at: usize| {
             let token = sink[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-            token.filter(|c| *c == '.').count() >= 2
+            let token: String = token.collect();
+            // The software statement of a scenario is nobody's secret: its iss is https://grantproof.example.
+            let is_own = token.contains("eyJpc3MiOiJodHRwczovL2dyYW50cHJvb2YuZXhhbXBsZSI");
+            token.matches('.').count() >= 2 && !is_own
         };
         assert!(!sink.match_indices("eyJ").any(|(at, _)| jwt(at)), "{name} holds a JWT");
         assert!(!sink.contains("BEGIN PRIVATE KEY"), "{name} holds a key");

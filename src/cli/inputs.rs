@@ -137,7 +137,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         scope: "openid profile".into(),
         extra_scope: Some("email".into()),
         resource: Some(directory.resource.clone()),
-        extras: Extras::default(),
+        extras: Extras { initial_access_token: Some(Secret::new(&directory.initial_access_token)), ..Extras::default() },
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),
         code_grace: Some(std::time::Duration::ZERO),

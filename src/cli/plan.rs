@@ -94,6 +94,10 @@ fn changes(cases: &[&Case]) -> String {
     let steps = || cases.iter().flat_map(|case| case.control.steps.iter().chain(&case.steps));
     let has = |kind: StepKind| steps().any(|s| s.kind == kind);
     let mut changes = vec![if has(StepKind::TokenRequest) { "leaves tokens" } else { "leaves unused codes" }];
+    // The only documents in JSON that a flow sends are registrations.
+    if steps().any(|s| s.kind == StepKind::EndpointRequest && s.transport.content_type.is_some()) {
+        changes.push("registers clients, and removes them where the server lets it");
+    }
     if has(StepKind::RevocationRequest) {
         changes.push("revokes tokens of its own");
     }
@@ -110,6 +114,11 @@ fn not_yet_known(by_scenario: &BTreeMap<&str, Vec<&Case>>, target: &Target) -> S
     for (kind, what, named) in [
         (StepKind::IntrospectionRequest, "an introspection endpoint", target.endpoints.introspection.is_some()),
         (StepKind::RevocationRequest, "a revocation endpoint", target.endpoints.revocation.is_some()),
+        (
+            StepKind::EndpointRequest,
+            "an endpoint for devices or for registration",
+            target.endpoints.device_authorization.is_some() && target.endpoints.registration.is_some(),
+        ),
         (StepKind::ResourceRequest, "a userinfo endpoint", target.endpoints.userinfo.is_some() || target.resource.is_some()),
     ] {
         let uses = |case: &&Case| case.control.steps.iter().chain(&case.steps).any(|s| s.kind == kind);

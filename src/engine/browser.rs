@@ -62,6 +62,18 @@ impl Browser {
         }
     }
 
+    /// The same without the cookies that a request which another site makes goes without: those that say `SameSite=Lax` or `Strict`.
+    #[must_use]
+    pub fn without_same_site(&self) -> Browser {
+        let mut other = self.clone();
+        for cookie in self.jar.iter_any().filter(|cookie| cookie.same_site().is_some_and(|same_site| !same_site.is_none())) {
+            if let CookieDomain::HostOnly(domain) | CookieDomain::Suffix(domain) = &cookie.domain {
+                other.jar.remove(domain, &cookie.path, cookie.name());
+            }
+        }
+        other
+    }
+
     /// Nobody has been anywhere with this browser.
     pub fn is_empty(&self) -> bool {
         self.jar.iter_any().next().is_none()

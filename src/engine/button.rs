@@ -2,7 +2,7 @@
 
 use crate::target::Login;
 
-use super::page::{Button, Form, Part, hinted};
+use super::page::{Button, Form, Page, Part, hinted};
 
 /// Words on buttons that refuse, and words that agree.
 const DENIES: &[&str] = &[
@@ -44,6 +44,12 @@ fn words(text: &str) -> Vec<String> {
 fn denies_by_address(form: &Form) -> bool {
     let words = words(form.action.split(['?', '#']).next().unwrap_or_default());
     words.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff"))
+}
+
+/// The button of a page that refuses, and the form that it stands in.
+pub fn denying<'p>(page: &'p Page, hints: &Login) -> Option<(usize, &'p Form, &'p Button)> {
+    let all = page.forms.iter().enumerate().flat_map(|(at, form)| form.buttons.iter().map(move |button| (at, form, button)));
+    all.into_iter().find(|(_, form, button)| score(form, button, hints) < 0)
 }
 
 /// How much a button agrees; negative: it refuses.

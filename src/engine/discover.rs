@@ -43,6 +43,7 @@ impl Facts {
             introspection: either(&mtls.introspection, &own.introspection),
             revocation: either(&mtls.revocation, &own.revocation),
             pushed_authorization: either(&mtls.pushed_authorization, &own.pushed_authorization),
+            device_authorization: either(&mtls.device_authorization, &own.device_authorization),
             ..own.clone()
         })
     }
@@ -78,6 +79,8 @@ impl Facts {
             ("pushed_authorization_endpoint", optional(&self.endpoints.pushed_authorization)),
             ("pushed_authorization_required", if self.pushes { "true".to_owned() } else { String::new() }),
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
+            ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
+            ("registration_endpoint", optional(&self.endpoints.registration)),
             ("dpop_algs", self.metadata.as_ref().map(dpop_algs).unwrap_or_default()),
         ]
         .into_iter()
@@ -121,6 +124,8 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         revocation: named(&target.endpoints.revocation, "revocation_endpoint"),
         jwks: named(&target.endpoints.jwks, "jwks_uri"),
         pushed_authorization: named(&target.endpoints.pushed_authorization, "pushed_authorization_request_endpoint"),
+        device_authorization: named(&target.endpoints.device_authorization, "device_authorization_endpoint"),
+        registration: named(&target.endpoints.registration, "registration_endpoint"),
     };
     let required = |name: &str| facts.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_bool).unwrap_or(false);
     let used = |wanted: Use, name: &str| wanted == Use::Always || wanted == Use::Auto && required(name);
@@ -148,11 +153,14 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         ("revocation", &mut facts.endpoints.revocation),
         ("jwks", &mut facts.endpoints.jwks),
         ("pushed_authorization", &mut facts.endpoints.pushed_authorization),
+        ("device_authorization", &mut facts.endpoints.device_authorization),
+        ("registration", &mut facts.endpoints.registration),
         ("token (mTLS)", &mut facts.mtls.token),
         ("userinfo (mTLS)", &mut facts.mtls.userinfo),
         ("introspection (mTLS)", &mut facts.mtls.introspection),
         ("revocation (mTLS)", &mut facts.mtls.revocation),
         ("pushed_authorization (mTLS)", &mut facts.mtls.pushed_authorization),
+        ("device_authorization (mTLS)", &mut facts.mtls.device_authorization),
     ];
     for (what, endpoint) in named {
         let Some(url) = endpoint.clone() else {
@@ -202,6 +210,7 @@ fn aliases(target: &Target, metadata: Option<&Map<String, Value>>) -> Endpoints 
         introspection: named(&target.endpoints.introspection, "introspection_endpoint"),
         revocation: named(&target.endpoints.revocation, "revocation_endpoint"),
         pushed_authorization: named(&target.endpoints.pushed_authorization, "pushed_authorization_request_endpoint"),
+        device_authorization: named(&target.endpoints.device_authorization, "device_authorization_endpoint"),
         ..Endpoints::default()
     }
 }

@@ -52,6 +52,9 @@ pub fn redactor(target: &Target) -> Redactor {
             }
         }
     }
+    if let Some(token) = &target.extras.initial_access_token {
+        redactor.learn_own("initial_access_token", token.reveal());
+    }
     redactor
 }
 

@@ -284,6 +284,14 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What, scope
     }
 }
 
+/// A form sent as it stands, by one of its buttons.
+pub fn press(at: usize, form: &Form, button: Option<&Button>) -> Option<Filled> {
+    match submit(at, button, values(form, true), What::Consent, Touch::default()) {
+        Action::Submit(filled) => Some(filled),
+        _ => None,
+    }
+}
+
 fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What, touch: Touch) -> Action {
     if let Some(button) = button.filter(|b| !b.name.is_empty()) {
         pairs.push((button.name.clone(), button.value.clone()));

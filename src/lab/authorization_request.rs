@@ -215,8 +215,8 @@ pub(super) fn check(
     {
         return redirect(OAuthError::new(error.code, error.description.clone()));
     }
-    let of_any = server.clients.iter().filter(|it| it.id == client.id || server.has(Flaw::RedirectUriGlobalList));
-    let registered: Vec<String> = of_any.flat_map(|it| it.redirect_uris.clone()).collect();
+    let of_any = server.clients.iter().filter(|it| it.id != client.id && server.has(Flaw::RedirectUriGlobalList));
+    let registered: Vec<String> = std::iter::once(client).chain(of_any).flat_map(|it| it.redirect_uris.clone()).collect();
     let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
     if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";

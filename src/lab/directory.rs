@@ -17,6 +17,8 @@ pub struct Directory {
     pub users: Vec<DemoUser>,
     /// Absolute URL of the protected API; the audience of access tokens.
     pub resource: String,
+    /// With it clients may be registered (RFC 7591 section 3).
+    pub initial_access_token: String,
 }
 
 /// A registered client (RFC 6749 section 2).
@@ -67,6 +69,12 @@ pub(super) struct Client {
     pub(super) redirect_uris: Vec<String>,
     pub(super) may_use_client_credentials: bool,
     pub(super) may_introspect: bool,
+    /// The device grant (RFC 8628).
+    pub(super) may_use_device: bool,
+    /// Token exchange (RFC 8693).
+    pub(super) may_exchange: bool,
+    /// What pages call it; its id where it has no name.
+    pub(super) name: Option<String>,
 }
 
 /// A user as the server keeps it.
@@ -157,12 +165,15 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
             id: id.to_owned(),
             may_use_client_credentials: role == "confidential",
             may_introspect: !matches!(auth, AuthMethod::None),
+            may_use_device: true,
+            may_exchange: role == "confidential",
+            name: None,
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });
     }
     let users =
         USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
-    let directory = Directory { clients: demo, users, resource };
+    let directory = Directory { clients: demo, users, resource, initial_access_token: super::secrets::random() };
     Ok((directory, clients))
 }

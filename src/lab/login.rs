@@ -33,7 +33,7 @@ pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query
     };
     let mut response = form.unwrap_or_else(|| refuse(&server, GONE));
     if server.has(Flaw::SessionFixation) && session_cookie(&headers).is_none() {
-        set_session(&mut response, &secrets::random());
+        set_session(&server, &mut response, &secrets::random());
     }
     response
 }
@@ -81,12 +81,13 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };
-    set_session(&mut response, &session_id);
+    set_session(&server, &mut response, &session_id);
     response
 }
 
-fn set_session(response: &mut Response, session_id: &str) {
-    let cookie = format!("{}={session_id}; Path=/; HttpOnly; Secure; SameSite=Lax", pages::SESSION_COOKIE);
+pub(super) fn set_session(server: &Server, response: &mut Response, session_id: &str) {
+    let same_site = if server.has(Flaw::DeviceApprovalCsrf) { "None" } else { "Lax" };
+    let cookie = format!("{}={session_id}; Path=/; HttpOnly; Secure; SameSite={same_site}", pages::SESSION_COOKIE);
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -12,6 +12,7 @@ use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
+use super::{device, exchange};
 
 /// Handles both well-known paths. The document says what a strict server
 /// does, whatever flaws are on but those of the document itself: a flaw is
@@ -81,6 +82,9 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/authorize",
         "/par",
         "/token",
+        "/device_authorization",
+        "/device",
+        "/register",
         "/userinfo",
         "/introspect",
         "/revoke",
@@ -106,7 +110,10 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "jwks_uri": format!("{issuer}/jwks.json"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "device_authorization_endpoint": format!("{issuer}/device_authorization"),
+        "registration_endpoint": format!("{issuer}/register"),
+        "grant_types_supported":
+            ["authorization_code", "refresh_token", "client_credentials", device::GRANT_TYPE, exchange::GRANT_TYPE],
         "dpop_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": token_methods,

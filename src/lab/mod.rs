@@ -11,8 +11,11 @@ mod authorization_response;
 mod authorize;
 mod client_auth;
 mod code_grant;
+mod device;
+mod device_page;
 mod directory;
 mod dpop;
+mod exchange;
 mod flaw;
 mod introspection;
 mod jar;
@@ -26,6 +29,7 @@ mod par;
 mod params;
 mod redirect_uri;
 mod refresh;
+mod registration;
 mod resource;
 mod revocation;
 mod scope;
@@ -55,6 +59,7 @@ use tokio::task::JoinHandle;
 pub use directory::{DemoClient, DemoUser, Directory};
 pub use flaw::{Flaw, UnknownFlaw};
 
+use registration::Registry;
 use server::Server;
 use store::Store;
 
@@ -123,6 +128,8 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         issuer: issuer.clone(),
         resource,
         clients,
+        registered: Registry::default(),
+        initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
         store: Mutex::new(Store::default()),
     });
@@ -154,6 +161,12 @@ fn router(server: Server) -> Router {
         .route("/consent", get(login::show_consent).post(login::decide))
         .route("/par", post(par::endpoint))
         .route("/token", post(token::endpoint).get(token::by_get))
+        .route("/device_authorization", post(device::endpoint))
+        .route("/device", get(device_page::show).post(device_page::enter))
+        .route("/device/login", post(device_page::log_in))
+        .route("/device/confirm", get(device_page::ask).post(device_page::confirm))
+        .route("/register", post(registration::register))
+        .route("/register/{id}", get(registration::read).delete(registration::remove))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/api/me", get(resource::me))
         .route("/introspect", post(introspection::endpoint))

@@ -20,6 +20,7 @@ pub(super) struct OAuthError {
 enum Extra {
     None,
     BasicChallenge,
+    BearerChallenge,
     RetryAfter(u64),
 }
 
@@ -42,6 +43,11 @@ impl OAuthError {
     pub(super) fn invalid_client(description: impl Into<String>, used_header: bool) -> Self {
         let header = if used_header { Extra::BasicChallenge } else { Extra::None };
         Self { status: StatusCode::UNAUTHORIZED, header, ..Self::new("invalid_client", description) }
+    }
+
+    /// A bearer token that is missing or wrong: 401 (RFC 6750 section 3.1).
+    pub(super) fn invalid_token(description: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, header: Extra::BearerChallenge, ..Self::new("invalid_token", description) }
     }
 
     /// Too many requests (RFC 6585 section 4).
@@ -69,6 +75,9 @@ impl IntoResponse for OAuthError {
             Extra::BasicChallenge => {
                 let challenge = HeaderValue::from_static("Basic realm=\"lab\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Extra::BearerChallenge => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             Extra::RetryAfter(seconds) => {
                 headers.insert(header::RETRY_AFTER, seconds.into());

@@ -10,6 +10,7 @@ use super::Flaw;
 use super::authorization_request::AuthorizationRequest;
 use super::directory::USERS;
 use super::metadata;
+use super::scope::Scope;
 use super::server::Server;
 use super::store::Transaction;
 
@@ -64,11 +65,68 @@ pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &Authoriza
          <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
          <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
          <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
-        client = escape(&request.client_id),
+        client = called(server, &request.client_id),
         csrf = escape(csrf),
         tx = escape(tx),
     );
     page(server, StatusCode::OK, "Allow access?", &body, None)
+}
+
+/// The page that takes a user code.
+pub(super) fn device_code(server: &Server, code: &str) -> Response {
+    let body = format!(
+        "<h1>Connect a device</h1>\n<form method=\"post\" action=\"/device\">\n\
+         <p><label>The code that the device shows <input type=\"text\" name=\"user_code\" value=\"{}\" required></label></p>\n\
+         <p><button type=\"submit\">Continue</button></p>\n</form>",
+        escape(code)
+    );
+    page(server, StatusCode::OK, "Connect a device", &body, None)
+}
+
+/// The login form that comes after the code.
+pub(super) fn device_login(server: &Server, code: &str, message: Option<&str>) -> Response {
+    let message = message.map_or_else(String::new, |message| format!("<p role=\"alert\">{}</p>\n", escape(message)));
+    let body = format!(
+        "<h1>Log in</h1>\n<p>to connect a device</p>\n{message}<form method=\"post\" action=\"/device/login\">\n\
+         <input type=\"hidden\" name=\"user_code\" value=\"{}\">\n\
+         <p><label>User name <input type=\"text\" name=\"username\" autocomplete=\"username\" required></label></p>\n\
+         <p><label>Password <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label></p>\n\
+         <p><button type=\"submit\">Log in</button></p>\n</form>",
+        escape(code)
+    );
+    page(server, StatusCode::OK, "Log in", &body, None)
+}
+
+/// The question whether a device may be connected: with its code and its client (RFC 8628 section 5.4).
+pub(super) fn device_question(server: &Server, code: &str, csrf: &str, client_id: &str, scope: Scope) -> Response {
+    let scopes: String = scope.names().map(|name| format!("<li>{}</li>\n", escape(name))).collect();
+    let body = format!(
+        "<h1>Connect this device?</h1>\n<p>It shows the code {code}, it is {client}, and it asks for:</p>\n<ul>\n{scopes}</ul>\n\
+         <form method=\"post\" action=\"/device/confirm\">\n\
+         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
+         <input type=\"hidden\" name=\"user_code\" value=\"{code}\">\n\
+         <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
+         <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
+        code = escape(code),
+        client = called(server, client_id),
+        csrf = escape(csrf),
+    );
+    page(server, StatusCode::OK, "Connect this device?", &body, None)
+}
+
+/// What a client is called: the name that it registered, else its id.
+fn called(server: &Server, client_id: &str) -> String {
+    match server.client(client_id).and_then(|client| client.name.as_deref()) {
+        Some(name) if server.has(Flaw::DcrMetadataXss) => name.to_owned(),
+        Some(name) => escape(name),
+        None => escape(client_id),
+    }
+}
+
+/// A page that says what was done.
+pub(super) fn said(server: &Server, title: &str, words: &str) -> Response {
+    let body = format!("<h1>{}</h1>\n<p>{}</p>", escape(title), escape(words));
+    page(server, StatusCode::OK, title, &body, None)
 }
 
 /// A page that says what is wrong.

@@ -12,6 +12,13 @@ pub(super) fn random() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Eight random bits.
+pub(super) fn byte() -> u8 {
+    let mut bytes = [0_u8; 1];
+    rand::rngs::OsRng.fill_bytes(&mut bytes);
+    bytes[0]
+}
+
 /// Base64url without padding of the SHA-256 digest of `text`: the S256
 /// transformation of RFC 7636 section 4.2.
 pub(super) fn s256(text: &str) -> String {

@@ -9,6 +9,7 @@ use super::directory::{Client, USERS};
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
 use super::params::Params;
+use super::registration::Registry;
 use super::store::{Session, Store};
 use super::{Flaw, LabConfig, pages};
 
@@ -20,6 +21,9 @@ pub(super) struct Server {
     /// The identifier of the protected API, the audience of access tokens.
     pub(super) resource: String,
     pub(super) clients: Vec<Client>,
+    /// Those that registered themselves.
+    pub(super) registered: Registry,
+    pub(super) initial_access_token: String,
     pub(super) key: &'static SigningKey,
     pub(super) store: Mutex<Store>,
 }
@@ -44,7 +48,8 @@ impl Server {
 
     /// The client with this id.
     pub(super) fn client(&self, id: &str) -> Option<&Client> {
-        self.clients.iter().find(|client| client.id == id)
+        let own = || self.registered.find(id).map(|registered| &registered.client);
+        self.clients.iter().find(|client| client.id == id).or_else(own)
     }
 
     /// The session of a request and its id.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::authorization_request::{AuthorizationRequest, Challenge};
+use super::device::Device;
 use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
@@ -125,6 +126,8 @@ pub(super) struct Store {
     nonces: HashMap<String, String>,
     /// Requests that were pushed, by their `request_uri`.
     pub(super) pushed: HashMap<String, Pushed>,
+    /// Devices that wait for their users, by their device codes.
+    pub(super) devices: HashMap<String, Device>,
     assertions: HashMap<(String, String), Instant>,
     requests: HashMap<String, VecDeque<Instant>>,
     next_family: FamilyId,
@@ -269,6 +272,18 @@ impl Store {
         self.tidy();
     }
 
+    /// Keeps a device that waits for its user.
+    pub(super) fn add_device(&mut self, device_code: String, device: Device) {
+        self.devices.insert(device_code, device);
+        self.tidy();
+    }
+
+    /// The device with this user code, while it waits.
+    pub(super) fn device_of(&mut self, user_code: &str) -> Option<&mut Device> {
+        let now = Instant::now();
+        self.devices.values_mut().find(|device| device.user_code == user_code && device.expires > now)
+    }
+
     /// Notes the use of a client assertion; false when it was used before.
     pub(super) fn use_assertion(&mut self, client_id: &str, jti: &str, lifetime: Duration) -> bool {
         let key = (client_id.to_owned(), jti.to_owned());
@@ -310,6 +325,7 @@ impl Store {
         self.access_tokens.retain(|_, it| it.expires > now);
         self.families.retain(|_, it| it.expires.is_none_or(|expires| expires > now));
         self.pushed.retain(|_, it| it.expires > now);
+        self.devices.retain(|_, it| it.expires > now);
         self.assertions.retain(|_, expires| *expires > now);
     }
 }

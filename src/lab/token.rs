@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::Grant;
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, dpop, refresh};
+use super::{Flaw, code_grant, device, dpop, exchange, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -81,8 +81,12 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
         let admitted = server.store().admit(key, limit);
         admitted.map_err(OAuthError::too_many_requests)?;
     }
-    let refreshes = params.get("grant_type") == Some("refresh_token");
-    let identify = if refreshes && server.has(Flaw::RefreshWithoutClientAuth) { Identify::AnyHow } else { Identify::PublicToo };
+    let identify = match params.get("grant_type") {
+        Some("refresh_token") if server.has(Flaw::RefreshWithoutClientAuth) => Identify::AnyHow,
+        Some(device::GRANT_TYPE) => device::identify(server),
+        Some(exchange::GRANT_TYPE) => exchange::identify(server),
+        _ => Identify::PublicToo,
+    };
     let client = presented.authenticate(server, identify)?;
     grant(server, client, params, dpop::of_request(server, headers, "/token")?).await
 }
@@ -112,6 +116,8 @@ async fn grant(server: &Server, client: &Client, params: &Params, jkt: Option<St
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
+        Some(device::GRANT_TYPE) => device::poll(server, client, params, jkt).await,
+        Some(exchange::GRANT_TYPE) => exchange::exchange(server, client, params, jkt),
         Some("client_credentials") => client_credentials(server, client, params, jkt),
         Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, jkt),
         Some("password") if server.has(Flaw::PasswordGrantOracle) => {

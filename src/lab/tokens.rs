@@ -160,7 +160,17 @@ pub(super) fn read_unverified(server: &Server, token: &str) -> Option<AccessClai
 
 /// An ID token as an access token, where the flaw takes it for one.
 fn read_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
-    let is_taken = server.has(Flaw::TokenCrossJwtConfusion) && jwt.text("iss") == Some(&server.issuer) && jwt.has_claim("at_hash");
+    claims_of_id_token(server, jwt).filter(|_| server.has(Flaw::TokenCrossJwtConfusion))
+}
+
+/// A signed ID token of this server, read as if it were an access token; only a flaw does that.
+pub(super) fn read_own_id_token(server: &Server, token: &str) -> Option<AccessClaims> {
+    let jwt = Compact::parse(token).filter(|jwt| is_signed_strictly(server, jwt))?;
+    claims_of_id_token(server, &jwt)
+}
+
+fn claims_of_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
+    let is_taken = jwt.text("iss") == Some(&server.issuer) && jwt.has_claim("at_hash");
     let (iat, exp) = (jwt.time("iat")?, jwt.time("exp")?);
     (is_taken && exp > now_signed()).then_some(AccessClaims {
         sub: jwt.text("sub")?.to_owned(),

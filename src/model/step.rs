@@ -25,6 +25,11 @@ pub enum StepKind {
     RevocationRequest,
     /// GET of a document that the server publishes: metadata (RFC 8414 §3), keys (RFC 7517 §5).
     DocumentRequest,
+    /// A request to any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), client
+    /// registration (RFC 7591 §3) and its management (RFC 7592 §2).
+    EndpointRequest,
+    /// A page that a user opens in his browser: the verification page of the device flow (RFC 8628 §3.3).
+    PageRequest,
 }
 
 impl StepKind {
@@ -36,6 +41,8 @@ impl StepKind {
         StepKind::IntrospectionRequest,
         StepKind::RevocationRequest,
         StepKind::DocumentRequest,
+        StepKind::EndpointRequest,
+        StepKind::PageRequest,
     ];
 
     /// The name in flow files.
@@ -48,6 +55,8 @@ impl StepKind {
             StepKind::IntrospectionRequest => "introspection_request",
             StepKind::RevocationRequest => "revocation_request",
             StepKind::DocumentRequest => "document_request",
+            StepKind::EndpointRequest => "endpoint_request",
+            StepKind::PageRequest => "page_request",
         }
     }
 
@@ -176,9 +185,41 @@ impl StepKind {
                 ("doubled_kids", "the kids that two different keys have; absent: there are none"),
                 ("status", "the HTTP status"),
             ],
+            StepKind::EndpointRequest => ENDPOINT_FIELDS,
+            StepKind::PageRequest => &[
+                ("asked", "`true`: the user was asked to confirm and the step stopped before it (`decision: none`)"),
+                ("form_action", "where the form goes that would have confirmed"),
+                ("form_body", "what it would have sent"),
+                ("status", "the HTTP status of the last answer"),
+                ("pages", "what was done with each page, for people"),
+            ],
         }
     }
 }
+
+/// The members of an answer that scenarios may name; a list is its words.
+const ENDPOINT_FIELDS: &[(&str, &str)] = &[
+    ("device_code", "the device verification code"),
+    ("user_code", "the code that the user types"),
+    ("user_code_bits", "how many bits it has at most, by its length and its kinds of characters"),
+    ("verification_uri", "the page where he types it"),
+    ("verification_uri_complete", "the same with the code in it"),
+    ("interval", "the seconds between two polls"),
+    ("expires_in", "the lifetime in seconds"),
+    ("client_id", "the id of the registered client"),
+    ("client_secret", "its secret"),
+    ("client_name", "its name"),
+    ("redirect_uris", "its redirect URIs, separated by spaces"),
+    ("grant_types", "its grants, separated by spaces"),
+    ("scope", "its scope"),
+    ("registration_access_token", "the token for its registration"),
+    ("registration_client_uri", "the address of its registration"),
+    ("skip_consent", "a member that only an administrator may set"),
+    ("trusted", "another one"),
+    ("error", "the error code"),
+    ("error_description", "its description"),
+    ("status", "the HTTP status"),
+];
 
 /// Which client of the target a session acts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]

@@ -195,6 +195,8 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
             StepKind::IntrospectionRequest => ("token", "a token that never existed"),
             // The resource has its own, when the proof endpoint is chosen; the revocation endpoint grants everything.
             StepKind::ResourceRequest | StepKind::RevocationRequest | StepKind::DocumentRequest => continue,
+            // Of any endpoint, and a page: there is no one request that none of them may grant.
+            StepKind::EndpointRequest | StepKind::PageRequest => continue,
         };
         if !step.parameters.iter().any(|p| p.name == name) || !seen.insert(step.kind) {
             continue;
@@ -258,7 +260,9 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
         | StepKind::IntrospectionRequest
         | StepKind::ResourceRequest
         | StepKind::RevocationRequest
-        | StepKind::DocumentRequest => {}
+        | StepKind::DocumentRequest
+        | StepKind::EndpointRequest
+        | StepKind::PageRequest => {}
     }
     all
 }

@@ -67,6 +67,12 @@ fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
     control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest)
 }
 
+/// Whether a control shows that there is nothing to attack: what the server does not have, it need not grant.
+fn excluded(case: &Case<'_>, trial: &Trial) -> bool {
+    let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
+    conditions.into_iter().any(|condition| judge::applies(condition, &case.control, trial, &[]) == judge::Applies::No)
+}
+
 /// Whether an attack got no further than an authorization request.
 fn stopped_in_front_channel(trial: &Trial) -> bool {
     trial.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted())
@@ -147,7 +153,10 @@ impl<'r> Runner<'r> {
             }
             let (number, _) = self.control(&group.control, "before").await;
             if let Some(trial) = self.record.controls.get(number) {
-                any_granted |= group.cases.iter().any(|case| judge::granted(&case.control, trial).is_ok());
+                any_granted |= group
+                    .cases
+                    .iter()
+                    .any(|case| judge::granted(&case.control, trial).is_ok() || case.control.flow != PLAIN_FLOW && excluded(case, trial));
                 for failed in judge::failures(&group.control, trial) {
                     // The first two steps of an unbent flow are what the target file promises.
                     let promised = group.control.flow == PLAIN_FLOW

@@ -121,7 +121,13 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
         Operation::Burst(_) => ("burst", &[StepKind::TokenRequest]),
         Operation::Authenticate(_) => (
             "authenticate",
-            &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::IntrospectionRequest, StepKind::RevocationRequest],
+            &[
+                StepKind::PushedAuthorizationRequest,
+                StepKind::TokenRequest,
+                StepKind::IntrospectionRequest,
+                StepKind::RevocationRequest,
+                StepKind::EndpointRequest,
+            ],
         ),
         Operation::Proof(Proof::Missing) => ("proof: missing", &[StepKind::ResourceRequest]),
         // Where the target wants its requests pushed, a proof may go with them.
@@ -132,9 +138,9 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
         Operation::Proof(_) => ("proof", &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest]),
         Operation::Carried(Carried::Plain) => ("plain", &[StepKind::AuthorizationRequest]),
         Operation::Carried(_) => ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest]),
-        Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
+        Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest, StepKind::PageRequest]),
         Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
-        Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest]),
+        Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest, StepKind::EndpointRequest]),
         _ => return Ok(()),
     };
     if kinds.contains(&step.kind) {

@@ -34,6 +34,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "pushed_authorization_required",
     "dpop_algs",
     "signed_requests_required",
+    "device_authorization_endpoint",
+    "registration_endpoint",
 ];
 
 /// Facts of the user that a session logs in.

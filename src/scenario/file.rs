@@ -397,8 +397,17 @@ pub struct FlowStepFile {
     /// Which place a `resource_request` asks.
     #[serde(default)]
     pub at: ResourcePlace,
+    /// The HTTP method of an `endpoint_request`, where that is not POST.
+    pub method: Option<String>,
+    /// The media type of its body, where that is no form.
+    pub content_type: Option<String>,
+    /// Its client authentication, where that is not the client's own.
+    pub authenticate: Option<AuthenticateFile>,
     #[serde(default)]
     pub params: Names<At<String>>,
+    /// Headers, which an attack changes like parameters.
+    #[serde(default)]
+    pub headers: Names<At<String>>,
 }
 
 /// Attacks that are known and are no scenario (`scenarios/NOT-TESTED.yaml`).

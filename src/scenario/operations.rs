@@ -129,7 +129,7 @@ fn members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) ->
     Some(all)
 }
 
-fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
+pub fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
     if let AuthenticateFile::Assertion(file) = file {
         let bend = read_bend(file, scope, found)?;
         return Some(Authentication::Assertion(AssertionForgery::Bent(Box::new(bend))));

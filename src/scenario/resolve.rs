@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
 use crate::model::profile::{Level, Profile};
 use crate::model::scenario::{Attack, Attacker, Control, Operation, Scenario};
-use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, Transport, UserRole};
+use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, Transport, UserRole};
 use crate::model::value::{Reference, Template, Value};
 use crate::place::At;
 
@@ -15,7 +15,7 @@ use super::conditions::{applies, condition};
 use super::expression::{Scope, template};
 use super::file::{AttackFile, FlowFile, LevelFile, ScenarioFile, SessionFile};
 use super::lint;
-use super::operations::{known_step, read_operations};
+use super::operations::{known_step, read_authentication, read_operations};
 
 /// What a scenario may name outside of itself.
 #[derive(Debug, Default)]
@@ -194,10 +194,11 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
         }
         scope.own_session.clone_from(&session);
         let mut parameters = Vec::new();
-        for (name, text) in &flow_step.params.0 {
+        let headers = flow_step.headers.0.iter().map(|header| (header, Some(Place::Header)));
+        for ((name, text), place) in flow_step.params.0.iter().map(|parameter| (parameter, None)).chain(headers) {
             match template(&text.value, &scope) {
                 Ok(value) => {
-                    parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place: None, origin: Origin::Kept })
+                    parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place, origin: Origin::Kept })
                 }
                 Err((message, _)) => {
                     found.at(
@@ -209,6 +210,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
                 }
             }
         }
+        let authentication = flow_step.authenticate.as_ref().and_then(|a| read_authentication(a, &scope, found));
         scope.own_session.clear();
         scope.sent.insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
         scope.steps.push((step.value.clone(), flow_step.send));
@@ -222,10 +224,10 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             user: session_file.map_or(UserRole::Default, |s| s.user),
             parameters: Arc::new(parameters),
             removed: Vec::new(),
-            authentication: None,
+            authentication,
             proof: None,
             carried: None,
-            transport: Transport::default(),
+            transport: Transport { method: flow_step.method.clone(), content_type: flow_step.content_type.clone(), ..Transport::default() },
             wait: None,
             burst: None,
             probe: flow_step.probe,

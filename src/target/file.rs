@@ -34,6 +34,8 @@ pub struct TargetFile {
     pub authorization_parameters: Names<At<String>>,
     /// The `resource` parameter of authorization and token requests (RFC 8707).
     pub resource_indicator: Option<At<String>>,
+    /// The initial access token with which clients may be registered (RFC 7591 §3): `env:NAME` or `file:PATH`.
+    pub initial_access_token: Option<At<String>>,
     /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
     #[serde(default)]
     pub pushed_authorization: Use,
@@ -85,6 +87,10 @@ pub struct EndpointsFile {
     pub jwks: Option<At<String>>,
     /// The pushed authorization request endpoint (RFC 9126).
     pub pushed_authorization: Option<At<String>>,
+    /// The device authorization endpoint (RFC 8628).
+    pub device_authorization: Option<At<String>>,
+    /// The client registration endpoint (RFC 7591).
+    pub registration: Option<At<String>>,
 }
 
 /// The clients that scenarios act as. A scenario whose client is missing is skipped, and the report names what to add.

@@ -84,6 +84,8 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         revocation: optional(&file.endpoints.revocation, "revocation endpoint", found),
         jwks: optional(&file.endpoints.jwks, "jwks", found),
         pushed_authorization: optional(&file.endpoints.pushed_authorization, "pushed authorization request endpoint", found),
+        device_authorization: optional(&file.endpoints.device_authorization, "device authorization endpoint", found),
+        registration: optional(&file.endpoints.registration, "client registration endpoint", found),
     };
     let resource = optional(&file.resource, "resource", found);
     let metadata = match &file.metadata {
@@ -139,7 +141,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         scope: file.scope.clone(),
         extra_scope: file.extra_scope.clone(),
         resource,
-        extras: extras(file, found),
+        extras: extras(file, folder, found),
         refresh_grace,
         code_grace,
         clients,
@@ -171,7 +173,7 @@ const OWN: &[&str] = &[
     "dpop_jkt",
 ];
 
-fn extras(file: &TargetFile, found: &mut Diagnostics) -> Extras {
+fn extras(file: &TargetFile, folder: &Path, found: &mut Diagnostics) -> Extras {
     let mut parameters: Vec<(String, ExtraValue)> = Vec::new();
     for (name, value) in &file.authorization_parameters.0 {
         if OWN.contains(&name.value.as_str()) {
@@ -199,6 +201,7 @@ fn extras(file: &TargetFile, found: &mut Diagnostics) -> Extras {
     Extras {
         parameters,
         resource_indicator: file.resource_indicator.as_ref().map(|at| at.value.clone()),
+        initial_access_token: file.initial_access_token.as_ref().and_then(|token| read_secret(token, folder, found)),
         pushed: file.pushed_authorization,
         request_objects: file.request_objects,
     }

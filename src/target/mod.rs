@@ -66,15 +66,19 @@ pub struct Endpoints {
     pub revocation: Option<String>,
     pub jwks: Option<String>,
     pub pushed_authorization: Option<String>,
+    pub device_authorization: Option<String>,
+    pub registration: Option<String>,
 }
 
 /// What this server's clients put into requests beside what the flow says.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Extras {
     /// Parameters of each authorization request.
     pub parameters: Vec<(String, ExtraValue)>,
     /// The `resource` of authorization and token requests (RFC 8707).
     pub resource_indicator: Option<String>,
+    /// The initial access token of a client registration (RFC 7591 §3).
+    pub initial_access_token: Option<Secret>,
     /// Whether authorization requests are pushed first (RFC 9126).
     pub pushed: Use,
     /// Whether authorization requests are signed (RFC 9101).

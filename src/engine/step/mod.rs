@@ -4,12 +4,14 @@ mod authorization_request;
 mod back_channel;
 pub(super) mod claims;
 mod document;
+mod endpoint;
+mod page;
 mod push;
 mod pushed;
 mod token_request;
 mod token_use;
 
-use crate::model::step::{Origin, PlannedStep, StepKind};
+use crate::model::step::{Origin, Place, PlannedStep, StepKind};
 use crate::target::{Client, ExtraValue};
 
 use super::actor::Actor;
@@ -38,6 +40,8 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
         StepKind::IntrospectionRequest => token_use::introspection(trial, &step).await,
         StepKind::RevocationRequest => token_use::revocation(trial, &step).await,
         StepKind::DocumentRequest => document::drive(trial, &step).await,
+        StepKind::EndpointRequest => endpoint::drive(trial, &step).await,
+        StepKind::PageRequest => page::drive(trial, &step).await,
     }
 }
 
@@ -105,8 +109,15 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     if let (true, Some(resource)) = (is_authorization || planned.kind == StepKind::TokenRequest, &extras.resource_indicator) {
         more.push(("resource", resource.clone()));
     }
+    let registers = || endpoint::address(&own) == trial.engine.facts().endpoints.registration.as_deref();
+    if planned.kind == StepKind::EndpointRequest
+        && let Some(token) = extras.initial_access_token.as_ref().filter(|_| registers())
+    {
+        more.push(("authorization", format!("Bearer {}", token.reveal())));
+    }
     more.retain(|(name, _)| !planned.removed.iter().any(|r| r == name) && !own.iter().any(|p| p.name == *name));
-    Ok(own.into_iter().chain(more.into_iter().map(|(name, value)| Sent::plain(name, value))).collect())
+    let place = (planned.kind == StepKind::EndpointRequest).then_some(Place::Header);
+    Ok(own.into_iter().chain(more.into_iter().map(|(name, value)| Sent { place, ..Sent::plain(name, value) })).collect())
 }
 
 fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor<'_>) -> Result<Vec<Sent>, Missing> {

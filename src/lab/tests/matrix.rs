@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
+use super::grant_attacks as on_grants;
 use super::request_attacks as on_requests;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
@@ -164,6 +165,35 @@ attacks! {
         object_of_other_type: [JarTypeConfusion];
         object_overridden: [JarParametersMerged, ScopeUnvalidated];
     }
+    on_grants {
+        device_of_other_client: [DeviceCodeNotBound];
+        device_not_asked: [DeviceApprovalUnchecked];
+        device_refused: [DeviceApprovalUnchecked];
+        device_twice: [DeviceCodeReusable];
+        device_race: [DeviceCodeReusable, SingleUseRace];
+        device_short_code: [DeviceUserCodeGuessable];
+        device_opened: [DeviceNoConfirmation];
+        device_polled_at_once: [DevicePollingUnlimited];
+        device_form_of_other_session: [DeviceApprovalCsrf];
+        device_without_secret: [DeviceClientUnauthenticated, ClientAuthOptional];
+        exchange_for_more: [TokenExchangeEscalation];
+        exchange_by_public_client: [TokenExchangeUnauthenticated];
+        exchange_of_tampered: [TokenExchangeSubjectUnverified];
+        exchange_of_revoked: [
+            TokenExchangeRevokedSubject,
+            RevocationIneffective,
+            RevocationAccessTokenIneffective,
+            RevocationPublicIgnored,
+        ];
+        exchange_of_id_token: [TokenExchangeTypeConfusion];
+        exchange_for_other_user: [TokenExchangeImpersonationOpen];
+        registered_by_stranger: [DcrOpen];
+        registered_script: [DcrRedirectUriUnvalidated];
+        registration_read_by_other: [DcrManagementTokenUnchecked];
+        registered_id_of_other: [DcrMassAssignment];
+        registered_statement: [DcrSoftwareStatementUnverified];
+        registered_markup: [DcrMetadataXss];
+    }
 }
 
 #[tokio::test]
@@ -174,6 +204,9 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
         assert!(!worked.map_err(|error| format!("{name}: {error}"))?, "{name}");
     }
     assert!(on_tokens::honest_flow(&tester).await?);
+    assert!(
+        on_grants::honest_device(&tester).await? && on_grants::honest_exchange(&tester).await? && on_grants::honest_client(&tester).await?
+    );
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 mod code_attacks;
 mod endpoints;
+mod flaw_names;
 mod forge;
 mod front_attacks;
+mod grant_attacks;
 mod matrix;
 mod request_attacks;
 mod strict;

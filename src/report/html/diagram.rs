@@ -110,13 +110,14 @@ impl Actor {
 
 fn ends(step: &StepObservation) -> (Actor, Actor) {
     match step.kind {
-        StepKind::AuthorizationRequest => (Actor::Browser, Actor::Server),
+        StepKind::AuthorizationRequest | StepKind::PageRequest => (Actor::Browser, Actor::Server),
         StepKind::ResourceRequest => (Actor::Client, Actor::Resource),
         StepKind::PushedAuthorizationRequest
         | StepKind::TokenRequest
         | StepKind::IntrospectionRequest
         | StepKind::RevocationRequest
-        | StepKind::DocumentRequest => (Actor::Client, Actor::Server),
+        | StepKind::DocumentRequest
+        | StepKind::EndpointRequest => (Actor::Client, Actor::Server),
     }
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the realm of a mode, as Keycloak imports it. Called by start.sh, which then makes a database of all of them.   realm.sh MODE
-#   default  what a new realm and new clients are given when nobody changes a setting: PKCE, rotation and consent are off
+#   default  what a new realm and new clients are given when nobody changes a setting: PKCE, rotation and consent are off. But for what
+#            is off by default and is tested: the device flow, token exchange (of the client conf), and registration from this machine
 #   strict   PKCE S256 for every client, a refresh token works once, consent is asked
 #   fapi2    the server's own FAPI 2.0 + DPoP profile for every client: PAR, private_key_jwt, PKCE, DPoP, consent
 set -euo pipefail
@@ -10,7 +11,14 @@ mode=$1
 redirect=http://127.0.0.1:9123/cb
 attributes='' settings='' realm=''
 case $mode in
-  default) ;;
+  default)
+    realm='"components": {"org.keycloak.services.clientregistration.policy.ClientRegistrationPolicy": [
+      {"name": "Trusted Hosts", "providerId": "trusted-hosts", "subType": "anonymous", "config": {"trusted-hosts": ["127.0.0.1"],
+        "host-sending-registration-request-must-match": ["true"], "client-uris-must-match": ["false"]}},
+      {"name": "Consent Required", "providerId": "consent-required", "subType": "anonymous", "config": {}},
+      {"name": "Full Scope Disabled", "providerId": "scope", "subType": "anonymous", "config": {}},
+      {"name": "Max Clients Limit", "providerId": "max-clients", "subType": "anonymous", "config": {"max-clients": ["2000"]}}]},'
+    ;;
   strict | fapi2)
     attributes='"pkce.code.challenge.method": "S256"'
     settings='"consentRequired": true, "fullScopeAllowed": false, "directAccessGrantsEnabled": false, "implicitFlowEnabled": false,'
@@ -55,9 +63,10 @@ cat <<EOF
 "clients": [
 EOF
 if [ "$mode" != fapi2 ]; then
-  client public '"publicClient": true' ''; echo ,
-  client other '"publicClient": true' ''; echo ,
-  client conf '"secret": "throw-away-secret-of-the-interop-tests"' ''; echo ,
+  device='"oauth2.device.authorization.grant.enabled": "true"'
+  client public '"publicClient": true' "$device"; echo ,
+  client other '"publicClient": true' "$device"; echo ,
+  client conf '"secret": "throw-away-secret-of-the-interop-tests"' "$device, \"standard.token.exchange.enabled\": \"true\""; echo ,
 fi
 assertion pkjwt; echo ,
 assertion pkjwt2

@@ -53,7 +53,7 @@ writeFileSync(keyFile, clientKey.privateKey.export({ type: 'pkcs8', format: 'pem
 
 const client = {
   redirect_uris: ['http://127.0.0.1:9123/cb'], // nothing listens there
-  grant_types: ['authorization_code', 'refresh_token'],
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
   response_types: ['code'],
 };
 const clients = [
@@ -79,7 +79,8 @@ const config = {
   features: {
     introspection: { enabled: true },
     revocation: { enabled: true },
-    registration: { enabled: true }, // for `init --register`; no scenario uses it
+    deviceFlow: { enabled: true },
+    registration: { enabled: true },
     registrationManagement: { enabled: true },
   },
 };
@@ -148,6 +149,7 @@ if (mode === 'mtls') {
       token_endpoint: `${alias}/token`,
       userinfo_endpoint: `${alias}/me`,
       introspection_endpoint: `${alias}/token/introspection`,
+      device_authorization_endpoint: `${alias}/device/auth`,
       revocation_endpoint: `${alias}/token/revocation`,
       pushed_authorization_request_endpoint: `${alias}/request`,
     },

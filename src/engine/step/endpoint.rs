@@ -1,0 +1,115 @@
+//! Any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), client registration (RFC
+//! 7591 §3) and its management (RFC 7592 §2).
+
+use serde_json::Value;
+
+use crate::engine::delivery::{self, Sent};
+use crate::engine::http::Response;
+use crate::engine::{RawStep, RunningTrial, answer};
+use crate::model::observation::Outcome;
+use crate::model::step::{Place, StepKind};
+
+use super::Ready;
+use super::back_channel::{self, To};
+
+/// The parameter with the address, which is not sent.
+const ADDRESS: &str = "address";
+
+/// The address that some parameters name.
+pub(super) fn address(parameters: &[Sent]) -> Option<&str> {
+    parameters.iter().find(|p| p.name == ADDRESS).map(|p| p.value.as_str())
+}
+
+pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
+    let Some(endpoint) = address(&step.parameters) else {
+        return RawStep::not_sent("the request has no address");
+    };
+    // A client with a certificate may have an address of its own (RFC 8705 §5).
+    let facts = trial.engine.facts();
+    let own = facts.endpoints_of(step.client);
+    let is_device = facts.endpoints.device_authorization.as_deref() == Some(endpoint);
+    let endpoint = own.device_authorization.as_deref().filter(|_| is_device).unwrap_or(endpoint);
+    if !trial.engine.http.allows(endpoint) {
+        return RawStep::not_sent(format!("{endpoint} is outside the target's hosts"));
+    }
+    let json = step.planned.transport.content_type.as_deref().is_some_and(|media| media.contains("json"));
+    // In JSON a number, truth value, object or list is written as such, the rest as text.
+    let parameters: Vec<Sent> = step
+        .parameters
+        .iter()
+        .filter(|p| p.name != ADDRESS)
+        .map(|p| Sent { raw: p.raw || json && p.place != Some(Place::Header), ..p.clone() })
+        .collect();
+    let mut raw = RawStep::default();
+    let to = To { endpoint, parameters: &parameters, transport: &step.planned.transport, proves: false };
+    let (request, answer) = match back_channel::send(trial, step, &to, &mut raw).await {
+        Ok(exchanged) => exchanged,
+        Err(missing) => return RawStep::missing(&missing),
+    };
+    raw.sent.extend(step.own());
+    raw.undelivered = delivery::undelivered(step.planned, &parameters, &request);
+    let (outcome, note) = match &answer {
+        Ok(response) => {
+            raw.shape = answer::shape(response);
+            read(&mut raw, response);
+            classify(response)
+        }
+        Err(failure) => answer::failed(failure),
+    };
+    (raw.outcome, raw.note) = (Some(outcome), note);
+    raw.exchanges.push((request, answer));
+    raw
+}
+
+fn classify(response: &Response) -> (Outcome, String) {
+    if let Some(general) = answer::general(response) {
+        return general;
+    }
+    let error = answer::member(response, "error");
+    match (response.status, error) {
+        (200..=299, None) => (Outcome::Accepted, String::new()),
+        (200..=499, Some(error)) => {
+            let why = answer::member(response, "error_description").map(|d| format!(" ({d})")).unwrap_or_default();
+            (Outcome::Refused, format!("{} {error}{why}", response.status))
+        }
+        (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (status, _) => (Outcome::Unclear, format!("the endpoint answers {status}")),
+    }
+}
+
+fn read(raw: &mut RawStep, response: &Response) {
+    raw.field("status", Some(response.status.to_string()));
+    let Some(members) = response.object() else { return };
+    for (name, _) in StepKind::EndpointRequest.fields() {
+        let list = || {
+            let words: Vec<&str> = members.get(*name)?.as_array()?.iter().filter_map(Value::as_str).collect();
+            Some(words.join(" "))
+        };
+        raw.field(name, answer::text(members, name).or_else(list).filter(|text| !text.is_empty()));
+    }
+    let bits = raw.fields.get("user_code").map(|code| bits(code).to_string());
+    raw.field("user_code_bits", bits);
+}
+
+/// The bits that a code of this length has at most, where each character is one of its kind. Signs between groups do not count.
+fn bits(code: &str) -> u32 {
+    let has = |kind: fn(&char) -> bool| code.chars().any(|c| kind(&c));
+    let kinds = [(has(char::is_ascii_digit), 10.0), (has(char::is_ascii_uppercase), 26.0), (has(char::is_ascii_lowercase), 26.0)];
+    let alphabet: f64 = kinds.iter().filter(|(has, _)| *has).map(|(_, size)| size).sum();
+    let length = code.chars().filter(char::is_ascii_alphanumeric).count();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "some dozens of bits")]
+    let bits = (alphabet.max(1.0).log2() * length as f64).floor() as u32;
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_of_codes() {
+        for (code, expected) in [("1234", 13), ("123-456", 19), ("WDJB-MJHT", 37), ("ab12", 20), ("", 0)] {
+            assert_eq!(bits(code), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The device authorization grant (RFC 8628): the two codes, and the token that the device polls for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::client_auth::{Identify, Presented};
+use super::directory::Client;
+use super::oauth_error::{OAuthError, private_json};
+use super::params::Params;
+use super::scope::Scope;
+use super::server::{Server, form};
+use super::store::{Grant, Store};
+use super::token::invalid_scope;
+use super::tokens::Issue;
+use super::{Flaw, secrets};
+
+/// The grant type of section 3.4.
+pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// How long the user has (section 3.2).
+const LIFETIME: Duration = Duration::from_secs(600);
+/// Between two polls, and what a poll that came too early adds to it (section 3.5).
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The letters of section 6.1: none of them a vowel, so that no word appears.
+const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+/// How long `single-use-race` leaves between the check and the mark.
+const RACE_WINDOW: Duration = Duration::from_millis(25);
+
+/// A device that waits for its user.
+pub(super) struct Device {
+    pub(super) client_id: String,
+    pub(super) scope: Scope,
+    pub(super) user_code: String,
+    pub(super) decision: Decision,
+    /// Proves that the confirmation came from the page of this session.
+    pub(super) csrf: Option<(String, String)>,
+    /// Wrong passwords so far.
+    pub(super) tries: u8,
+    pub(super) expires: Instant,
+    interval: Duration,
+    polled: Option<Instant>,
+    used: bool,
+}
+
+/// What the user said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    None,
+    Refused,
+    /// The subject, and when he gave his password.
+    Approved(&'static str, u64),
+}
+
+/// Handles `POST /device_authorization` (section 3.1).
+pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    match answer(&server, &headers, &body) {
+        Ok(body) => private_json(StatusCode::OK, &body),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// How much client authentication the endpoints of this grant ask for.
+pub(super) fn identify(server: &Server) -> Identify {
+    if server.has(Flaw::DeviceClientUnauthenticated) { Identify::AnyHow } else { Identify::PublicToo }
+}
+
+fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+    let params = form(headers, body)?;
+    let client = Presented::read(server, headers, &params)?.authenticate(server, identify(server))?;
+    if !client.may_use_device {
+        return Err(unauthorized());
+    }
+    let scope =
+        params.get("scope").map_or(Some(Scope::DEFAULT), Scope::parse).ok_or_else(|| invalid_scope("the scope has an unknown value"))?;
+    let mut store = server.store();
+    let device_code = secrets::random();
+    let user_code = if server.has(Flaw::DeviceUserCodeGuessable) { format!("{:04}", store.devices.len() % 10_000) } else { user_code() };
+    let page = format!("{}/device", server.issuer);
+    let body = json!({
+        "device_code": device_code,
+        "user_code": user_code,
+        "verification_uri": page,
+        "verification_uri_complete": format!("{page}?user_code={user_code}"),
+        "expires_in": LIFETIME.as_secs(),
+        "interval": INTERVAL.as_secs(),
+    });
+    store.add_device(
+        device_code,
+        Device {
+            client_id: client.id.clone(),
+            scope,
+            user_code,
+            decision: Decision::None,
+            csrf: None,
+            tries: 0,
+            expires: Instant::now() + LIFETIME,
+            interval: INTERVAL,
+            polled: None,
+            used: false,
+        },
+    );
+    Ok(body)
+}
+
+fn unauthorized() -> OAuthError {
+    OAuthError::new("unauthorized_client", "the client may not use this grant type")
+}
+
+/// Eight letters, 34 bits.
+fn user_code() -> String {
+    // Of 256 values, 240 are shared out evenly between twenty letters.
+    let mut letters =
+        std::iter::repeat_with(secrets::byte).filter(|byte| *byte < 240).map(|byte| char::from(LETTERS[usize::from(byte) % 20]));
+    let mut four = || letters.by_ref().take(4).collect::<String>();
+    format!("{}-{}", four(), four())
+}
+
+/// The grant of section 3.4: the device asks whether its user has decided.
+pub(super) async fn poll(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+    if !client.may_use_device {
+        return Err(unauthorized());
+    }
+    let id = params.get("device_code").ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
+    let issue = if server.has(Flaw::SingleUseRace) {
+        let grant = check(server, &mut server.store(), client, id)?;
+        tokio::time::sleep(RACE_WINDOW).await;
+        take(server, &mut server.store(), id, grant, jkt)
+    } else {
+        // One lock for both: of simultaneous polls only one succeeds.
+        let mut store = server.store();
+        let grant = check(server, &mut store, client, id)?;
+        take(server, &mut store, id, grant, jkt)
+    };
+    issue.response(server)
+}
+
+fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Result<Grant, OAuthError> {
+    let unknown = || OAuthError::invalid_grant("the device code is unknown or used");
+    let device = store.devices.get_mut(id).ok_or_else(unknown)?;
+    if device.client_id != client.id && !server.has(Flaw::DeviceCodeNotBound) {
+        return Err(OAuthError::invalid_grant("the device code was issued to another client"));
+    }
+    if device.expires <= Instant::now() {
+        return Err(OAuthError::new("expired_token", "the device code has expired"));
+    }
+    if device.used && !server.has(Flaw::DeviceCodeReusable) {
+        return Err(unknown());
+    }
+    let (sub, auth_time) = match device.decision {
+        Decision::Approved(sub, auth_time) => (sub, Some(auth_time)),
+        _ if server.has(Flaw::DeviceApprovalUnchecked) => (server.default_sub(), None),
+        Decision::Refused => return Err(OAuthError::new("access_denied", "the user refused")),
+        Decision::None => {
+            let now = Instant::now();
+            let early = device.polled.is_some_and(|polled| now - polled < device.interval);
+            device.polled = Some(now);
+            if early && !server.has(Flaw::DevicePollingUnlimited) {
+                device.interval += INTERVAL;
+                return Err(OAuthError::new("slow_down", "the device polls too often"));
+            }
+            return Err(OAuthError::new("authorization_pending", "the user has not decided"));
+        }
+    };
+    Ok(Grant {
+        client_id: client.id.clone(),
+        sub: sub.to_owned(),
+        scope: device.scope,
+        nonce: None,
+        auth_time,
+        unknown_scope: String::new(),
+        jkt: None,
+    })
+}
+
+fn take(server: &Server, store: &mut Store, id: &str, grant: Grant, jkt: Option<String>) -> Issue {
+    if let Some(device) = store.devices.get_mut(id) {
+        device.used = true;
+    }
+    let family = store.new_family();
+    let scope = grant.scope;
+    Issue::register(server, store, family, Grant { jkt, ..grant }, scope, true)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn user_codes_have_the_alphabet_of_rfc_8628() {
+        let code = super::user_code();
+        assert_eq!(code.len(), 9);
+        assert!(code.bytes().all(|b| b == b'-' || super::LETTERS.contains(&b)), "{code}");
+    }
+}

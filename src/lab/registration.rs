@@ -1,0 +1,199 @@
+//! Dynamic client registration (RFC 7591) and its management (RFC 7592): what is registered can be read and removed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::directory::{AuthMethod, Client};
+use super::jws::Compact;
+use super::oauth_error::{OAuthError, private_json};
+use super::server::Server;
+use super::tokens::now;
+use super::{Flaw, device, redirect_uri, secrets};
+
+/// How many clients may be registered while the lab runs.
+const MOST: usize = 1024;
+
+/// A client that registered itself.
+pub(super) struct Registered {
+    pub(super) client: Client,
+    metadata: Map<String, Value>,
+    token: String,
+    removed: AtomicBool,
+}
+
+/// Every client that registered itself, in places that are filled once: what has been lent out stays where it is.
+pub(super) struct Registry(Vec<OnceLock<Registered>>);
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry(std::iter::repeat_with(OnceLock::new).take(MOST).collect())
+    }
+}
+
+impl Registry {
+    fn add(&self, registered: Registered) -> Option<&Registered> {
+        let mut registered = registered;
+        for place in &self.0 {
+            match place.set(registered) {
+                Ok(()) => return place.get(),
+                Err(back) => registered = back,
+            }
+        }
+        None
+    }
+
+    /// The newest with this id that was not removed.
+    pub(super) fn find(&self, id: &str) -> Option<&Registered> {
+        let all = self.0.iter().map_while(OnceLock::get);
+        all.filter(|it| it.client.id == id && !it.removed.load(Ordering::SeqCst)).last()
+    }
+}
+
+/// Handles `POST /register` (RFC 7591 section 3.1).
+pub(super) async fn register(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    match answer(&server, &headers, &body) {
+        Ok(body) => private_json(StatusCode::CREATED, &body),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+    let is_open = server.has(Flaw::DcrOpen);
+    let is_allowed = bearer(headers).is_some_and(|token| secrets::equal(token.as_bytes(), server.initial_access_token.as_bytes()));
+    if !is_allowed && !is_open {
+        return Err(OAuthError::invalid_token("an initial access token is needed"));
+    }
+    let invalid = |why: &'static str| OAuthError::new("invalid_client_metadata", why);
+    let mut asked: Map<String, Value> = serde_json::from_slice(body).map_err(|_| invalid("the body is no JSON object"))?;
+    if let Some(statement) = asked.remove("software_statement") {
+        // Nobody's statements are trusted (section 2.3).
+        if !server.has(Flaw::DcrSoftwareStatementUnverified) {
+            return Err(OAuthError::new("unapproved_software_statement", "no issuer of software statements is trusted"));
+        }
+        let claims =
+            statement.as_str().and_then(Compact::parse).map(|jwt| jwt.texts().map(|(n, v)| (n.to_owned(), v.to_owned())).collect());
+        let claims: Vec<(String, String)> = claims.unwrap_or_default();
+        asked.extend(claims.into_iter().filter(|(name, _)| name == "client_name").map(|(name, value)| (name, json!(value))));
+    }
+    let text = |name: &str| asked.get(name).map(|value| value.as_str().ok_or_else(|| invalid("a member is no text"))).transpose();
+    let list = |name: &str, default: &str| match asked.get(name) {
+        None => Ok(vec![default.to_owned()]),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().map(ToOwned::to_owned).ok_or_else(|| invalid("a list has what is no text"))).collect()
+        }
+        Some(_) => Err(invalid("a member is no list")),
+    };
+    let redirect_uris: Vec<String> = list("redirect_uris", "")?;
+    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated)) {
+        return Err(OAuthError::new("invalid_redirect_uri", "a redirect URI is missing, or none that a web client may have"));
+    }
+    let grants: Vec<String> = list("grant_types", "authorization_code")?;
+    let may_use = |grant: &String| {
+        matches!(grant.as_str(), "authorization_code" | "refresh_token" | device::GRANT_TYPE) || grant == "client_credentials" && is_open
+    };
+    if !grants.iter().all(may_use) {
+        return Err(invalid("a grant type cannot be had"));
+    }
+    if list("response_types", "code")?.iter().any(|kind| kind != "code") {
+        return Err(invalid("a response type cannot be had"));
+    }
+    let method = text("token_endpoint_auth_method")?.unwrap_or("client_secret_basic").to_owned();
+    let secret = match method.as_str() {
+        "none" => None,
+        "client_secret_basic" => Some(secrets::random()),
+        _ => return Err(invalid("the authentication method cannot be had")),
+    };
+    let name = text("client_name")?.map(ToOwned::to_owned);
+    let chosen = text("client_id")?.map(ToOwned::to_owned).filter(|_| server.has(Flaw::DcrMassAssignment));
+    let id = chosen.unwrap_or_else(|| format!("c-{}", secrets::random()));
+
+    // What the server does not know is left out (section 2).
+    let mut metadata = Map::new();
+    for (member, value) in [
+        ("redirect_uris", json!(redirect_uris)),
+        ("grant_types", json!(grants)),
+        ("response_types", json!(["code"])),
+        ("token_endpoint_auth_method", json!(method)),
+    ] {
+        metadata.insert(member.to_owned(), value);
+    }
+    metadata.extend(name.as_ref().map(|name| ("client_name".to_owned(), json!(name))));
+    if let Some(value) = asked.get("skip_consent").filter(|_| server.has(Flaw::DcrMassAssignment)) {
+        metadata.insert("skip_consent".to_owned(), value.clone());
+    }
+    let has = |grant: &str| grants.iter().any(|it| it == grant);
+    let client = Client {
+        id: id.clone(),
+        name,
+        may_use_client_credentials: has("client_credentials"),
+        may_use_device: has(device::GRANT_TYPE),
+        may_exchange: false,
+        may_introspect: false,
+        auth: secret.clone().map_or(AuthMethod::None, AuthMethod::Secret),
+        redirect_uris,
+    };
+    metadata.insert("client_id_issued_at".to_owned(), json!(now()));
+    if let Some(secret) = secret {
+        metadata.insert("client_secret".to_owned(), json!(secret));
+        metadata.insert("client_secret_expires_at".to_owned(), json!(0));
+    }
+    let registered = Registered { client, metadata, token: secrets::random(), removed: AtomicBool::new(false) };
+    let registered = server.registered.add(registered).ok_or_else(OAuthError::server_error)?;
+    Ok(information(server, registered))
+}
+
+/// What a web client may be redirected to: https without user information, fragment and pattern, or an application on the user's
+/// own machine (RFC 8252 section 7.3).
+fn is_harmless(uri: &str) -> bool {
+    let rest = uri.strip_prefix("https://");
+    let is_whole = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || redirect_uri::is_loopback(uri);
+    is_whole && uri.bytes().all(|b| b.is_ascii_graphic()) && !uri.contains(['#', '*', '@', '\\', '"', '<', '>'])
+}
+
+/// The client information response (RFC 7591 section 3.2.1, RFC 7592 section 3).
+fn information(server: &Server, registered: &Registered) -> Value {
+    let mut members = registered.metadata.clone();
+    let id = &registered.client.id;
+    members.insert("client_id".to_owned(), json!(id));
+    members.insert("registration_access_token".to_owned(), json!(registered.token));
+    members.insert("registration_client_uri".to_owned(), json!(format!("{}/register/{id}", server.issuer)));
+    Value::Object(members)
+}
+
+/// Handles `GET /register/{id}` (RFC 7592 section 2.1).
+pub(super) async fn read(State(server): State<Arc<Server>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match of_owner(&server, &id, &headers) {
+        Ok(registered) => private_json(StatusCode::OK, &information(&server, registered)),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Handles `DELETE /register/{id}` (RFC 7592 section 2.3).
+pub(super) async fn remove(State(server): State<Arc<Server>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match of_owner(&server, &id, &headers) {
+        Ok(registered) => {
+            registered.removed.store(true, Ordering::SeqCst);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The registration, for whoever has its token.
+fn of_owner<'s>(server: &'s Server, id: &str, headers: &HeaderMap) -> Result<&'s Registered, OAuthError> {
+    let refuse = || OAuthError::invalid_token("this is not the token of this registration");
+    let registered = server.registered.find(id).ok_or_else(refuse)?;
+    let is_owner = bearer(headers).is_some_and(|token| secrets::equal(token.as_bytes(), registered.token.as_bytes()));
+    if is_owner || server.has(Flaw::DcrManagementTokenUnchecked) { Ok(registered) } else { Err(refuse()) }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
