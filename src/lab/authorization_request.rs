@@ -218,6 +218,7 @@ pub(super) fn check(
     let of_any = server.clients.iter().filter(|it| it.id == client.id || server.has(Flaw::RedirectUriGlobalList));
     let registered: Vec<String> = of_any.flat_map(|it| it.redirect_uris.clone()).collect();
     let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
+    let unchecked = unchecked || reply.mode == ResponseMode::FormPost && server.has(Flaw::RedirectUriResponseModeBypass);
     if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
@@ -281,7 +282,8 @@ fn read(
     let mode_fits = match params.get("response_mode") {
         None => true,
         Some("query" | "form_post") => response_type == ResponseType::Code,
-        Some(mode) => mode == "fragment" && response_type != ResponseType::Code,
+        Some("fragment") => response_type != ResponseType::Code,
+        Some(_) => server.has(Flaw::ResponseModeUnchecked),
     };
     if !mode_fits {
         let why = "the response_mode is not supported";

@@ -24,8 +24,12 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
     let (Some(object), Some(client)) = (params.get("request"), params.get("client_id").and_then(|id| server.client(id))) else {
         return Ok(None);
     };
+    let jwt = Compact::parse(object).ok_or("the request object is not a JWT");
+    // The client is the one beside the object (section 6.3), whatever the object says.
+    let named = jwt.as_ref().ok().and_then(|jwt| server.client(jwt.text("client_id")?)).filter(|_| server.has(Flaw::ClientIdConfusion));
+    let client = named.unwrap_or(client);
     let AuthMethod::Assertion(key) = &client.auth else { return Ok(None) };
-    let jwt = Compact::parse(object).ok_or("the request object is not a JWT")?;
+    let jwt = jwt?;
     check_signature(server, key, &jwt)?;
     check_claims(server, &client.id, &jwt)?;
     let inner = jwt.texts().filter(|(name, _)| !ABOUT_ITSELF.contains(name) && !matches!(*name, "request" | "request_uri"));

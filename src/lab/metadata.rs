@@ -84,6 +84,7 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/userinfo",
         "/introspect",
         "/revoke",
+        "/logout",
         "/api/me",
     ]
     .iter()
@@ -103,6 +104,7 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "introspection_endpoint": format!("{issuer}/introspect"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "end_session_endpoint": format!("{issuer}/logout"),
         "jwks_uri": format!("{issuer}/jwks.json"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],

@@ -70,7 +70,7 @@ async fn respond(server: &Server, params: Result<Params, OAuthError>, headers: &
 
 async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
     if let Some(client) = unnamed(server, params, headers) {
-        return grant(server, client, params, dpop::of_request(server, headers, "/token")?).await;
+        return grant(server, client, params, headers).await;
     }
     let presented = Presented::read(server, headers, params)?;
     if let Some(limit) = server.config.rate_limit {
@@ -84,7 +84,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
     let refreshes = params.get("grant_type") == Some("refresh_token");
     let identify = if refreshes && server.has(Flaw::RefreshWithoutClientAuth) { Identify::AnyHow } else { Identify::PublicToo };
     let client = presented.authenticate(server, identify)?;
-    grant(server, client, params, dpop::of_request(server, headers, "/token")?).await
+    grant(server, client, params, headers).await
 }
 
 /// The public client that a code or a refresh token belongs to, where a
@@ -107,8 +107,14 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
     server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None))
 }
 
-/// `jkt`: the key of the proof that came with the request.
-async fn grant(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
+    // The key of the proof that came with the request.
+    let jkt = dpop::of_request(server, headers, "/token")?;
+    if let (true, Some(id), Some((_, session))) = (server.has(Flaw::CodeUserConfusion), params.get("code"), server.session(headers))
+        && let Some(code) = server.store().codes.get_mut(id)
+    {
+        code.grant.sub = session.sub.to_owned();
+    }
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,

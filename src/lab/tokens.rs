@@ -197,6 +197,21 @@ pub(super) fn subject_of_id_token(server: &Server, token: &str) -> Option<String
     jwt.text("sub").filter(|_| is_id_token && is_signed).map(ToOwned::to_owned)
 }
 
+/// What an ID token says that comes back as a hint of a logout.
+pub(super) struct Hint {
+    pub(super) sub: String,
+    pub(super) aud: String,
+}
+
+/// Reads the hint of a logout (OpenID Connect RP-Initiated Logout section 4), even if the token has expired.
+pub(super) fn hint(server: &Server, token: &str) -> Option<Hint> {
+    let jwt = Compact::parse(token)?;
+    let is_id_token = jwt.header("typ") == Some("JWT") && jwt.text("iss") == Some(&server.issuer);
+    let is_signed = is_signed_strictly(server, &jwt) || server.has(Flaw::LogoutHintUnverified);
+    let hint = || Some(Hint { sub: jwt.text("sub")?.to_owned(), aud: jwt.text("aud")?.to_owned() });
+    (is_id_token && is_signed).then(hint).flatten()
+}
+
 fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {
     if is_signed_strictly(server, jwt) {
         return true;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bend::{Carried, JwtBend, Proof};
+use super::conduct::Conduct;
 use super::value::{Reference, Template, Value};
 
 /// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
@@ -89,6 +90,16 @@ impl StepKind {
                 ("planted_header", "`true` where an answer had a header `grantproof-planted`, absent: none"),
                 ("evaluated", "the path of an answer with 48313819 in it, the product of 7919 and 6101; absent: none"),
                 ("unframed_pages", "those of them without protection against framing, by path"),
+                ("stopped_at", "the page at which the browser stopped as it was told: `login`, `code`, `consent` or `page`"),
+                ("denied", "`true` where the button that refuses consent was pressed"),
+                ("tampered", "the parameters whose values a form carried and the attack changed"),
+                ("answer_in", "how the answer came: `query`, `fragment` or `form_post`"),
+                ("code_caching", "whether the answer with the code may be kept: `forbidden`, `unsaid` or `allowed`"),
+                ("cacheable_pages", "those of the pages with a form that say they may be kept, by path"),
+                ("leaking_pages", "those that send their whole address to other hosts, and name one, by path"),
+                ("unguarded_pages", "those that name another host and have no Referrer-Policy, by path"),
+                ("allow_origin", "the Access-Control-Allow-Origin header of an answer"),
+                ("allow_credentials", "the Access-Control-Allow-Credentials header of an answer"),
             ],
             StepKind::PushedAuthorizationRequest => &[
                 ("request_uri", "the reference to the pushed request"),
@@ -328,6 +339,10 @@ pub struct PlannedStep {
     pub logged_out: bool,
     /// It runs in a browser with the cookies that this session's browser had before its last login.
     pub before_login: bool,
+    /// How its browser is led, where a step of the front channel differs in that.
+    pub conduct: Option<Box<Conduct>>,
+    /// The session whose cookies go out with a token request.
+    pub cookies_of: Option<String>,
     /// Which place a resource request asks.
     pub at: ResourcePlace,
     /// The attack added this step (a repetition).
@@ -347,6 +362,7 @@ impl PlannedStep {
         self.authentication.iter().for_each(|authentication| authentication.references(&mut found));
         self.proof.iter().for_each(|proof| proof.references(&mut found));
         self.carried.iter().for_each(|carried| carried.references(&mut found));
+        self.conduct.iter().for_each(|conduct| conduct.references(&mut found));
         found
     }
 

@@ -154,6 +154,8 @@ mod tests {
             probe: false,
             logged_out: false,
             before_login: false,
+            conduct: None,
+            cookies_of: None,
             at: ResourcePlace::Proof,
             added: false,
         }

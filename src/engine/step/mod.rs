@@ -17,6 +17,7 @@ use super::delivery::{self, Sent};
 use super::eval::{self, Missing};
 use super::http::Request;
 use super::{RawStep, RunningTrial, dpop};
+pub use authorization_request::Paused;
 use back_channel::{Exchanged, To};
 
 /// Drives one step of a trial.
