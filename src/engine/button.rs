@@ -49,6 +49,13 @@ pub fn refuses(form: &Form, button: &Button) -> bool {
     !denies_by_address(form) && [&button.text, &button.value, &button.name, &button.id].into_iter().any(|text| says(text))
 }
 
+/// Whether a button ends the session in words of its own.
+pub fn leaves(button: &Button) -> bool {
+    let own: Vec<String> = [&button.text, &button.value, &button.name, &button.id].into_iter().flat_map(|text| words(text)).collect();
+    own.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff" | "yes" | "confirm"))
+        || own.windows(2).any(|w| matches!((w[0].as_str(), w[1].as_str()), ("log" | "sign", "out" | "off")))
+}
+
 /// A form whose address ends the session is never what leads to the callback.
 fn denies_by_address(form: &Form) -> bool {
     let words = words(form.action.split(['?', '#']).next().unwrap_or_default());

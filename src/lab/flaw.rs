@@ -220,7 +220,7 @@ flaws! {
     RedirectUriResponseModeBypass "redirect-uri-response-mode-bypass"
         "With response_mode=form_post the redirect_uri is not compared."
     ClientIdConfusion "client-id-confusion"
-        "A request object is carried out for the client that it names, whatever client_id stands beside it."
+        "A request object is carried out for the client that it names, which need not be the one beside it that signed it."
     Clickjacking "clickjacking"
         "The login and consent pages may be shown in a frame of another site."
 

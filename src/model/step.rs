@@ -24,6 +24,8 @@ pub enum StepKind {
     IntrospectionRequest,
     /// POST to the revocation endpoint (RFC 7009 §2.1).
     RevocationRequest,
+    /// Through the front channel to the logout endpoint (OpenID Connect RP-Initiated Logout 1.0 §2).
+    LogoutRequest,
     /// GET of a document that the server publishes: metadata (RFC 8414 §3), keys (RFC 7517 §5).
     DocumentRequest,
 }
@@ -36,6 +38,7 @@ impl StepKind {
         StepKind::ResourceRequest,
         StepKind::IntrospectionRequest,
         StepKind::RevocationRequest,
+        StepKind::LogoutRequest,
         StepKind::DocumentRequest,
     ];
 
@@ -48,6 +51,7 @@ impl StepKind {
             StepKind::ResourceRequest => "resource_request",
             StepKind::IntrospectionRequest => "introspection_request",
             StepKind::RevocationRequest => "revocation_request",
+            StepKind::LogoutRequest => "logout_request",
             StepKind::DocumentRequest => "document_request",
         }
     }
@@ -178,6 +182,14 @@ impl StepKind {
                 ("status", "the HTTP status"),
             ],
             StepKind::RevocationRequest => &[("error", "the error code"), ("status", "the HTTP status")],
+            StepKind::LogoutRequest => &[
+                ("stopped_at", "`page` where the browser stopped, as it was told, at a page that asks whether to log out"),
+                ("confirmed", "`true` where such a page was answered"),
+                ("location", "where the server sent the browser at the end"),
+                ("delivered_to", "`asked` (the post_logout_redirect_uri) or `elsewhere`"),
+                ("links_to_asked", "`true` where the last page has a link to the post_logout_redirect_uri"),
+                ("status", "the HTTP status of the last answer"),
+            ],
             StepKind::DocumentRequest => &[
                 ("issuer", "the issuer that metadata names"),
                 ("hosts", "the hosts of all URLs in it, separated by spaces"),

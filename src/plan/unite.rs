@@ -105,7 +105,7 @@ fn changes_nothing(step: &PlannedStep) -> bool {
     match step.kind {
         StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
         StepKind::RevocationRequest => references(step).is_empty(),
-        StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest | StepKind::TokenRequest => false,
+        StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest | StepKind::TokenRequest | StepKind::LogoutRequest => false,
     }
 }
 

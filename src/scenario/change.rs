@@ -92,7 +92,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
         Operation::Browser(conduct) => {
             for needed in conduct.needs() {
                 let earlier = &steps[..index];
-                if !earlier.iter().any(|s| s.name == needed && s.kind == StepKind::AuthorizationRequest) {
+                if !earlier.iter().any(|s| s.name == needed && matches!(s.kind, StepKind::AuthorizationRequest | StepKind::LogoutRequest)) {
                     let known = earlier.iter().map(|s| s.name.as_str());
                     return Err((format!("no authorization request `{needed}` is sent before `{step}`"), suggestion(needed, known)));
                 }
@@ -145,7 +145,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
         Operation::Carried(_) => ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest]),
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest]),
         Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
-        Operation::Browser(_) => ("browser", &[StepKind::AuthorizationRequest]),
+        Operation::Browser(_) => ("browser", &[StepKind::AuthorizationRequest, StepKind::LogoutRequest]),
         Operation::CookiesOf(_) => ("cookies_of", &[StepKind::TokenRequest]),
         Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest]),
         _ => return Ok(()),

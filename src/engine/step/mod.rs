@@ -4,6 +4,7 @@ mod authorization_request;
 mod back_channel;
 pub(super) mod claims;
 mod document;
+mod logout;
 mod push;
 mod pushed;
 mod token_request;
@@ -38,6 +39,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
         StepKind::ResourceRequest => token_use::resource(trial, &step).await,
         StepKind::IntrospectionRequest => token_use::introspection(trial, &step).await,
         StepKind::RevocationRequest => token_use::revocation(trial, &step).await,
+        StepKind::LogoutRequest => logout::drive(trial, &step).await,
         StepKind::DocumentRequest => document::drive(trial, &step).await,
     }
 }
