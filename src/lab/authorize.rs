@@ -19,7 +19,7 @@ use super::params::Params;
 use super::secrets;
 use super::server::{Server, browser_cookie, is_form, set_cookie};
 use super::store::{Code, Grant, Session};
-use super::tokens::{Issue, now};
+use super::tokens::{Issue, id_token_for_code, now};
 
 /// Handles `GET` and `POST /authorize`.
 pub(super) async fn endpoint(
@@ -143,6 +143,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
         unknown_scope: request.unknown_scope.clone(),
+        acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
     };
     if let Some(nonce) = &request.nonce {
@@ -152,6 +153,13 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         ResponseType::Code => {
             let code = issue_code(server, request, grant);
             request.reply.success(server, &[("code", &code)])
+        }
+        ResponseType::CodeIdToken => {
+            let code = issue_code(server, request, grant.clone());
+            match id_token_for_code(server, &grant, &code) {
+                Ok(id_token) => request.reply.success(server, &[("code", &code), ("id_token", &id_token)]),
+                Err(error) => request.reply.error(server, &error),
+            }
         }
         ResponseType::Token => with_token(server, request, grant, None, false),
         ResponseType::Hybrid { code, id_token } => {

@@ -165,13 +165,16 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap
 /// The question that a form answers, and the session that it was asked.
 fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap) -> Result<(Transaction, Session), &'static str> {
     let own = session_cookie(headers);
-    let (tx, transaction) = find(store, params).ok_or(GONE)?;
-    let is_own = is_begun_here(transaction, headers) && belongs_to(transaction, own) && comes_from(params, transaction);
-    let asked = transaction.session.clone();
-    let (tx, session_id) = match own {
-        Some(own) if is_own => (tx.to_owned(), own.to_owned()),
-        _ if server.has(Flaw::ConsentInteractionNotBound) => (tx.to_owned(), asked.ok_or(GONE)?),
-        Some(own) if server.has(Flaw::ConsentCsrf) => (store.newest_of(own).ok_or(GONE)?, own.to_owned()),
+    let found = find(store, params);
+    let is_own = found.as_ref().is_some_and(|(_, transaction)| {
+        is_begun_here(transaction, headers) && belongs_to(transaction, own) && comes_from(params, transaction)
+    });
+    let found = found.map(|(tx, transaction)| (tx.to_owned(), transaction.session.clone()));
+    let (tx, session_id) = match (found, own) {
+        (Some((tx, _)), Some(own)) if is_own => (tx, own.to_owned()),
+        (Some((tx, asked)), _) if server.has(Flaw::ConsentInteractionNotBound) => (tx, asked.ok_or(GONE)?),
+        (_, Some(own)) if server.has(Flaw::ConsentCsrf) => (store.newest_of(own).ok_or(GONE)?, own.to_owned()),
+        (None, _) => return Err(GONE),
         _ => return Err("This form does not belong to this login."),
     };
     let session = store.session(&session_id).ok_or("Nobody is logged in.")?;

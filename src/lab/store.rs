@@ -66,6 +66,8 @@ pub(super) struct Grant {
     pub(super) auth_time: Option<u64>,
     /// Words of the scope that the server does not know, and grants nevertheless.
     pub(super) unknown_scope: String,
+    /// A level of authentication that was not reached, and is said to have been.
+    pub(super) acr: Option<String>,
     /// The thumbprint of the key that it is bound to (RFC 9449).
     pub(super) jkt: Option<String>,
 }

@@ -166,7 +166,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
     let (client_id, sub) = (client.id.clone(), client.id.clone());
-    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt };
+    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), acr: None, jkt };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -185,6 +185,7 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         nonce: None,
         auth_time: Some(now()),
         unknown_scope: String::new(),
+        acr: None,
         jkt,
     };
     issue(server, grant, true)

@@ -141,6 +141,7 @@ impl StepKind {
                 ("id_token_sub", "its subject"),
                 ("id_token_aud", "its audiences, separated by spaces"),
                 ("id_token_azp", "its authorized party"),
+                ("id_token_acr", "its level of authentication (acr)"),
                 ("id_token_nonce", "its nonce"),
                 ("id_token_lifetime", "the seconds from its iat to its exp"),
                 (
