@@ -129,6 +129,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) asks_always: bool,
     /// The user whom the client expects (`id_token_hint`).
     pub(super) hinted_sub: Option<String>,
+    /// The user whom the claims parameter asks for.
+    pub(super) wanted_sub: Option<String>,
     /// An acr that the ID token names although it was not reached.
     pub(super) claimed_acr: Option<String>,
     /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
@@ -351,7 +353,7 @@ fn read(
     let hinted_sub = match params.get("id_token_hint").map(|hint| subject_of_id_token(server, hint)) {
         Some(None) => return Err(OAuthError::invalid_request("id_token_hint is no ID token of this server").into()),
         Some(sub) => sub,
-        None => wanted_sub,
+        None => None,
     };
     let is_anybody = !is_confidential && redirect_uri::is_loopback(&reply.redirect_uri);
     let kept_verifier = params.get("code_verifier").filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
@@ -369,6 +371,7 @@ fn read(
         max_age,
         asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
         hinted_sub,
+        wanted_sub,
         claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
         pushed: None,

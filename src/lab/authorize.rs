@@ -123,7 +123,8 @@ fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Sessio
 
 /// Whether the user is not the one whom the client asked for.
 fn is_another(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
-    request.hinted_sub.as_deref().is_some_and(|sub| sub != session.sub) && !server.has(Flaw::IdTokenHintIgnored)
+    let differs = |sub: &Option<String>| sub.as_deref().is_some_and(|sub| sub != session.sub);
+    differs(&request.hinted_sub) && !server.has(Flaw::IdTokenHintIgnored) || differs(&request.wanted_sub)
 }
 
 /// Sends the user back to the client with what it asked for.

@@ -51,6 +51,8 @@ async fn go(
 ) -> (Outcome, String) {
     let http = &trial.engine.http;
     let mut answers = 0;
+    // What the address of the server's own page says: there are servers that show every error with 500.
+    let mut said = None;
     for _ in 0..http.limits().max_hops {
         let here = next.url.clone();
         let response = match browser.navigate(http, next).await {
@@ -69,13 +71,19 @@ async fn go(
         raw.shape = answer::shape_of(&response, Some(&page));
         if let Some(location) = response.header("location").filter(|_| matches!(response.status, 301 | 302 | 303 | 307 | 308)) {
             match leads(trial, &here, location, asked) {
-                Leads::Inside(url) => next = get(&url),
+                Leads::Inside(url) => {
+                    said = answer::error_in_address(&url);
+                    next = get(&url);
+                }
                 Leads::Out(url, where_to) => return left(raw, &url, where_to),
             }
             continue;
         }
         let links = page.links.iter().any(|link| matches!(leads(trial, &here, link, asked), Leads::Out(_, "asked")));
         raw.field("links_to_asked", links.then_some("true"));
+        if let Some((code, why)) = said.take().filter(|(code, _)| !answer::is_fault_of_server(code)) {
+            return (Outcome::Refused, format!("{code} ({why}) on a page of the server with the status {}", response.status));
+        }
         if let Some(general) = answer::general(&response) {
             return general;
         }

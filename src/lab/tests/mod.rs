@@ -4,6 +4,7 @@ mod code_attacks;
 mod endpoints;
 mod forge;
 mod front_attacks;
+mod interaction_attacks;
 mod matrix;
 mod request_attacks;
 mod strict;
