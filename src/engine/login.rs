@@ -94,7 +94,16 @@ pub fn pressed(page: &Page, form: usize, button: &Button) -> Filled {
     let pairs = page.forms.get(form).map(|form| values(form, false)).unwrap_or_default();
     match submit(form, Some(button), pairs, What::Consent, Touch::default()) {
         Action::Submit(filled) => filled,
-        _ => Filled { form, pairs: Vec::new(), action: None, what: What::Consent, password: None, code: None, pressed: None, touch: Touch::default() },
+        _ => Filled {
+            form,
+            pairs: Vec::new(),
+            action: None,
+            what: What::Consent,
+            password: None,
+            code: None,
+            pressed: None,
+            touch: Touch::default(),
+        },
     }
 }
 

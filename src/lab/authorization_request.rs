@@ -249,7 +249,9 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
     let response_type = params.get("response_type").and_then(|text| ResponseType::read(server, text));
     let mode = match params.get("response_mode") {
         Some("form_post") if response_type == Some(ResponseType::CodeIdToken) => ResponseMode::FormPost,
-        Some("query") if response_type == Some(ResponseType::CodeIdToken) && server.has(Flaw::ResponseModeQueryToken) => ResponseMode::Query,
+        Some("query") if response_type == Some(ResponseType::CodeIdToken) && server.has(Flaw::ResponseModeQueryToken) => {
+            ResponseMode::Query
+        }
         _ if response_type.is_some_and(|it| it != ResponseType::Code) => ResponseMode::Fragment,
         Some("form_post") => ResponseMode::FormPost,
         _ => ResponseMode::Query,

@@ -84,10 +84,8 @@ fn decide(server: &Server, params: &Params, headers: &HeaderMap) -> Response {
         let own = session_cookie(headers);
         let id = params.get("tx").unwrap_or_default();
         let csrf = params.get("csrf").unwrap_or_default();
-        let is_own = store
-            .leaving
-            .get(id)
-            .is_some_and(|it| Some(it.session.as_str()) == own && secrets::equal(csrf.as_bytes(), it.csrf.as_bytes()));
+        let is_own =
+            store.leaving.get(id).is_some_and(|it| Some(it.session.as_str()) == own && secrets::equal(csrf.as_bytes(), it.csrf.as_bytes()));
         if is_own { store.leaving.remove(id) } else { None }
     };
     match leaving {

@@ -45,7 +45,7 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
     }
     if let Some(session) = &step.planned.cookies_of {
         let cookies = url::Url::parse(&request.url).ok().and_then(|url| trial.browser_of(session)?.cookies(&url));
-        let cookies = cookies.ok_or_else(|| Missing::Never("the browser has no cookies for the token endpoint".into()))?;
+        let cookies = cookies.ok_or_else(|| Missing::NoSuchForm("no cookie of this browser goes to the token endpoint".into()))?;
         request.headers.push(("cookie".into(), cookies));
     }
     Ok((added, request))

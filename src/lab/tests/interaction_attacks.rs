@@ -128,7 +128,7 @@ pub(super) async fn unknown_mode(t: &Tester) -> Outcome<bool> {
 }
 
 pub(super) async fn posted_elsewhere(t: &Tester) -> Outcome<bool> {
-    Ok(t.ask(&[("response_mode", "form_post"), ("redirect_uri", EVIL)]).await?.body.contains(EVIL))
+    Ok(t.ask(&[("response_mode", "form_post"), ("redirect_uri", EVIL)]).await?.body.contains(&format!("action=\"{EVIL}")))
 }
 
 pub(super) async fn hybrid_without_nonce(t: &Tester) -> Outcome<bool> {

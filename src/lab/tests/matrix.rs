@@ -114,7 +114,7 @@ attacks! {
         logout_unasked: [LogoutCsrf];
         logout_by_forged_hint: [LogoutHintUnverified];
         logout_leads_elsewhere: [LogoutRedirectUnchecked];
-        session_outlives_logout: [LogoutIneffective];
+        session_outlives_logout: [LogoutIneffective, PromptNoneWithoutSession, IdTokenUnsigned, IdTokenClaimsWrong];
     }
     on_tokens {
         wrong_secret: [ClientSecretUnchecked];

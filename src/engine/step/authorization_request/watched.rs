@@ -59,8 +59,7 @@ impl Caching {
 impl Journey<'_, '_> {
     /// Notes the headers of an answer.
     pub(super) fn watch(&mut self, response: &Response) {
-        for (field, header) in
-            [("allow_origin", "access-control-allow-origin"), ("allow_credentials", "access-control-allow-credentials")]
+        for (field, header) in [("allow_origin", "access-control-allow-origin"), ("allow_credentials", "access-control-allow-credentials")]
         {
             self.raw.field(field, response.header(header));
         }
@@ -89,11 +88,8 @@ impl Journey<'_, '_> {
             _ => {}
         }
         let seen = &mut self.seen;
-        let lists = [
-            ("cacheable_pages", &mut seen.cacheable),
-            ("leaking_pages", &mut seen.leaking),
-            ("unguarded_pages", &mut seen.unguarded),
-        ];
+        let lists =
+            [("cacheable_pages", &mut seen.cacheable), ("leaking_pages", &mut seen.leaking), ("unguarded_pages", &mut seen.unguarded)];
         for (field, paths) in lists {
             paths.dedup();
             self.raw.field(field, Some(paths.join(" ")).filter(|paths| !paths.is_empty()));
@@ -105,7 +101,8 @@ impl Journey<'_, '_> {
         if !self.conduct.denies || filled.what != What::Consent {
             return filled;
         }
-        let denying = page.forms.iter().enumerate().find_map(|(at, form)| Some((at, form.buttons.iter().find(|b| button::refuses(form, b))?)));
+        let denying =
+            page.forms.iter().enumerate().find_map(|(at, form)| Some((at, form.buttons.iter().find(|b| button::refuses(form, b))?)));
         match denying {
             Some((form, button)) => {
                 self.raw.field("denied", Some("true"));
