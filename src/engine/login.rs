@@ -90,21 +90,9 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: 
 }
 
 /// A form as it is sent with this button; boxes stay as they are.
-pub fn pressed(page: &Page, form: usize, button: &Button) -> Filled {
+pub fn pressed(page: &Page, form: usize, button: &Button) -> Action {
     let pairs = page.forms.get(form).map(|form| values(form, false)).unwrap_or_default();
-    match submit(form, Some(button), pairs, What::Consent, Touch::default()) {
-        Action::Submit(filled) => filled,
-        _ => Filled {
-            form,
-            pairs: Vec::new(),
-            action: None,
-            what: What::Consent,
-            password: None,
-            code: None,
-            pressed: None,
-            touch: Touch::default(),
-        },
-    }
+    submit(form, Some(button), pairs, What::Consent, Touch::default())
 }
 
 /// What a page is called, and what it says, for people.

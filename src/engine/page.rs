@@ -166,3 +166,8 @@ pub fn note_links(page: &mut Page, element: &str, attribute: impl Fn(&str) -> Op
         page.links.push(address);
     }
 }
+
+/// One line.
+pub fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::engine::button;
 use crate::engine::http::Response;
-use crate::engine::login::{self, Filled, What};
+use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::page::Page;
 use crate::target;
 
@@ -103,12 +103,12 @@ impl Journey<'_, '_> {
         }
         let denying =
             page.forms.iter().enumerate().find_map(|(at, form)| Some((at, form.buttons.iter().find(|b| button::refuses(form, b))?)));
-        match denying {
-            Some((form, button)) => {
+        match denying.map(|(form, button)| login::pressed(page, form, button)) {
+            Some(Action::Submit(refusal)) => {
                 self.raw.field("denied", Some("true"));
-                login::pressed(page, form, button)
+                refusal
             }
-            None => filled,
+            _ => filled,
         }
     }
 }
