@@ -52,7 +52,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     }
     browser = match led::browser(trial, &conduct, browser) {
         Ok(browser) => browser,
-        Err(raw) => return raw,
+        Err(why) => return RawStep::not_sent(why),
     };
     let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
     journey.tampers = match conduct.tampers.iter().map(|(n, v)| Ok((n.clone(), trial.known.template(v, &step.actor)?))).collect() {

@@ -3,11 +3,11 @@
 
 use url::Url;
 
+use crate::engine::RunningTrial;
 use crate::engine::browser::Browser;
 use crate::engine::http::{Request, Response};
 use crate::engine::login::{Filled, What};
 use crate::engine::page::{Form, Page};
-use crate::engine::{RawStep, RunningTrial};
 use crate::model::conduct::{Conduct, Keep, Stop, Taken};
 use crate::model::observation::Outcome;
 use crate::target::User;
@@ -34,9 +34,9 @@ pub struct Paused {
 }
 
 /// The browser with which a led step begins.
-pub(super) fn browser(trial: &RunningTrial<'_>, conduct: &Conduct, own: Browser) -> Result<Browser, RawStep> {
+pub(super) fn browser(trial: &RunningTrial<'_>, conduct: &Conduct, own: Browser) -> Result<Browser, String> {
     let before = match &conduct.as_before {
-        Some(step) => trial.before.get(step).cloned().ok_or_else(|| RawStep::not_sent(format!("{step} has not begun")))?,
+        Some(step) => trial.before.get(step).cloned().ok_or_else(|| format!("{step} has not begun"))?,
         None => own,
     };
     Ok(match conduct.keeps {

@@ -80,7 +80,7 @@ impl Journey<'_, '_> {
         let names_others = page.links.iter().any(is_elsewhere);
         // Of several policies the last that is known counts (Referrer Policy §8.1).
         let header = response.all("referrer-policy").collect::<Vec<_>>().join(",");
-        let words = |text: &str| text.split(',').map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty()).next_back();
+        let words = |text: &str| text.split(',').map(|word| word.trim().to_ascii_lowercase()).rfind(|word| !word.is_empty());
         let policy = words(page.referrer.as_deref().unwrap_or_default()).or_else(|| words(&header));
         match policy.as_deref() {
             Some("unsafe-url" | "no-referrer-when-downgrade") if names_others => self.seen.leaking.push(path_of(here)),
