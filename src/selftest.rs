@@ -147,8 +147,7 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
 
 /// One hole is one finding: whatever else breaks is filed under it.
 fn check_root(flaw: &str, row: &BTreeMap<String, ScenarioVerdict>, problems: &mut Vec<String>) {
-    let roots: Vec<&str> =
-        row.values().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_none()).map(|v| v.id.as_str()).collect();
+    let roots: Vec<&str> = row.values().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_none()).map(|v| v.id.as_str()).collect();
     if !flaw.is_empty() && roots.len() > 1 {
         problems.push(format!("{flaw}: {} findings of one hole, none filed under another: {}", roots.len(), roots.join(", ")));
     }

@@ -128,6 +128,13 @@ impl Browser {
         }
     }
 
+    /// A browser with some of its cookies.
+    pub fn with_cookies(&self, keeps: impl Fn(&Cookie) -> bool) -> Browser {
+        let mut other = Browser { jar: CookieStore::default(), agent: self.agent.clone() };
+        other.replace(self.kept().into_iter().filter(keeps));
+        other
+    }
+
     /// Every cookie value, for the redactor.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.jar.iter_any().map(|cookie| cookie.value())

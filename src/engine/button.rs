@@ -40,6 +40,22 @@ fn words(text: &str) -> Vec<String> {
     text.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
 }
 
+/// Words on the button that refuses consent. "Back" and "log out" leave without an answer.
+const REFUSES: &[&str] = &["cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "disagree"];
+
+/// Whether a button refuses in words of its own.
+pub fn refuses(form: &Form, button: &Button) -> bool {
+    let says = |text: &str| words(text).iter().any(|w| REFUSES.contains(&w.as_str()));
+    !denies_by_address(form) && [&button.text, &button.value, &button.name, &button.id].into_iter().any(|text| says(text))
+}
+
+/// Whether a button ends the session in words of its own.
+pub fn leaves(button: &Button) -> bool {
+    let own: Vec<String> = [&button.text, &button.value, &button.name, &button.id].into_iter().flat_map(|text| words(text)).collect();
+    own.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff" | "yes" | "confirm"))
+        || own.windows(2).any(|w| matches!((w[0].as_str(), w[1].as_str()), ("log" | "sign", "out" | "off")))
+}
+
 /// A form whose address ends the session is never what leads to the callback.
 fn denies_by_address(form: &Form) -> bool {
     let words = words(form.action.split(['?', '#']).next().unwrap_or_default());

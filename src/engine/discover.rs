@@ -52,8 +52,14 @@ impl Facts {
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
         let supported = self.metadata.as_ref().and_then(|m| answer::text(m, "authorization_response_iss_parameter_supported"));
-        let methods = self.metadata.as_ref().and_then(|m| m.get("code_challenge_methods_supported")).and_then(Value::as_array);
-        let methods = methods.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        let list = |name: &str, between: &str| {
+            let list = self.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_array);
+            list.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(between)).unwrap_or_default()
+        };
+        let methods = list("code_challenge_methods_supported", " ");
+        // Their names are words with spaces between them.
+        let words = |name: &str| list(name, ", ");
+        let says = |name: &str| self.metadata.as_ref().and_then(|m| answer::text(m, name)).unwrap_or_default();
         let millis = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
         // Where the target file says where the metadata is, or that there is none, the well-known places say nothing.
         let mut places = if target.metadata.is_none() { well_known(&target.issuer) } else { Vec::new() }.into_iter();
@@ -69,6 +75,9 @@ impl Facts {
             ("userinfo_endpoint", optional(&self.endpoints.userinfo)),
             ("introspection_endpoint", optional(&self.endpoints.introspection)),
             ("revocation_endpoint", optional(&self.endpoints.revocation)),
+            ("end_session_endpoint", self.metadata.as_ref().and_then(|m| answer::text(m, "end_session_endpoint")).unwrap_or_default()),
+            ("response_types", words("response_types_supported")),
+            ("claims_parameter", says("claims_parameter_supported")),
             ("jwks_uri", optional(&self.endpoints.jwks)),
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::target::Login;
 
 use super::obstacle::{self, Captcha};
-use super::page::{Button, Field, Form, PLANTED, Page, Part, Spot, parts};
+use super::page::{self, Button, Field, Form, PLANTED, Page, Part, Spot, joined, parts};
 
 #[derive(Default)]
 struct Collected {
@@ -47,11 +47,6 @@ fn add_text(to: &mut String, piece: &str) {
         to.push_str(&unescape(piece));
         to.push(' ');
     }
-}
-
-/// One line.
-fn joined(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Bytes of script that are searched for a redirect; one that redirects is short.
@@ -133,6 +128,7 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 // Also behind the tags that count for the outline: scripts stand at the end of long pages.
                 c.page.has_script |= name == "script";
                 c.page.planted |= name == PLANTED;
+                page::note_links(&mut c.page, &name, |attribute| e.get_attribute(attribute));
                 if c.tags.len() < OUTLINE_TAGS * 8 {
                     c.tags.push_str(&name);
                     c.tags.push(' ');

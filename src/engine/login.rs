@@ -89,6 +89,12 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: 
     }
 }
 
+/// A form as it is sent with this button; boxes stay as they are.
+pub fn pressed(page: &Page, form: usize, button: &Button) -> Action {
+    let pairs = page.forms.get(form).map(|form| values(form, false)).unwrap_or_default();
+    submit(form, Some(button), pairs, What::Consent, Touch::default())
+}
+
 /// What a page is called, and what it says, for people.
 pub fn titled(page: &Page) -> String {
     let says = page.says();

@@ -308,6 +308,12 @@ pub struct RunningTrial<'e> {
     browsers: HashMap<String, Browser>,
     /// The browser of each session as it was before its last login.
     before_login: HashMap<String, Browser>,
+    /// The browser of each authorization request as it was when that began.
+    before: HashMap<String, Browser>,
+    /// Pages at which a step stopped, as it was told.
+    paused: HashMap<String, step::Paused>,
+    /// Sessions whose browser is no longer that of their user.
+    apart: BTreeSet<String>,
     redactor: Redactor,
     /// It is a control, in which what the server wants may be found out.
     is_control: bool,
@@ -367,6 +373,9 @@ impl<'e> RunningTrial<'e> {
             known,
             browsers: HashMap::new(),
             before_login: HashMap::new(),
+            before: HashMap::new(),
+            paused: HashMap::new(),
+            apart: BTreeSet::new(),
             redactor: engine.redactor.clone(),
             is_control: false,
             clients: BTreeMap::new(),
@@ -406,6 +415,11 @@ impl<'e> RunningTrial<'e> {
     fn browser(&mut self, session: &str, user: &User) -> &mut Browser {
         let engine = self.engine;
         self.browsers.entry(session.to_owned()).or_insert_with(|| engine.session_of(user))
+    }
+
+    /// The browser of a session, where it has been anywhere.
+    pub fn browser_of(&self, session: &str) -> Option<&Browser> {
+        self.browsers.get(session)
     }
 
     /// Drives one step and keeps what it came to.

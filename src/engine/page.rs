@@ -20,6 +20,10 @@ pub struct Page {
     pub forms: Vec<Form>,
     /// The URL of a meta refresh.
     pub refresh: Option<String>,
+    /// Addresses that it loads from or leads to.
+    pub links: Vec<String>,
+    /// `<meta name="referrer">`.
+    pub referrer: Option<String>,
     /// `<base href>`.
     pub base: Option<String>,
     /// A hash of the sequence of tags.
@@ -144,4 +148,26 @@ pub fn parts(hints: &Login) -> impl Iterator<Item = (Part, &Hint)> {
 /// What a hint says of an element; None: there is no such hint.
 pub fn hinted(hint: Option<&Hint>, part: Part, parts: &[Part], names: &[&str]) -> Option<bool> {
     hint.map(|hint| parts.contains(&part) || names.contains(&hint.text.as_str()))
+}
+
+/// Notes the addresses in an element, as far as a page has few of them, and a referrer policy.
+pub fn note_links(page: &mut Page, element: &str, attribute: impl Fn(&str) -> Option<String>) {
+    const MOST: usize = 200;
+    let address = match element {
+        "a" | "link" => attribute("href"),
+        "img" | "script" | "iframe" | "source" | "video" | "audio" | "embed" => attribute("src"),
+        "meta" if attribute("name").is_some_and(|name| name.eq_ignore_ascii_case("referrer")) => {
+            page.referrer = attribute("content");
+            None
+        }
+        _ => None,
+    };
+    if let Some(address) = address.filter(|_| page.links.len() < MOST) {
+        page.links.push(address);
+    }
+}
+
+/// One line.
+pub fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,8 @@
 //! Authorization requests: how they are checked and in which order
 //! (RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 9700).
 
+use serde_json::Value;
+
 use super::Flaw;
 use super::authorization_response::{Reply, ResponseMode};
 use super::directory::{AuthMethod, Client, SCOPES};
@@ -12,7 +14,7 @@ use super::server::Server;
 use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -31,6 +33,7 @@ const KNOWN: [&str; 19] = [
     "id_token_hint",
     "login_hint",
     "acr_values",
+    "claims",
     "dpop_jkt",
 ];
 
@@ -60,6 +63,8 @@ pub(super) enum ChallengeMethod {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseType {
     Code,
+    /// A code, and an ID token that says who logged in and which code it is (OpenID Connect Core section 3.3).
+    CodeIdToken,
     /// The implicit grant, which only a flawed server knows.
     Token,
     /// An access token beside a code or an ID token (OpenID Connect Core
@@ -78,6 +83,7 @@ impl ResponseType {
         match text {
             text if is_confused => Self::read_words(text),
             "code" => Some(ResponseType::Code),
+            "code id_token" => Some(ResponseType::CodeIdToken),
             "token" => server.has(Flaw::ImplicitEnabled).then_some(ResponseType::Token),
             "id_token token" => hybrid(false, true),
             "code token" => hybrid(true, false),
@@ -98,7 +104,7 @@ impl ResponseType {
 
     /// Whether a code is issued.
     fn has_code(self) -> bool {
-        matches!(self, ResponseType::Code | ResponseType::Hybrid { code: true, .. })
+        matches!(self, ResponseType::Code | ResponseType::CodeIdToken | ResponseType::Hybrid { code: true, .. })
     }
 }
 
@@ -123,6 +129,10 @@ pub(super) struct AuthorizationRequest {
     pub(super) asks_always: bool,
     /// The user whom the client expects (`id_token_hint`).
     pub(super) hinted_sub: Option<String>,
+    /// The user whom the claims parameter asks for.
+    pub(super) wanted_sub: Option<String>,
+    /// An acr that the ID token names although it was not reached.
+    pub(super) claimed_acr: Option<String>,
     /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
     pub(super) dpop_jkt: Option<String>,
     /// The `request_uri` that it was pushed under.
@@ -218,6 +228,7 @@ pub(super) fn check(
     let of_any = server.clients.iter().filter(|it| it.id != client.id && server.has(Flaw::RedirectUriGlobalList));
     let registered: Vec<String> = std::iter::once(client).chain(of_any).flat_map(|it| it.redirect_uris.clone()).collect();
     let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
+    let unchecked = unchecked || reply.mode == ResponseMode::FormPost && server.has(Flaw::RedirectUriResponseModeBypass);
     if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
@@ -237,6 +248,10 @@ fn with_value(server: &Server, why: &str, value: &str) -> String {
 fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
     let response_type = params.get("response_type").and_then(|text| ResponseType::read(server, text));
     let mode = match params.get("response_mode") {
+        Some("form_post") if response_type == Some(ResponseType::CodeIdToken) => ResponseMode::FormPost,
+        Some("query") if response_type == Some(ResponseType::CodeIdToken) && server.has(Flaw::ResponseModeQueryToken) => {
+            ResponseMode::Query
+        }
         _ if response_type.is_some_and(|it| it != ResponseType::Code) => ResponseMode::Fragment,
         Some("form_post") => ResponseMode::FormPost,
         _ => ResponseMode::Query,
@@ -280,8 +295,11 @@ fn read(
     };
     let mode_fits = match params.get("response_mode") {
         None => true,
-        Some("query" | "form_post") => response_type == ResponseType::Code,
-        Some(mode) => mode == "fragment" && response_type != ResponseType::Code,
+        Some("form_post") => matches!(response_type, ResponseType::Code | ResponseType::CodeIdToken),
+        // Multiple Response Type Encoding Practices section 5: an ID token is never in the query.
+        Some("query") => response_type == ResponseType::Code || server.has(Flaw::ResponseModeQueryToken),
+        Some("fragment") => response_type != ResponseType::Code,
+        Some(_) => server.has(Flaw::ResponseModeUnchecked),
     };
     if !mode_fits {
         let why = "the response_mode is not supported";
@@ -295,6 +313,16 @@ fn read(
 
     let challenge = read_challenge(server, params, channel)?;
     let nonce = params.get("nonce");
+    if response_type == ResponseType::CodeIdToken {
+        if !scope.has("openid") {
+            return Err(early("invalid_request", "an ID token is for the scope openid"));
+        }
+        // OpenID Connect Core section 3.3.2.11.
+        if nonce.is_none() && !server.has(Flaw::NonceNotRequired) {
+            return Err(early("invalid_request", "nonce is missing"));
+        }
+    }
+    let (wanted_sub, claimed_acr) = read_claims(server, params)?;
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
     let is_confidential = !matches!(client.auth, AuthMethod::None);
@@ -345,9 +373,26 @@ fn read(
         max_age,
         asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
         hinted_sub,
+        wanted_sub,
+        claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
         pushed: None,
     })
+}
+
+/// The user that the claims parameter asks for (OpenID Connect Core section 5.5). Other claims are voluntary, but for an
+/// essential acr: this server has no values of it to give (section 5.5.1.1).
+fn read_claims(server: &Server, params: &Params) -> Result<(Option<String>, Option<String>), OAuthError> {
+    let Some(text) = params.get("claims") else { return Ok((None, None)) };
+    let claims: Value = serde_json::from_str(text).map_err(|_| OAuthError::invalid_request("claims is not a JSON object"))?;
+    let acr = &claims["id_token"]["acr"];
+    let is_essential = acr["essential"] == true;
+    if is_essential && !server.has(Flaw::AcrEssentialIgnored) {
+        return Err(OAuthError::new("unmet_authentication_requirements", "no acr can be reached"));
+    }
+    let claimed = acr["values"][0].as_str().filter(|_| is_essential).map(ToOwned::to_owned);
+    let sub = claims["id_token"]["sub"]["value"].as_str().or(claims["userinfo"]["sub"]["value"].as_str());
+    Ok((sub.filter(|_| !server.has(Flaw::ClaimsSubIgnored)).map(ToOwned::to_owned), claimed))
 }
 
 /// The scope as it is read, and the words of it that are granted unread.

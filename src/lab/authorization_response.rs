@@ -73,6 +73,9 @@ impl Reply {
             ResponseMode::Fragment => see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs)),
             ResponseMode::FormPost => pages::form_post(server, &self.redirect_uri, &pairs),
         };
+        if server.has(Flaw::LoginPageCacheable) {
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        }
         if server.has(Flaw::HeaderInjection) {
             add_lines(&mut response, state.as_deref().unwrap_or_default());
         }

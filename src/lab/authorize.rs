@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
 use super::Flaw;
@@ -17,9 +17,9 @@ use super::pages;
 use super::par;
 use super::params::Params;
 use super::secrets;
-use super::server::{Server, is_form};
+use super::server::{Guard, Server, browser_cookie, is_form, set_cookie};
 use super::store::{Code, Grant, Session};
-use super::tokens::{Issue, now};
+use super::tokens::{Issue, id_token_for_code, now};
 
 /// Handles `GET` and `POST /authorize`.
 pub(super) async fn endpoint(
@@ -29,13 +29,27 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut params = if method != Method::POST {
+    let known = browser_cookie(&headers);
+    let browser = known.map_or_else(secrets::random, ToOwned::to_owned);
+    let mut response = answer(&server, &method, query, &headers, &body, &browser);
+    if known.is_none() {
+        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
+    }
+    if let Some(origin) = headers.get(header::ORIGIN).filter(|_| server.has(Flaw::AuthorizeCors)) {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn answer(server: &Server, method: &Method, query: Option<String>, headers: &HeaderMap, body: &[u8], browser: &str) -> Response {
+    let mut params = if *method != Method::POST {
         Params::parse(query.unwrap_or_default().as_bytes())
-    } else if is_form(&headers) {
-        Params::parse(&body)
+    } else if is_form(headers) {
+        Params::parse(body)
     } else {
         let why = "The body must be application/x-www-form-urlencoded.";
-        return pages::error(&server, StatusCode::BAD_REQUEST, why);
+        return pages::error(server, StatusCode::BAD_REQUEST, why);
     };
     if server.has(Flaw::DuplicateParameterAccepted) {
         params.allow_repeated(|_| true);
@@ -46,30 +60,33 @@ pub(super) async fn endpoint(
     if server.has(Flaw::DuplicateChallengeLastUsed) {
         params.allow_repeated(|name| name == "code_challenge");
     }
-    let session = server.session(&headers);
-    let unchecked = method == Method::POST && server.has(Flaw::AuthorizePostUnchecked);
+    let session = server.session(headers);
+    let unchecked = *method == Method::POST && server.has(Flaw::AuthorizePostUnchecked);
     let (pushed, params) = match params.get("request_uri").filter(|uri| uri.starts_with(par::PREFIX)) {
         None => (None, params),
-        Some(request_uri) => match par::look_up(&server, &params, request_uri) {
+        Some(request_uri) => match par::look_up(server, &params, request_uri) {
             Some((request_uri, params)) => (Some(request_uri), params),
-            None => return pages::error(&server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
+            None => return pages::error(server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
         },
     };
-    let params = match jar::open(&server, &params) {
+    let params = match jar::open(server, &params) {
         Ok(opened) => opened.unwrap_or(params),
-        Err(why) => return pages::error(&server, StatusCode::BAD_REQUEST, why),
+        Err(why) => return pages::error(server, StatusCode::BAD_REQUEST, why),
     };
+    if let Some(redirect_uri) = params.get("redirect_uri").filter(|_| server.has(Flaw::RedirectUriFromSession)) {
+        server.store().last_asked.insert(browser.to_owned(), redirect_uri.to_owned());
+    }
     let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
-    match authorization_request::check(&server, &params, session.is_some(), channel, unchecked) {
-        Ok(request) => proceed(&server, AuthorizationRequest { pushed, ..request }, session),
-        Err(Refusal::Redirect(reply, error)) => reply.error(&server, &error),
-        Err(Refusal::Page(why)) => pages::error(&server, StatusCode::BAD_REQUEST, &why),
+    match authorization_request::check(server, &params, session.is_some(), channel, unchecked) {
+        Ok(request) => proceed(server, AuthorizationRequest { pushed, ..request }, session, browser),
+        Err(Refusal::Redirect(reply, error)) => reply.error(server, &error),
+        Err(Refusal::Page(why)) => pages::error(server, StatusCode::BAD_REQUEST, &why),
     }
 }
 
 /// Answers at once if the user is logged in and has consented, and asks the
 /// user for what is missing otherwise.
-fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(String, Session)>) -> Response {
+fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(String, Session)>, browser: &str) -> Response {
     let session = session.filter(|(_, session)| !must_log_in(server, &request, session));
     let session = match session {
         None if request.prompt.none && server.has(Flaw::PromptNoneWithoutSession) => {
@@ -82,7 +99,7 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
             let error = OAuthError::new("login_required", "the login is too old");
             return request.reply.error(server, &error);
         }
-        let tx = server.store().begin(request, None);
+        let tx = server.store().begin(request, None, browser);
         return see_other(&format!("/login?tx={tx}"));
     };
     let consented = server.store().has_consent(&request, &session);
@@ -93,7 +110,7 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
         let error = OAuthError::new("consent_required", "the user has not consented");
         return request.reply.error(server, &error);
     }
-    let tx = server.store().begin(request, Some(session_id));
+    let tx = server.store().begin(request, Some(session_id), browser);
     see_other(&format!("/consent?tx={tx}"))
 }
 
@@ -106,7 +123,8 @@ fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Sessio
 
 /// Whether the user is not the one whom the client asked for.
 fn is_another(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
-    request.hinted_sub.as_deref().is_some_and(|sub| sub != session.sub) && !server.has(Flaw::IdTokenHintIgnored)
+    let differs = |sub: &Option<String>| sub.as_deref().is_some_and(|sub| sub != session.sub);
+    differs(&request.hinted_sub) && !server.has(Flaw::IdTokenHintIgnored) || differs(&request.wanted_sub)
 }
 
 /// Sends the user back to the client with what it asked for.
@@ -126,6 +144,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
         unknown_scope: request.unknown_scope.clone(),
+        acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
     };
     if let Some(nonce) = &request.nonce {
@@ -135,6 +154,13 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         ResponseType::Code => {
             let code = issue_code(server, request, grant);
             request.reply.success(server, &[("code", &code)])
+        }
+        ResponseType::CodeIdToken => {
+            let code = issue_code(server, request, grant.clone());
+            match id_token_for_code(server, &grant, &code) {
+                Ok(id_token) => request.reply.success(server, &[("code", &code), ("id_token", &id_token)]),
+                Err(error) => request.reply.error(server, &error),
+            }
         }
         ResponseType::Token => with_token(server, request, grant, None, false),
         ResponseType::Hybrid { code, id_token } => {

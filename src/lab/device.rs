@@ -174,6 +174,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         auth_time,
         unknown_scope: String::new(),
         jkt: None,
+        acr: None,
     })
 }
 

@@ -119,6 +119,9 @@ pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static Us
 /// The second redirect URI of every client.
 const OTHER_CALLBACK: &str = "https://app.example/signed-in";
 
+/// Where every client may have the browser sent after a logout.
+pub(super) const POST_LOGOUT_REDIRECT_URI: &str = "https://app.example/signed-out";
+
 /// The redirect URI that only the second client has: it is an application on
 /// the user's own machine (RFC 8252).
 const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";

@@ -62,7 +62,8 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
         Some(wanted) if server.has(Flaw::TokenExchangeImpersonationOpen) && directory::user_by_sub(wanted).is_some() => wanted.to_owned(),
         Some(_) => return Err(refuse("requested_subject is not supported")),
     };
-    let grant = Grant { client_id: client.id.clone(), sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt };
+    let grant =
+        Grant { client_id: client.id.clone(), sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt, acr: None };
     let issue = {
         let mut store = server.store();
         let family = store.new_family();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::Flaw;
@@ -14,9 +14,10 @@ use super::directory;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::params::Params;
+use super::scope::Scope;
 use super::secrets;
-use super::server::{Server, is_form, session_cookie};
-use super::store::{Store, Transaction};
+use super::server::{Guard, Server, browser_cookie, is_form, session_cookie, set_cookie};
+use super::store::{Session, Store, Transaction};
 use super::tokens::now;
 
 /// Wrong passwords before a transaction is over.
@@ -29,7 +30,8 @@ pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let form = {
         let mut store = server.store();
-        find(&mut store, &params).map(|(tx, transaction)| pages::login(&server, tx, transaction, None))
+        let found = find(&mut store, &params).filter(|(_, transaction)| is_begun_here(transaction, &headers));
+        found.map(|(tx, transaction)| pages::login(&server, tx, transaction, None))
     };
     let mut response = form.unwrap_or_else(|| refuse(&server, GONE));
     if server.has(Flaw::SessionFixation) && session_cookie(&headers).is_none() {
@@ -51,9 +53,14 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         drop(store);
         return refuse(&server, GONE);
     };
-    if !comes_from(&params, transaction) {
+    let is_foreign = !is_begun_here(transaction, &headers);
+    if !comes_from(&params, transaction) || is_foreign && !server.has(Flaw::LoginCsrf) {
         drop(store);
         return refuse(&server, "This form does not belong to this login.");
+    }
+    let moved_to = is_foreign.then(|| browser_cookie(&headers).map_or_else(secrets::random, ToOwned::to_owned));
+    if let Some(browser) = &moved_to {
+        transaction.browser.clone_from(browser);
     }
     let Some(user) = directory::user_by_password(name, password) else {
         transaction.tries += 1;
@@ -71,7 +78,8 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
     let kept = known.filter(|_| server.has(Flaw::SessionFixation));
     let (session_id, session) = store.log_in(user.sub, now(), known, kept);
     let mut response = match store.after_login(tx, &session_id, &session) {
-        Some(transaction) => {
+        Some(mut transaction) => {
+            redirect_as_last_asked(&server, &store, &mut transaction);
             drop(store);
             let mut response = finish(&server, &transaction.request, &session);
             if server.has(Flaw::Redirect307) && response.status() == StatusCode::SEE_OTHER {
@@ -82,14 +90,28 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         None => see_other(&format!("/consent?tx={tx}")),
     };
     set_session(&server, &mut response, &session_id);
+    if let Some(browser) = moved_to {
+        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
+    }
     response
 }
 
 pub(super) fn set_session(server: &Server, response: &mut Response, session_id: &str) {
-    let same_site = if server.has(Flaw::DeviceApprovalCsrf) { "None" } else { "Lax" };
-    let cookie = format!("{}={session_id}; Path=/; HttpOnly; Secure; SameSite={same_site}", pages::SESSION_COOKIE);
-    if let Ok(value) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(header::SET_COOKIE, value);
+    let guard = if server.has(Flaw::SessionCookieFlags) {
+        Guard::Scripts
+    } else if server.has(Flaw::DeviceApprovalCsrf) {
+        Guard::Sites
+    } else {
+        Guard::Whole
+    };
+    set_cookie(response, pages::SESSION_COOKIE, session_id, guard);
+}
+
+/// The mistake of `redirect-uri-from-session`.
+fn redirect_as_last_asked(server: &Server, store: &Store, transaction: &mut Transaction) {
+    let asked = store.last_asked.get(&transaction.browser).filter(|_| transaction.began_logged_out);
+    if let Some(asked) = asked.filter(|_| server.has(Flaw::RedirectUriFromSession)) {
+        transaction.request.reply.redirect_uri.clone_from(asked);
     }
 }
 
@@ -101,7 +123,11 @@ pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(que
         drop(store);
         return refuse(&server, GONE);
     };
-    if !belongs_to(transaction, session_cookie(&headers)) {
+    if !is_begun_here(transaction, &headers) && !server.has(Flaw::ConsentInteractionNotBound) {
+        drop(store);
+        return refuse(&server, GONE);
+    }
+    if !belongs_to(transaction, session_cookie(&headers)) && !server.has(Flaw::ConsentInteractionNotBound) {
         return see_other(&format!("/login?tx={tx}"));
     }
     pages::consent(&server, tx, &transaction.csrf, &transaction.request)
@@ -117,35 +143,62 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap
         Some("deny") => false,
         _ => return refuse(&server, "No decision was made."),
     };
-    let Some((session_id, session)) = server.session(&headers) else {
-        return refuse(&server, "Nobody is logged in.");
-    };
+    let denied_in_vain = !allowed && server.has(Flaw::ConsentDenialIgnored);
     // One lock from the check to the removal: a decision is made once.
-    let transaction = {
+    let (transaction, session) = {
         let mut store = server.store();
-        let Some((tx, transaction)) = find(&mut store, &params) else {
-            drop(store);
-            return refuse(&server, GONE);
-        };
-        if !belongs_to(transaction, Some(&session_id)) || !comes_from(&params, transaction) {
-            drop(store);
-            return refuse(&server, "This form does not belong to this login.");
+        match take(&server, &mut store, &params, &headers) {
+            Ok((mut transaction, session)) => {
+                if allowed {
+                    store.remember_consent(&transaction.request, &session);
+                }
+                redirect_as_last_asked(&server, &store, &mut transaction);
+                (transaction, session)
+            }
+            Err(why) => {
+                drop(store);
+                return refuse(&server, why);
+            }
         }
-        let Some(transaction) = store.transactions.remove(tx) else {
-            drop(store);
-            return refuse(&server, GONE);
-        };
-        if allowed {
-            store.remember_consent(&transaction.request, &session);
-        }
-        transaction
     };
-    if allowed {
+    if allowed || denied_in_vain {
         finish(&server, &transaction.request, &session)
     } else {
         let error = OAuthError::new("access_denied", "the user refused");
         transaction.request.reply.error(&server, &error)
     }
+}
+
+/// The question that a form answers, and the session that it was asked.
+fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap) -> Result<(Transaction, Session), &'static str> {
+    let own = session_cookie(headers);
+    let found = find(store, params);
+    let is_own = found.as_ref().is_some_and(|(_, transaction)| {
+        is_begun_here(transaction, headers) && belongs_to(transaction, own) && comes_from(params, transaction)
+    });
+    let found = found.map(|(tx, transaction)| (tx.to_owned(), transaction.session.clone()));
+    let (tx, session_id) = match (found, own) {
+        (Some((tx, _)), Some(own)) if is_own => (tx, own.to_owned()),
+        (Some((tx, asked)), _) if server.has(Flaw::ConsentInteractionNotBound) => (tx, asked.ok_or(GONE)?),
+        (_, Some(own)) if server.has(Flaw::ConsentCsrf) => (store.newest_of(own).ok_or(GONE)?, own.to_owned()),
+        (None, _) => return Err(GONE),
+        _ => return Err("This form does not belong to this login."),
+    };
+    let session = store.session(&session_id).ok_or("Nobody is logged in.")?;
+    let transaction = store.transactions.get_mut(&tx).ok_or(GONE)?;
+    let (uri, scope) = (params.get("redirect_uri"), params.get("scope").map(Scope::parse));
+    let request = &mut transaction.request;
+    // The form repeats what was asked for. Of a form of another question that says nothing.
+    if is_own && !server.has(Flaw::ConsentParametersTrusted) {
+        let is_kept = uri.is_none_or(|uri| uri == request.reply.redirect_uri) && scope.is_none_or(|scope| scope == Some(request.scope));
+        if !is_kept {
+            return Err("This form asks for something else than the application did.");
+        }
+    } else if is_own {
+        request.reply.redirect_uri = uri.unwrap_or(&request.reply.redirect_uri).to_owned();
+        request.scope = scope.flatten().unwrap_or(request.scope);
+    }
+    store.transactions.remove(&tx).map(|transaction| (transaction, session)).ok_or(GONE)
 }
 
 /// The parameters of a form that one of the lab's own pages can have sent.
@@ -164,6 +217,11 @@ fn find<'p, 's>(store: &'s mut Store, params: &'p Params) -> Option<(&'p str, &'
 fn comes_from(params: &Params, transaction: &Transaction) -> bool {
     let csrf = params.get("csrf").unwrap_or_default();
     secrets::equal(csrf.as_bytes(), transaction.csrf.as_bytes())
+}
+
+/// Whether the browser is the one that began this login.
+fn is_begun_here(transaction: &Transaction, headers: &HeaderMap) -> bool {
+    browser_cookie(headers).is_some_and(|browser| secrets::equal(browser.as_bytes(), transaction.browser.as_bytes()))
 }
 
 fn belongs_to(transaction: &Transaction, session_id: Option<&str>) -> bool {

@@ -88,6 +88,7 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/userinfo",
         "/introspect",
         "/revoke",
+        "/logout",
         "/api/me",
     ]
     .iter()
@@ -107,9 +108,10 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "introspection_endpoint": format!("{issuer}/introspect"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "end_session_endpoint": format!("{issuer}/logout"),
         "jwks_uri": format!("{issuer}/jwks.json"),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_types_supported": ["code", "code id_token"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
         "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "registration_endpoint": format!("{issuer}/register"),
         "grant_types_supported":
@@ -128,7 +130,7 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported":
             ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "name", "email"],
-        "claims_parameter_supported": false,
+        "claims_parameter_supported": true,
         "request_parameter_supported": true,
         "request_object_signing_alg_values_supported": ["ES256"],
         "require_signed_request_object": false,

@@ -22,6 +22,7 @@ mod jar;
 mod jws;
 mod keys;
 mod login;
+mod logout;
 mod metadata;
 mod oauth_error;
 mod pages;
@@ -159,6 +160,7 @@ fn router(server: Server) -> Router {
         .route("/authorize", get(authorize::endpoint).post(authorize::endpoint))
         .route("/login", get(login::show_login).post(login::log_in))
         .route("/consent", get(login::show_consent).post(login::decide))
+        .route("/logout", get(logout::endpoint).post(logout::endpoint))
         .route("/par", post(par::endpoint))
         .route("/token", post(token::endpoint).get(token::by_get))
         .route("/device_authorization", post(device::endpoint))

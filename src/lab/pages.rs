@@ -17,6 +17,9 @@ use super::store::Transaction;
 /// The name of the session cookie.
 pub(super) const SESSION_COOKIE: &str = "lab_session";
 
+/// The name of the cookie that ties a login to the browser that began it.
+pub(super) const BROWSER_COOKIE: &str = "lab_browser";
+
 const SUBMIT: &str = "document.forms[0].submit()";
 
 /// Makes text safe in HTML, in elements and in quoted attributes.
@@ -57,17 +60,22 @@ pub(super) fn login(server: &Server, tx: &str, transaction: &Transaction, messag
 
 /// The consent form. Its first button refuses.
 pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &AuthorizationRequest) -> Response {
+    let (redirect_uri, scope) = (&request.reply.redirect_uri, request.scope.to_string());
     let scopes: String = request.scope.names().map(|name| format!("<li>{}</li>\n", escape(name))).collect();
     let body = format!(
         "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}</ul>\n\
          <form method=\"post\" action=\"/consent\">\n\
          <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
          <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
+         <input type=\"hidden\" name=\"redirect_uri\" value=\"{redirect_uri}\">\n\
+         <input type=\"hidden\" name=\"scope\" value=\"{scope}\">\n\
          <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
          <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
         client = called(server, &request.client_id),
         csrf = escape(csrf),
         tx = escape(tx),
+        redirect_uri = escape(redirect_uri),
+        scope = escape(&scope),
     );
     page(server, StatusCode::OK, "Allow access?", &body, None)
 }
@@ -127,6 +135,25 @@ fn called(server: &Server, client_id: &str) -> String {
 pub(super) fn said(server: &Server, title: &str, words: &str) -> Response {
     let body = format!("<h1>{}</h1>\n<p>{}</p>", escape(title), escape(words));
     page(server, StatusCode::OK, title, &body, None)
+}
+
+/// The question whether the user wants to log out.
+pub(super) fn logout(server: &Server, tx: &str, csrf: &str) -> Response {
+    let body = format!(
+        "<h1>Log out?</h1>\n<form method=\"post\" action=\"/logout\">\n\
+         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
+         <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
+         <p><button type=\"submit\" name=\"decision\" value=\"stay\">Stay</button>\n\
+         <button type=\"submit\" name=\"decision\" value=\"logout\">Log out</button></p>\n</form>",
+        csrf = escape(csrf),
+        tx = escape(tx),
+    );
+    page(server, StatusCode::OK, "Log out?", &body, None)
+}
+
+/// What a user sees who is logged out.
+pub(super) fn logged_out(server: &Server) -> Response {
+    page(server, StatusCode::OK, "Logged out", "<h1>Logged out</h1>\n<p>You are logged out.</p>", None)
 }
 
 /// A page that says what is wrong.
@@ -192,8 +219,9 @@ pub(super) fn home(server: &Server) -> Response {
 fn page(server: &Server, status: StatusCode, title: &str, body: &str, script: Option<&str>) -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <title>{}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n",
-        escape(title)
+         <title>{}</title>\n</head>\n<body>\n{body}\n{help}</body>\n</html>\n",
+        escape(title),
+        help = if server.has(Flaw::ReferrerLeak) { "<p><a href=\"https://help.example/\">Help</a></p>\n" } else { "" },
     );
     // No form-action: browsers apply it to the redirect that follows a form
     // as well, which goes to the client.
@@ -207,8 +235,9 @@ fn page(server: &Server, status: StatusCode, title: &str, body: &str, script: Op
         headers.insert(name, HeaderValue::from_static(value));
     };
     set(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    set(header::CACHE_CONTROL, "no-store");
-    set(header::REFERRER_POLICY, "no-referrer");
+    let (cached, leaks) = (server.has(Flaw::LoginPageCacheable), server.has(Flaw::ReferrerLeak));
+    set(header::CACHE_CONTROL, if cached { "public, max-age=300" } else { "no-store" });
+    set(header::REFERRER_POLICY, if leaks { "unsafe-url" } else { "no-referrer" });
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if !server.has(Flaw::Clickjacking) {
         policy.push_str("; frame-ancestors 'none'");

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 
 use super::directory::{Client, USERS};
 use super::keys::SigningKey;
@@ -67,13 +68,45 @@ impl Server {
 
 /// The session id that the browser sent, alive or not.
 pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, pages::SESSION_COOKIE)
+}
+
+/// By what the browser is known that began a login, before anybody has logged in.
+pub(super) fn browser_cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, pages::BROWSER_COOKIE)
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == pages::SESSION_COOKIE).then_some(value))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// Whom a cookie is kept from.
+#[derive(Clone, Copy)]
+pub(super) enum Guard {
+    /// From scripts and from requests of other sites.
+    Whole,
+    /// From other sites: scripts may read it.
+    Scripts,
+    /// From scripts: requests of other sites carry it.
+    Sites,
+}
+
+/// Gives the browser a cookie of the server's own.
+pub(super) fn set_cookie(response: &mut Response, name: &str, value: &str, guard: Guard) {
+    let (hidden, same_site) = match guard {
+        Guard::Whole => ("; HttpOnly", "Lax"),
+        Guard::Scripts => ("", "Lax"),
+        Guard::Sites => ("; HttpOnly", "None"),
+    };
+    if let Ok(value) = HeaderValue::from_str(&format!("{name}={value}; Path=/{hidden}; Secure; SameSite={same_site}")) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
 }
 
 /// Whether the body is `application/x-www-form-urlencoded`, said once.

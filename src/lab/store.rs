@@ -25,7 +25,20 @@ pub(super) struct Transaction {
     pub(super) tries: u8,
     /// The session that has logged in for it.
     pub(super) session: Option<String>,
+    /// The browser that began it.
+    pub(super) browser: String,
+    /// Nobody was logged in when it began.
+    pub(super) began_logged_out: bool,
     expires: Instant,
+}
+
+/// A question whether the user wants to log out.
+pub(super) struct Leaving {
+    pub(super) session: String,
+    pub(super) csrf: String,
+    /// Where the browser goes then.
+    pub(super) redirect: Option<String>,
+    pub(super) expires: Instant,
 }
 
 impl Transaction {
@@ -54,6 +67,8 @@ pub(super) struct Grant {
     pub(super) auth_time: Option<u64>,
     /// Words of the scope that the server does not know, and grants nevertheless.
     pub(super) unknown_scope: String,
+    /// A level of authentication that was not reached, and is said to have been.
+    pub(super) acr: Option<String>,
     /// The thumbprint of the key that it is bound to (RFC 9449).
     pub(super) jkt: Option<String>,
 }
@@ -120,6 +135,9 @@ pub(super) struct Store {
     pub(super) challenges: HashMap<(String, String), Vec<String>>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     sessions: HashMap<String, Session>,
+    pub(super) leaving: HashMap<String, Leaving>,
+    /// The redirect_uri that each browser asked for last, kept by `redirect-uri-from-session` alone.
+    pub(super) last_asked: HashMap<String, String>,
     access_tokens: HashMap<String, AccessToken>,
     families: HashMap<FamilyId, Family>,
     /// The nonce of the newest request of each user.
@@ -136,10 +154,17 @@ pub(super) struct Store {
 
 impl Store {
     /// Starts the interaction with a user; returns its id.
-    pub(super) fn begin(&mut self, request: AuthorizationRequest, session: Option<String>) -> String {
+    pub(super) fn begin(&mut self, request: AuthorizationRequest, session: Option<String>, browser: &str) -> String {
         let id = secrets::random();
-        let transaction =
-            Transaction { request, csrf: secrets::random(), tries: 0, session, expires: Instant::now() + TRANSACTION_LIFETIME };
+        let transaction = Transaction {
+            request,
+            csrf: secrets::random(),
+            tries: 0,
+            began_logged_out: session.is_none(),
+            session,
+            browser: browser.to_owned(),
+            expires: Instant::now() + TRANSACTION_LIFETIME,
+        };
         self.transactions.insert(id.clone(), transaction);
         self.tidy();
         id
@@ -161,6 +186,26 @@ impl Store {
     pub(super) fn session(&self, id: &str) -> Option<Session> {
         let session = self.sessions.get(id)?;
         (session.expires > Instant::now()).then(|| session.clone())
+    }
+
+    /// The newest question that a session was asked.
+    pub(super) fn newest_of(&self, session_id: &str) -> Option<String> {
+        let own = self.transactions.iter().filter(|(_, it)| it.session.as_deref() == Some(session_id) && it.is_alive());
+        own.max_by_key(|(_, it)| it.expires).map(|(tx, _)| tx.clone())
+    }
+
+    /// Asks whether the user wants to log out; returns the id of the question and its csrf.
+    pub(super) fn ask_to_leave(&mut self, session: &str, redirect: Option<String>) -> (String, String) {
+        let (id, csrf) = (secrets::random(), secrets::random());
+        let leaving = Leaving { session: session.to_owned(), csrf: csrf.clone(), redirect, expires: Instant::now() + TRANSACTION_LIFETIME };
+        self.leaving.insert(id.clone(), leaving);
+        self.tidy();
+        (id, csrf)
+    }
+
+    /// Ends a session.
+    pub(super) fn log_out(&mut self, session: &str) {
+        self.sessions.remove(session);
     }
 
     /// Goes on after a login: takes the transaction out when the user has
@@ -320,6 +365,7 @@ impl Store {
         let now = Instant::now();
         self.transactions.retain(|_, it| it.expires > now);
         self.sessions.retain(|_, it| it.expires > now);
+        self.leaving.retain(|_, it| it.expires > now);
         self.codes.retain(|_, it| it.expires > now);
         self.refresh_tokens.retain(|_, it| it.expires > now);
         self.access_tokens.retain(|_, it| it.expires > now);

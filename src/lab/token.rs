@@ -70,7 +70,7 @@ async fn respond(server: &Server, params: Result<Params, OAuthError>, headers: &
 
 async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
     if let Some(client) = unnamed(server, params, headers) {
-        return grant(server, client, params, dpop::of_request(server, headers, "/token")?).await;
+        return grant(server, client, params, headers).await;
     }
     let presented = Presented::read(server, headers, params)?;
     if let Some(limit) = server.config.rate_limit {
@@ -88,7 +88,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
         _ => Identify::PublicToo,
     };
     let client = presented.authenticate(server, identify)?;
-    grant(server, client, params, dpop::of_request(server, headers, "/token")?).await
+    grant(server, client, params, headers).await
 }
 
 /// The public client that a code or a refresh token belongs to, where a
@@ -111,8 +111,14 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
     server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None))
 }
 
-/// `jkt`: the key of the proof that came with the request.
-async fn grant(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
+    // The key of the proof that came with the request.
+    let jkt = dpop::of_request(server, headers, "/token")?;
+    if let (true, Some(id), Some((_, session))) = (server.has(Flaw::CodeUserConfusion), params.get("code"), server.session(headers))
+        && let Some(code) = server.store().codes.get_mut(id)
+    {
+        code.grant.sub = session.sub.to_owned();
+    }
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
@@ -166,7 +172,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
     let (client_id, sub) = (client.id.clone(), client.id.clone());
-    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt };
+    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), acr: None, jkt };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -185,6 +191,7 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         nonce: None,
         auth_time: Some(now()),
         unknown_scope: String::new(),
+        acr: None,
         jkt,
     };
     issue(server, grant, true)

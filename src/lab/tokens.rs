@@ -72,29 +72,9 @@ impl Issue {
 
     /// The signed ID token that goes with `access_token`.
     pub(super) fn id_token(&self, server: &Server, access_token: &str) -> Result<String, OAuthError> {
-        let now = now();
         // Core section 3.1.3.6: the left half of the hash of the token.
-        let digest = if server.has(Flaw::AtHashWrong) { Sha256::digest("another token") } else { Sha256::digest(access_token) };
-        let issuer = if server.has(Flaw::IdTokenClaimsWrong) { "https://other.example" } else { &server.issuer };
-        let mut claims = json!({
-            "iss": issuer,
-            "sub": self.grant.sub,
-            "aud": self.grant.client_id,
-            "iat": now,
-            "exp": now + ID_TOKEN_LIFETIME,
-            "at_hash": URL_SAFE_NO_PAD.encode(&digest[..16]),
-        });
-        if let Some(time) = self.grant.auth_time {
-            claims["auth_time"] = json!(time);
-        }
-        let newest = server.has(Flaw::NonceFromSession).then(|| server.store().newest_nonce(&self.grant.sub)).flatten();
-        if let Some(nonce) = newest.as_ref().or(self.grant.nonce.as_ref()).filter(|_| !server.has(Flaw::NonceNotEchoed)) {
-            claims["nonce"] = json!(nonce);
-        }
-        if server.has(Flaw::IdTokenUnsigned) {
-            return Ok(jws::unsigned(&claims));
-        }
-        jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
+        let hashed = if server.has(Flaw::AtHashWrong) { "another token" } else { access_token };
+        id_token(server, &self.grant, "at_hash", hashed)
     }
 
     /// The successful token response (RFC 6749 section 5.1).
@@ -114,6 +94,39 @@ impl Issue {
         }
         Ok(body)
     }
+}
+
+/// The ID token that comes with a code from the authorization endpoint (Core section 3.3.2.11).
+pub(super) fn id_token_for_code(server: &Server, grant: &Grant, code: &str) -> Result<String, OAuthError> {
+    id_token(server, grant, "c_hash", code)
+}
+
+/// An ID token that names what it came with by the left half of its hash.
+fn id_token(server: &Server, grant: &Grant, hash: &str, hashed: &str) -> Result<String, OAuthError> {
+    let now = now();
+    let issuer = if server.has(Flaw::IdTokenClaimsWrong) { "https://other.example" } else { &server.issuer };
+    let mut claims = json!({
+        "iss": issuer,
+        "sub": grant.sub,
+        "aud": grant.client_id,
+        "iat": now,
+        "exp": now + ID_TOKEN_LIFETIME,
+    });
+    claims[hash] = json!(URL_SAFE_NO_PAD.encode(&Sha256::digest(hashed)[..16]));
+    if let Some(time) = grant.auth_time {
+        claims["auth_time"] = json!(time);
+    }
+    if let Some(acr) = &grant.acr {
+        claims["acr"] = json!(acr);
+    }
+    let newest = server.has(Flaw::NonceFromSession).then(|| server.store().newest_nonce(&grant.sub)).flatten();
+    if let Some(nonce) = newest.as_ref().or(grant.nonce.as_ref()).filter(|_| !server.has(Flaw::NonceNotEchoed)) {
+        claims["nonce"] = json!(nonce);
+    }
+    if server.has(Flaw::IdTokenUnsigned) {
+        return Ok(jws::unsigned(&claims));
+    }
+    jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
 }
 
 /// What a valid access token says.
@@ -205,6 +218,21 @@ pub(super) fn subject_of_id_token(server: &Server, token: &str) -> Option<String
     let is_id_token = jwt.header("typ") == Some("JWT") && jwt.text("iss") == Some(&server.issuer);
     let is_signed = is_signed_strictly(server, &jwt) || server.has(Flaw::IdTokenHintUnverified);
     jwt.text("sub").filter(|_| is_id_token && is_signed).map(ToOwned::to_owned)
+}
+
+/// What an ID token says that comes back as a hint of a logout.
+pub(super) struct Hint {
+    pub(super) sub: String,
+    pub(super) aud: String,
+}
+
+/// Reads the hint of a logout (OpenID Connect RP-Initiated Logout section 4), even if the token has expired.
+pub(super) fn hint(server: &Server, token: &str) -> Option<Hint> {
+    let jwt = Compact::parse(token)?;
+    let is_id_token = jwt.header("typ") == Some("JWT") && jwt.text("iss") == Some(&server.issuer);
+    let is_signed = is_signed_strictly(server, &jwt) || server.has(Flaw::LogoutHintUnverified);
+    let hint = || Some(Hint { sub: jwt.text("sub")?.to_owned(), aud: jwt.text("aud")?.to_owned() });
+    (is_id_token && is_signed).then(hint).flatten()
 }
 
 fn is_signed(server: &Server, jwt: &Compact<'_>) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod bend;
+pub mod conduct;
 pub mod event;
 pub mod observation;
 pub mod predicate;

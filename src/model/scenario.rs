@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bend::{Carried, Proof};
+use super::conduct::Conduct;
 use super::predicate::{Condition, Predicate};
 use super::profile::{Level, Profile, Severity};
 use super::step::{Authentication, ClientRole, Place, PlannedStep, UserRole};
@@ -183,6 +184,10 @@ pub enum Operation {
     LoggedOut,
     /// With the cookies that the browser had before its last login.
     BeforeLogin,
+    /// How the browser is led.
+    Browser(Box<Conduct>),
+    /// The cookies of a session's browser go out with the request.
+    CookiesOf(String),
     /// The same request once more, right after, under this name.
     Repeat(String),
     Skip,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bend::{Carried, JwtBend, Proof};
+use super::conduct::Conduct;
 use super::value::{Reference, Template, Value};
 
 /// A request that knows OAuth. Adding a kind touches this file, its driver in `engine::step`, and one arm there.
@@ -23,6 +24,8 @@ pub enum StepKind {
     IntrospectionRequest,
     /// POST to the revocation endpoint (RFC 7009 §2.1).
     RevocationRequest,
+    /// Through the front channel to the logout endpoint (OpenID Connect RP-Initiated Logout 1.0 §2).
+    LogoutRequest,
     /// GET of a document that the server publishes: metadata (RFC 8414 §3), keys (RFC 7517 §5).
     DocumentRequest,
     /// A request to any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), client
@@ -40,6 +43,7 @@ impl StepKind {
         StepKind::ResourceRequest,
         StepKind::IntrospectionRequest,
         StepKind::RevocationRequest,
+        StepKind::LogoutRequest,
         StepKind::DocumentRequest,
         StepKind::EndpointRequest,
         StepKind::PageRequest,
@@ -54,6 +58,7 @@ impl StepKind {
             StepKind::ResourceRequest => "resource_request",
             StepKind::IntrospectionRequest => "introspection_request",
             StepKind::RevocationRequest => "revocation_request",
+            StepKind::LogoutRequest => "logout_request",
             StepKind::DocumentRequest => "document_request",
             StepKind::EndpointRequest => "endpoint_request",
             StepKind::PageRequest => "page_request",
@@ -98,6 +103,16 @@ impl StepKind {
                 ("planted_header", "`true` where an answer had a header `grantproof-planted`, absent: none"),
                 ("evaluated", "the path of an answer with 48313819 in it, the product of 7919 and 6101; absent: none"),
                 ("unframed_pages", "those of them without protection against framing, by path"),
+                ("stopped_at", "the page at which the browser stopped as it was told: `login`, `code`, `consent` or `page`"),
+                ("denied", "`true` where the button that refuses consent was pressed"),
+                ("tampered", "the parameters whose values a form carried and the attack changed"),
+                ("answer_in", "how the answer came: `query`, `fragment` or `form_post`"),
+                ("code_caching", "whether the answer with the code may be kept: `forbidden`, `unsaid` or `allowed`"),
+                ("cacheable_pages", "those of the pages with a form that say they may be kept, by path"),
+                ("leaking_pages", "those that send their whole address to other hosts, and name one, by path"),
+                ("unguarded_pages", "those that name another host and have no Referrer-Policy, by path"),
+                ("allow_origin", "the Access-Control-Allow-Origin header of an answer"),
+                ("allow_credentials", "the Access-Control-Allow-Credentials header of an answer"),
             ],
             StepKind::PushedAuthorizationRequest => &[
                 ("request_uri", "the reference to the pushed request"),
@@ -135,6 +150,7 @@ impl StepKind {
                 ("id_token_sub", "its subject"),
                 ("id_token_aud", "its audiences, separated by spaces"),
                 ("id_token_azp", "its authorized party"),
+                ("id_token_acr", "its level of authentication (acr)"),
                 ("id_token_nonce", "its nonce"),
                 ("id_token_lifetime", "the seconds from its iat to its exp"),
                 (
@@ -176,6 +192,14 @@ impl StepKind {
                 ("status", "the HTTP status"),
             ],
             StepKind::RevocationRequest => &[("error", "the error code"), ("status", "the HTTP status")],
+            StepKind::LogoutRequest => &[
+                ("stopped_at", "`page` where the browser stopped, as it was told, at a page that asks whether to log out"),
+                ("confirmed", "`true` where such a page was answered"),
+                ("location", "where the server sent the browser at the end"),
+                ("delivered_to", "`asked` (the post_logout_redirect_uri) or `elsewhere`"),
+                ("links_to_asked", "`true` where the last page has a link to the post_logout_redirect_uri"),
+                ("status", "the HTTP status of the last answer"),
+            ],
             StepKind::DocumentRequest => &[
                 ("issuer", "the issuer that metadata names"),
                 ("hosts", "the hosts of all URLs in it, separated by spaces"),
@@ -369,6 +393,10 @@ pub struct PlannedStep {
     pub logged_out: bool,
     /// It runs in a browser with the cookies that this session's browser had before its last login.
     pub before_login: bool,
+    /// How its browser is led, where a step of the front channel differs in that.
+    pub conduct: Option<Box<Conduct>>,
+    /// The session whose cookies go out with a token request.
+    pub cookies_of: Option<String>,
     /// Which place a resource request asks.
     pub at: ResourcePlace,
     /// The attack added this step (a repetition).
@@ -388,6 +416,7 @@ impl PlannedStep {
         self.authentication.iter().for_each(|authentication| authentication.references(&mut found));
         self.proof.iter().for_each(|proof| proof.references(&mut found));
         self.carried.iter().for_each(|carried| carried.references(&mut found));
+        self.conduct.iter().for_each(|conduct| conduct.references(&mut found));
         found
     }
 

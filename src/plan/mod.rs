@@ -194,7 +194,7 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
             StepKind::TokenRequest => ("code", "a code that never existed"),
             StepKind::IntrospectionRequest => ("token", "a token that never existed"),
             // The resource has its own, when the proof endpoint is chosen; the revocation endpoint grants everything.
-            StepKind::ResourceRequest | StepKind::RevocationRequest | StepKind::DocumentRequest => continue,
+            StepKind::ResourceRequest | StepKind::RevocationRequest | StepKind::LogoutRequest | StepKind::DocumentRequest => continue,
             // Of any endpoint, and a page: there is no one request that none of them may grant.
             StepKind::EndpointRequest | StepKind::PageRequest => continue,
         };
@@ -260,6 +260,7 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
         | StepKind::IntrospectionRequest
         | StepKind::ResourceRequest
         | StepKind::RevocationRequest
+        | StepKind::LogoutRequest
         | StepKind::DocumentRequest
         | StepKind::EndpointRequest
         | StepKind::PageRequest => {}

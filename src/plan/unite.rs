@@ -108,6 +108,7 @@ fn changes_nothing(step: &PlannedStep) -> bool {
         StepKind::AuthorizationRequest
         | StepKind::PushedAuthorizationRequest
         | StepKind::TokenRequest
+        | StepKind::LogoutRequest
         | StepKind::EndpointRequest
         | StepKind::PageRequest => false,
     }
@@ -158,6 +159,8 @@ mod tests {
             probe: false,
             logged_out: false,
             before_login: false,
+            conduct: None,
+            cookies_of: None,
             at: ResourcePlace::Proof,
             added: false,
         }

@@ -212,6 +212,9 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::User(_) => format!("{step}: as another user"),
                 Operation::LoggedOut => format!("{step}: nobody is logged in"),
                 Operation::BeforeLogin => format!("{step}: with the cookies from before the login"),
+                Operation::Browser(conduct) => format!("{step}: {conduct}"),
+                Operation::CookiesOf(session) if session.is_empty() => format!("{step}: with the cookies of the browser"),
+                Operation::CookiesOf(session) => format!("{step}: with the cookies of the browser of {session}"),
                 Operation::Repeat(name) => {
                     format!("after {step}: the same request once more ({name})")
                 }

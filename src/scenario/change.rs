@@ -89,6 +89,17 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
         Operation::User(user) => steps[index].user = *user,
         Operation::LoggedOut => steps[index].logged_out = true,
         Operation::BeforeLogin => steps[index].before_login = true,
+        Operation::Browser(conduct) => {
+            for needed in conduct.needs() {
+                let earlier = &steps[..index];
+                if !earlier.iter().any(|s| s.name == needed && matches!(s.kind, StepKind::AuthorizationRequest | StepKind::LogoutRequest)) {
+                    let known = earlier.iter().map(|s| s.name.as_str());
+                    return Err((format!("no authorization request `{needed}` is sent before `{step}`"), suggestion(needed, known)));
+                }
+            }
+            steps[index].conduct = Some(conduct.clone());
+        }
+        Operation::CookiesOf(session) => steps[index].cookies_of = Some(session.clone()),
         Operation::Repeat(name) => {
             let session = PlannedStep::session_of(step);
             let name = if session.is_empty() { name.clone() } else { format!("{session}.{name}") };
@@ -141,6 +152,8 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest, StepKind::PageRequest]),
         Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
         Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest, StepKind::EndpointRequest]),
+        Operation::Browser(_) => ("browser", &[StepKind::AuthorizationRequest, StepKind::LogoutRequest]),
+        Operation::CookiesOf(_) => ("cookies_of", &[StepKind::TokenRequest]),
         _ => return Ok(()),
     };
     if kinds.contains(&step.kind) {
@@ -188,6 +201,7 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
             }
             step.proof.iter_mut().for_each(|proof| proof.substitute(variable, word));
             step.carried.iter_mut().for_each(|carried| carried.substitute(variable, word));
+            step.conduct.iter_mut().for_each(|conduct| conduct.substitute(variable, word));
         }
     }
     Ok(steps)

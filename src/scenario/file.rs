@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model::conduct::{Keep, Stop, Taken};
 use crate::model::profile::{Level, Severity};
 use crate::model::scenario::Risk;
 use crate::model::step::{ClientRole, Place, ResourcePlace, StepKind, UserRole};
@@ -201,6 +202,10 @@ pub struct OperationsFile {
     /// The step runs in a browser with the cookies that this one had before its last login.
     #[serde(default)]
     pub before_login: bool,
+    /// How the browser of a front-channel step is led.
+    pub browser: Option<BrowserFile>,
+    /// The cookies of this session's browser go out with a token request; `default` is the session without a name.
+    pub cookies_of: Option<At<String>>,
     /// The same request once more, right after, under this name.
     pub repeat: Option<At<String>>,
     /// The step is left out.
@@ -281,6 +286,35 @@ pub struct RequestObjectFile {
     /// Parameters that stand beside it.
     #[serde(default)]
     pub beside: Names<At<String>>,
+}
+
+/// How a browser is led, where that is not what a person does who logs in and agrees.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrowserFile {
+    /// It stops at this page: its form is filled in and not sent.
+    pub stop_at: Option<Stop>,
+    /// It begins with what another step stopped at, in place of a request.
+    pub go_on: Option<GoOnFile>,
+    /// It presses the button that refuses consent.
+    #[serde(default)]
+    pub deny: bool,
+    /// Values that forms carry for parameters of the request, and what goes out in their place.
+    #[serde(default)]
+    pub tamper: Names<At<String>>,
+    /// It begins with those of its cookies alone.
+    pub keep_cookies: Option<Keep>,
+    /// It has the cookies that the browser of this step had when that began.
+    pub as_before: Option<At<String>>,
+}
+
+/// What a step takes over from another one.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GoOnFile {
+    /// The step that stopped at a page.
+    pub from: At<String>,
+    pub with: Taken,
 }
 
 /// Text with `${ … }`, or a forged token.

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostics, suggestion};
 use crate::model::bend::{Carried, JwtBend, Proof};
+use crate::model::conduct::Conduct;
 use crate::model::scenario::Operation;
 use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
 use crate::model::value::{Forgery, Template, Value};
@@ -9,7 +10,7 @@ use crate::place::{At, Names};
 
 use super::change;
 use super::expression::{Scope, single, template};
-use super::file::{AuthenticateFile, BendFile, OperationsFile, ProofFile, RequestObjectFile, ValueFile};
+use super::file::{AuthenticateFile, BendFile, BrowserFile, OperationsFile, ProofFile, RequestObjectFile, ValueFile};
 
 /// A change names a step of the control, or one that the change itself repeats.
 pub fn known_step(step: &At<String>, scope: &Scope, found: &mut Diagnostics) -> bool {
@@ -89,6 +90,17 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     if file.before_login {
         operations.push((here, on.clone(), Operation::BeforeLogin));
     }
+    if let Some(conduct) = file.browser.as_ref().and_then(|browser| read_conduct(browser, scope, found)) {
+        operations.push((here, on.clone(), Operation::Browser(Box::new(conduct))));
+    }
+    if let Some(session) = &file.cookies_of {
+        let named = if session.value == "default" { String::new() } else { session.value.clone() };
+        if scope.steps.iter().any(|(step, _)| PlannedStep::session_of(step) == named) {
+            operations.push(((session.line, session.column), on.clone(), Operation::CookiesOf(named)));
+        } else {
+            found.at(session, format!("there is no session `{}` here", session.value), None);
+        }
+    }
     if let Some(burst) = &file.burst {
         if (2..=64).contains(&burst.value) {
             operations.push((here, on.clone(), Operation::Burst(burst.value)));
@@ -166,6 +178,18 @@ fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Optio
 fn read_request_object(file: &RequestObjectFile, scope: &Scope, found: &mut Diagnostics) -> Option<Carried> {
     let bend = read_bend(&file.bent, scope, found)?;
     Some(Carried::Signed(Box::new(bend), members(&file.beside, scope, found)?))
+}
+
+fn read_conduct(file: &BrowserFile, scope: &Scope, found: &mut Diagnostics) -> Option<Conduct> {
+    let tampers = members(&file.tamper, scope, found)?;
+    Some(Conduct {
+        stops_at: file.stop_at,
+        goes_on: file.go_on.as_ref().map(|go_on| (go_on.from.value.clone(), go_on.with)),
+        denies: file.deny,
+        tampers,
+        keeps: file.keep_cookies,
+        as_before: file.as_before.as_ref().map(|step| step.value.clone()),
+    })
 }
 
 fn read_bend(file: &BendFile, scope: &Scope, found: &mut Diagnostics) -> Option<JwtBend> {

@@ -234,6 +234,8 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
             at: flow_step.at,
             logged_out: false,
             before_login: false,
+            conduct: None,
+            cookies_of: None,
             added: false,
         });
     }

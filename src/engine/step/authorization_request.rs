@@ -3,7 +3,9 @@
 mod address;
 mod ending;
 mod in_chromium;
+mod led;
 mod rules;
+mod watched;
 
 use url::Url;
 
@@ -15,6 +17,7 @@ use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::outside::{self, Answer};
 use crate::engine::page::{Form, Page};
 use crate::engine::{RawStep, RunningTrial, answer, delivery, told};
+use crate::model::conduct::Conduct;
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
 use crate::target::{LoginDriver, User};
@@ -22,6 +25,7 @@ use crate::wire;
 
 use super::{Ready, pushed};
 use address::{form_post, path_of, resolve, without_query};
+pub use led::Paused;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
@@ -41,18 +45,37 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         },
         _ => std::mem::take(trial.browser(&step.planned.session, &user)),
     };
+    trial.before.insert(planned.name.clone(), browser.clone());
+    let conduct = planned.conduct.as_deref().cloned().unwrap_or_default();
+    if conduct.is_apart() {
+        trial.apart.insert(planned.session.clone());
+    }
+    browser = match led::browser(trial, &conduct, browser) {
+        Ok(browser) => browser,
+        Err(why) => return RawStep::not_sent(why),
+    };
     let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
-    if !pushed {
+    journey.tampers = match conduct.tampers.iter().map(|(n, v)| Ok((n.clone(), trial.known.template(v, &step.actor)?))).collect() {
+        Ok(tampers) => tampers,
+        Err(missing) => return RawStep::missing(&missing),
+    };
+    journey.conduct = conduct;
+    if !pushed && journey.conduct.goes_on.is_none() {
         journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
     }
-    journey.go(&mut browser, &user).await;
-    let (raw, before_login) = (journey.raw, journey.before_login);
+    if journey.take_over(&planned.session, &user).await.is_ok() {
+        journey.go(&mut browser, &user).await;
+    }
+    let (raw, before_login, paused) = (journey.raw, journey.before_login, journey.paused);
     if let Some(before) = before_login {
         trial.before_login.insert(planned.session.clone(), before);
     }
+    if let Some(paused) = paused {
+        trial.paused.insert(planned.name.clone(), paused);
+    }
     // As in a person's browser, the cookies of the last answer are those of the next request: servers renew a session
     // at login and at consent, and an older copy of it would be refused.
-    if !planned.logged_out && !planned.before_login {
+    if !planned.logged_out && !planned.before_login && !trial.apart.contains(&planned.session) {
         trial.engine.keep_session(&user.name, &browser);
     }
     *trial.browser(&step.planned.session, &user) = browser;
@@ -93,6 +116,13 @@ struct Journey<'t, 'e> {
     before_login: Option<Browser>,
     /// The maker of a CAPTCHA whose script a login page loaded.
     captcha: Option<&'static str>,
+    conduct: Conduct,
+    /// What forms are to carry in place of parameters of the request.
+    tampers: Vec<(String, String)>,
+    session: String,
+    /// The page at which it stopped, as it was told.
+    paused: Option<Paused>,
+    seen: watched::Seen,
 }
 
 /// What comes after a page.
@@ -129,6 +159,9 @@ impl<'t, 'e> Journey<'t, 'e> {
                 ..Request::default()
             }
         };
+        let mut next = next;
+        let headers = carried.iter().filter(|p| p.place == Some(Place::Header));
+        next.headers.extend(headers.map(|p| (p.name.clone(), p.value.clone())));
         let changed = step.parameters.iter().rfind(|p| p.name == "redirect_uri" && p.value != step.client.redirect_uri);
         let asked = changed.map(|p| p.value.clone());
         Journey {
@@ -154,6 +187,11 @@ impl<'t, 'e> Journey<'t, 'e> {
             remarks: Vec::new(),
             before_login: None,
             captcha: None,
+            conduct: Conduct::default(),
+            tampers: Vec::new(),
+            session: step.planned.session.clone(),
+            paused: None,
+            seen: watched::Seen::default(),
         }
     }
 
@@ -181,6 +219,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             };
             self.raw.field("status", Some(response.status.to_string()));
             self.look_for_planted(&here, &response);
+            self.watch(&response);
             let carried = std::mem::take(&mut self.carries_password);
             if carried {
                 self.raw.field("post_status", Some(response.status.to_string()));
@@ -288,6 +327,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         if page.forms.iter().any(|f| !f.fields.is_empty() || !f.buttons.is_empty()) {
             self.count_form_page(here, response);
+            self.watch_form_page(here, response, &page);
         }
         if !self.pages.insert((here.split('?').next().unwrap_or(here).to_owned(), page.outline.clone(), response.status)) {
             self.repeats += 1;
@@ -314,8 +354,16 @@ impl<'t, 'e> Journey<'t, 'e> {
         if asks && !matches!(login.driver, LoginDriver::Form | LoginDriver::Browser) {
             return Turn::Outside;
         }
+        let filled = match &action {
+            Action::Submit(filled) => Some(filled),
+            _ => None,
+        };
+        if self.stops(here, &base, &page, response, filled) {
+            return Turn::Over;
+        }
         match action {
             Action::Submit(filled) => {
+                let filled = self.as_denied(&page, filled);
                 let told = told::page(&page, &filled, user);
                 let turn = self.submit(&base, &page, filled, response, user).await;
                 if matches!(turn, Turn::Go(_)) {
@@ -408,6 +456,8 @@ impl<'t, 'e> Journey<'t, 'e> {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
         self.page_error = None;
+        let (mut url, mut pairs) = (url, pairs);
+        self.tamper(form, &mut pairs, &mut url);
         let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
         self.next = if form.method == "POST" {
             let mut request = form_post(url.as_str(), &joined);
@@ -417,7 +467,6 @@ impl<'t, 'e> Journey<'t, 'e> {
             request.headers.push(("referer".into(), base.to_owned()));
             request
         } else {
-            let mut url = url;
             url.set_query(None);
             Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() }
         };

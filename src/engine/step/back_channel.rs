@@ -43,6 +43,11 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
         let proofs = engine.proofs_for(&prove, &request.method, &request.url, None)?;
         request.headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof)));
     }
+    if let Some(session) = &step.planned.cookies_of {
+        let cookies = url::Url::parse(&request.url).ok().and_then(|url| trial.browser_of(session)?.cookies(&url));
+        let cookies = cookies.ok_or_else(|| Missing::NoSuchForm("no cookie of this browser goes to the token endpoint".into()))?;
+        request.headers.push(("cookie".into(), cookies));
+    }
     Ok((added, request))
 }
 

@@ -28,7 +28,9 @@ pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token:
     let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
     let alg = answer::text(&header, "alg").unwrap_or_default();
     raw.field("id_token_key", key(trial, token, &alg).await);
-    for (field, claim) in [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_nonce", "nonce")] {
+    for (field, claim) in
+        [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_acr", "acr"), ("id_token_nonce", "nonce")]
+    {
         raw.field(field, answer::text(&claims, claim));
     }
     raw.field("id_token_aud", audiences(&claims));

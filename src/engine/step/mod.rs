@@ -5,6 +5,7 @@ mod back_channel;
 pub(super) mod claims;
 mod document;
 mod endpoint;
+mod logout;
 mod page;
 mod push;
 mod pushed;
@@ -19,6 +20,7 @@ use super::delivery::{self, Sent};
 use super::eval::{self, Missing};
 use super::http::Request;
 use super::{RawStep, RunningTrial, dpop};
+pub use authorization_request::Paused;
 use back_channel::{Exchanged, To};
 
 /// Drives one step of a trial.
@@ -39,6 +41,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
         StepKind::ResourceRequest => token_use::resource(trial, &step).await,
         StepKind::IntrospectionRequest => token_use::introspection(trial, &step).await,
         StepKind::RevocationRequest => token_use::revocation(trial, &step).await,
+        StepKind::LogoutRequest => logout::drive(trial, &step).await,
         StepKind::DocumentRequest => document::drive(trial, &step).await,
         StepKind::EndpointRequest => endpoint::drive(trial, &step).await,
         StepKind::PageRequest => page::drive(trial, &step).await,

@@ -6,7 +6,7 @@ use crate::engine::eval::Missing;
 use crate::engine::{RawStep, RunningTrial, answer, request_object};
 use crate::model::bend::Carried;
 use crate::model::observation::Outcome;
-use crate::model::step::Transport;
+use crate::model::step::{Place, Transport};
 
 use super::Ready;
 use super::back_channel::{self, To};
@@ -42,9 +42,12 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
     }
     let endpoint = facts.endpoints_of(step.client).pushed_authorization.clone();
     let endpoint = endpoint.ok_or_else(|| (Outcome::NotSent, "the target has no endpoint for pushed requests".to_owned()))?;
+    // Headers are those of the browser, which comes later.
+    let (headers, parameters): (Vec<Sent>, Vec<Sent>) = parameters.into_iter().partition(is_header);
     let to = To { endpoint: &endpoint, parameters: &parameters, transport: &Transport::default(), proves: true };
     let (request, answer) = back_channel::send(trial, step, &to, raw).await.map_err(ended)?;
-    raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
+    let pushed: Vec<Sent> = step.parameters.iter().filter(|p| !is_header(p)).cloned().collect();
+    raw.undelivered = delivery::undelivered(step.planned, &pushed, &request);
     let uri = match &answer {
         Ok(response) => {
             raw.field("status", Some(response.status.to_string()));
@@ -58,7 +61,11 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
     };
     raw.exchanges.push((request, answer));
     let uri = uri.map_err(|(outcome, note)| (outcome, format!("{note}, at the endpoint for pushed requests")))?;
-    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).collect())
+    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).chain(headers).collect())
+}
+
+fn is_header(parameter: &Sent) -> bool {
+    parameter.place == Some(Place::Header)
 }
 
 /// `client_id` and `request` (RFC 9101 §5), where requests are signed and the client can.
@@ -77,8 +84,10 @@ pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<S
     }
     let Some((key, kid)) = key else { return Ok(None) };
     let issuer = &trial.engine.target.issuer;
-    let object = request_object::sign(step.client, issuer, &step.parameters, &key, kid, &bend)?;
-    let mut all: Vec<Sent> = own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).collect();
+    // What is to be a header is none of its parameters.
+    let (headers, own): (Vec<Sent>, Vec<Sent>) = step.parameters.iter().cloned().partition(is_header);
+    let object = request_object::sign(step.client, issuer, &own, &key, kid, &bend)?;
+    let mut all: Vec<Sent> = own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).chain(headers).collect();
     for (name, value) in beside {
         all.push(Sent::plain(name, trial.known.template(value, &step.actor)?));
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
 use super::grant_attacks as on_grants;
+use super::interaction_attacks as on_interactions;
 use super::request_attacks as on_requests;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
@@ -93,6 +94,28 @@ attacks! {
         markup_in_error: [ErrorPageUnescaped];
         expression_in_error: [ExpressionsEvaluated];
         session_stays: [SessionFixation];
+    }
+    on_interactions {
+        login_of_other_browser: [LoginCsrf];
+        consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
+        consent_page_elsewhere: [ConsentInteractionNotBound];
+        consent_form_changed: [ConsentParametersTrusted];
+        code_after_refusal: [ConsentDenialIgnored];
+        redirect_of_second_request: [RedirectUriFromSession];
+        cookie_for_scripts: [SessionCookieFlags];
+        page_tells_address: [ReferrerLeak];
+        page_is_kept: [LoginPageCacheable];
+        read_by_scripts: [AuthorizeCors];
+        unknown_mode: [ResponseModeUnchecked];
+        posted_elsewhere: [RedirectUriUnchecked, RedirectUriResponseModeBypass];
+        hybrid_without_nonce: [NonceNotRequired];
+        id_token_in_query: [ResponseModeQueryToken];
+        other_sub: [ClaimsSubIgnored];
+        essential_acr: [AcrEssentialIgnored];
+        logout_unasked: [LogoutCsrf];
+        logout_by_forged_hint: [LogoutHintUnverified];
+        logout_leads_elsewhere: [LogoutRedirectUnchecked];
+        session_outlives_logout: [LogoutIneffective, PromptNoneWithoutSession, IdTokenUnsigned, IdTokenClaimsWrong];
     }
     on_tokens {
         wrong_secret: [ClientSecretUnchecked];
@@ -238,4 +261,14 @@ async fn all_flaws_combine() -> Outcome {
         attack(&tester).await.map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(())
+}
+
+#[test]
+fn names_of_flaws_are_unique_and_read_back() {
+    for &flaw in Flaw::ALL {
+        assert_eq!(flaw.name().parse(), Ok(flaw));
+        assert!(flaw.describes().ends_with('.'));
+        assert!(flaw.name().chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+    }
+    assert!("pkce".parse::<Flaw>().is_err());
 }

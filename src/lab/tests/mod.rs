@@ -6,6 +6,7 @@ mod flaw_names;
 mod forge;
 mod front_attacks;
 mod grant_attacks;
+mod interaction_attacks;
 mod matrix;
 mod request_attacks;
 mod strict;
@@ -144,9 +145,15 @@ impl Tester {
     async fn browse(&self, path: &str, form: Option<Pairs<'_>>) -> Outcome<Answer> {
         let cookie = self.cookie();
         let answer = self.send(path, form, &[("cookie", &cookie)]).await?;
-        if let Some((pair, _)) = answer.header("set-cookie").split_once(';') {
-            self.set_cookie(Some(pair.to_owned()));
+        let set = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()?.split(';').next());
+        let known = self.cookie();
+        let mut jar: Vec<&str> = known.split("; ").filter(|pair| !pair.is_empty()).collect();
+        for pair in set {
+            let name = pair.split('=').next().unwrap_or_default();
+            jar.retain(|known| known.split('=').next() != Some(name));
+            jar.push(pair);
         }
+        self.set_cookie(Some(jar.join("; ")));
         Ok(answer)
     }
 

@@ -171,7 +171,7 @@ async fn authorization_errors_go_where_they_belong() -> Outcome {
     }
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
-        (("response_type", "code id_token"), "unsupported_response_type"),
+        (("response_type", "id_token"), "unsupported_response_type"),
         (("response_type", ""), "invalid_request"),
         (("response_mode", "fragment"), "invalid_request"),
         (("scope", "openid admin"), "invalid_scope"),

@@ -110,7 +110,7 @@ impl Actor {
 
 fn ends(step: &StepObservation) -> (Actor, Actor) {
     match step.kind {
-        StepKind::AuthorizationRequest | StepKind::PageRequest => (Actor::Browser, Actor::Server),
+        StepKind::AuthorizationRequest | StepKind::LogoutRequest | StepKind::PageRequest => (Actor::Browser, Actor::Server),
         StepKind::ResourceRequest => (Actor::Client, Actor::Resource),
         StepKind::PushedAuthorizationRequest
         | StepKind::TokenRequest

@@ -14,6 +14,19 @@ use crate::wire;
 use super::address::{carries_asked, resolve, same_page, same_place, without_query};
 use super::{Journey, Leads};
 
+/// Where in a callback the answer stands.
+fn answer_in(url: &Url, posted: bool) -> &'static str {
+    let answers = |text: &str| {
+        let names = ["code", "access_token", "id_token", "error", "response"];
+        wire::parse_form(text).iter().any(|(name, _)| names.contains(&name.as_str()))
+    };
+    match (posted, answers(url.query().unwrap_or_default())) {
+        (true, _) => "form_post",
+        (_, true) => "query",
+        (_, false) => "fragment",
+    }
+}
+
 impl Journey<'_, '_> {
     /// An answer that is neither a redirect nor a page.
     pub(super) fn document(&mut self, response: &Response) {
@@ -64,6 +77,7 @@ impl Journey<'_, '_> {
             self.trial.engine.count_login(&self.user, false);
         }
         let mut values: BTreeMap<String, String> = BTreeMap::new();
+        self.raw.field("answer_in", Some(answer_in(url, posted.is_some())));
         let pairs = posted.unwrap_or_else(|| {
             let mut pairs = wire::parse_form(url.query().unwrap_or_default());
             let fragment = url.fragment().unwrap_or_default();

@@ -1,0 +1,137 @@
+//! How the browser of a front-channel step is led, where that is not what a person does who logs in and agrees.
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{Reference, Template};
+
+/// A page at which the browser stops, with its form filled in and not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// It asks for a user name or a password.
+    Login,
+    /// It asks for a one-time code.
+    Code,
+    /// It asks for consent, or merely to go on.
+    Consent,
+    /// Any page with something to fill in or to press.
+    Page,
+}
+
+impl Stop {
+    pub fn name(self) -> &'static str {
+        match self {
+            Stop::Login => "login",
+            Stop::Code => "code",
+            Stop::Consent => "consent",
+            Stop::Page => "page",
+        }
+    }
+}
+
+/// What is taken over from the page at which another step stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// The page is opened by its address.
+    Page,
+    /// Its form is sent as it was filled in.
+    Form,
+    /// Its form is sent without the hidden fields that no request brought: what a page of another site can know of it.
+    BareForm,
+}
+
+impl Taken {
+    pub fn name(self) -> &'static str {
+        match self {
+            Taken::Page => "page",
+            Taken::Form => "form",
+            Taken::BareForm => "form without its hidden values",
+        }
+    }
+}
+
+/// The cookies with which a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those that a script can read: without HttpOnly.
+    Readable,
+    /// Those that go out over plain http too: without Secure.
+    Insecure,
+    /// Those that other hosts of the domain are given: with a Domain.
+    Shared,
+}
+
+impl Keep {
+    pub fn name(self) -> &'static str {
+        match self {
+            Keep::Readable => "readable by a script",
+            Keep::Insecure => "sent without TLS as well",
+            Keep::Shared => "shared with other hosts",
+        }
+    }
+}
+
+/// How the browser is led.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conduct {
+    pub stops_at: Option<Stop>,
+    /// Begins with the page at which this step stopped, in place of a request.
+    pub goes_on: Option<(String, Taken)>,
+    /// Presses the button that refuses consent.
+    pub denies: bool,
+    /// Values of the request that a form carries, and what is put in their place.
+    pub tampers: Vec<(String, Template)>,
+    pub keeps: Option<Keep>,
+    /// Has the cookies that the browser of this step had when it began.
+    pub as_before: Option<String>,
+}
+
+impl Conduct {
+    /// Its browser is not the one that the user of the session has: it is no place to be logged in from then on.
+    pub fn is_apart(&self) -> bool {
+        self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
+    }
+
+    /// The steps that must have run before.
+    pub fn needs(&self) -> impl Iterator<Item = &str> {
+        self.goes_on.iter().map(|(step, _)| step.as_str()).chain(self.as_before.as_deref())
+    }
+
+    /// Puts a `for_each` word in place of its variable.
+    pub fn substitute(&mut self, variable: &str, text: &str) {
+        self.tampers.iter_mut().for_each(|(_, value)| value.substitute(variable, text));
+    }
+
+    /// Every reference in it.
+    pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
+        self.tampers.iter().for_each(|(_, value)| value.references(found));
+    }
+}
+
+impl std::fmt::Display for Conduct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(keep) = self.keeps {
+            parts.push(format!("with the cookies alone that are {}", keep.name()));
+        }
+        if let Some(step) = &self.as_before {
+            parts.push(format!("with the cookies from before {step}"));
+        }
+        if let Some((step, taken)) = &self.goes_on {
+            parts.push(format!("in place of a request, the {} at which {step} stopped", taken.name()));
+        }
+        parts.extend(self.tampers.iter().map(|(name, value)| format!("forms carry {value} as {name}")));
+        if self.denies {
+            parts.push("refuses consent".to_owned());
+        }
+        if let Some(stop) = self.stops_at {
+            parts.push(match stop {
+                Stop::Page => "stops at the first page".to_owned(),
+                stop => format!("stops at the {} page", stop.name()),
+            });
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
