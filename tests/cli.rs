@@ -67,8 +67,8 @@ fn what_a_run_made_is_taken_back_and_its_time_is_told() {
     let (code, out, err) = grantproof(&["run", "--clean-up", "always", "--timings", "-s", "pkce/wrong-verifier,refresh/*"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("\ncleaned up: ") && out.contains("refresh token(s) of client `lab-public` revoked"), "{out}");
-    // The lab has no logout, and says nothing of consents.
-    assert!(out.contains("\nleft on the server: a session of `alice`, until it expires"), "{out}");
+    assert!(out.contains("the session of `alice` ended"), "{out}");
+    assert!(out.contains("\nleft on the server: consents that the users gave"), "{out}");
     let lines: Vec<&str> = err.lines().collect();
     assert!(lines.iter().any(|l| l.starts_with("refresh/reuse-after-rotation ")), "{err}");
     assert!(lines.last().is_some_and(|l| l.starts_with("wall ") && l.contains("waiting for the server")), "{err}");

@@ -44,7 +44,8 @@ fn undecided(report: &Report) -> Vec<String> {
     report.verdicts.iter().filter(open).map(|v| format!("{}: {}", v.id, v.reason)).collect()
 }
 
-const GROUPS: &[&str] = &["pkce", "redirect-uri", "code", "refresh", "client-auth", "state/", "race", "bearer", "jwt-access-token"];
+const GROUPS: &[&str] =
+    &["pkce", "redirect-uri", "code", "refresh", "client-auth", "state/", "race/code", "race/refresh", "bearer", "jwt-access-token"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pushed_requests_with_proofs() {

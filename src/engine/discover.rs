@@ -85,6 +85,7 @@ impl Facts {
             ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
             ("code_challenge_methods", methods),
             ("login", own_login(target).name().to_owned()),
+            ("second_user", target.other_user.as_ref().map(|_| "true".to_owned()).unwrap_or_default()),
             ("pushed_authorization_endpoint", optional(&self.endpoints.pushed_authorization)),
             ("pushed_authorization_required", if self.pushes { "true".to_owned() } else { String::new() }),
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),

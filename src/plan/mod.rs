@@ -2,7 +2,7 @@
 
 mod unite;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
@@ -168,10 +168,24 @@ pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, gro
 
 /// What the target file lacks for these steps.
 fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
-    roles(steps).into_iter().find(|role| target.client(*role).is_none()).map(|role| match role {
+    let roles = roles(steps);
+    let lacking = roles.iter().find(|role| target.client(**role).is_none()).map(|role| match role {
         ClientRole::Default => "the target has no client: add `clients.public`".to_owned(),
         ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
         other => format!("add `clients.{}` to the target file", other.name()),
+    });
+    lacking.or_else(|| one_for_two(&roles, target))
+}
+
+/// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be
+/// anybody.
+fn one_for_two(roles: &BTreeSet<ClientRole>, target: &Target) -> Option<String> {
+    let roles: BTreeSet<ClientRole> =
+        roles.iter().filter(|role| **role != ClientRole::Introspection).filter_map(|role| target.role(*role)).collect();
+    let mut seen: BTreeMap<&str, ClientRole> = BTreeMap::new();
+    roles.into_iter().find_map(|role| {
+        let first = seen.insert(&target.client(role)?.id, role)?;
+        Some(format!("`clients.{}` and `clients.{}` are one client, and this needs two that differ", first.name(), role.name()))
     })
 }
 

@@ -33,6 +33,7 @@ pub const TARGET_FACTS: &[&str] = &[
     "metadata",
     "code_challenge_methods",
     "login",
+    "second_user",
     "pushed_authorization_endpoint",
     "pushed_authorization_required",
     "dpop_algs",

@@ -197,7 +197,9 @@ impl Echo {
         if head.uri.path().starts_with("/register") {
             return self.register(head.method.as_str(), &authorization);
         }
+        // Proofs are for this server's address, so the lab behind it is not to bind anything to them.
         let query = head.uri.query().unwrap_or_default();
+        let query = query.split('&').filter(|pair| !pair.starts_with("dpop_jkt=")).collect::<Vec<_>>().join("&");
         self.learn_pairs(&body, &["client_assertion", "otp"]);
         if let Some(proof) = head.headers.get("dpop").and_then(|v| v.to_str().ok()) {
             self.shared().learn("dpop_proof", proof);

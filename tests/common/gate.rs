@@ -177,7 +177,7 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
     let form = wire::parse_form(&String::from_utf8_lossy(&body));
     let rules = &gate.0.rules;
     match path {
-        "/par" | "/token" if method == "POST" => {
+        "/par" | "/token" | "/device_authorization" if method == "POST" => {
             if let (true, Err(error)) = (rules.dpop, gate.proof(method, path, &head.headers, None)) {
                 return gate.refuse(path, 400, error);
             }
@@ -185,7 +185,7 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
                 Ok(form) => form,
                 Err(error) => return gate.refuse(path, 401, error),
             };
-            if path == "/token" {
+            if path != "/par" {
                 return gate.lab("POST", path, "", &head.headers, joined(&form).into_bytes(), true).await;
             }
             let uri = format!("urn:gate:{}", eval::random(20));

@@ -30,7 +30,7 @@ use text::{Mark, T, count};
 use view::View;
 
 /// Bytes of evidence in the page of one target, so that a page of 300 scenarios stays below 3 MiB.
-const EVIDENCE: usize = 3 << 19;
+const EVIDENCE: usize = 1 << 20;
 /// The same for each of several targets.
 const EVIDENCE_OF_MANY: usize = 512 << 10;
 
