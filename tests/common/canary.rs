@@ -127,6 +127,9 @@ impl Search {
         let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
         while let Some((how, view)) = views.pop() {
             for hit in self.needles.find_iter(&view) {
+                if is_a_duration(&view[..hit.start()]) {
+                    continue;
+                }
                 let around = &view[hit.start().saturating_sub(60)..(hit.end() + 20).min(view.len())];
                 let what = &self.what[hit.pattern().as_usize()];
                 if found.len() < 20 {
@@ -144,6 +147,13 @@ impl Search {
         }
         found
     }
+}
+
+/// Whether what follows is a measured time. Among thousands of them one has the digits of a one-time code.
+fn is_a_duration(before: &[u8]) -> bool {
+    let digits = before.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let name = before[..before.len() - digits].trim_ascii_end();
+    name.ends_with(b"_micros\":") || name.ends_with(b"_millis\":")
 }
 
 fn number(text: Option<&[u8]>, radix: u32) -> Option<u32> {
