@@ -112,7 +112,8 @@ async fn compare(server: &str, mode: &str) {
     let mut differences = Vec::new();
     for id in expected.keys().chain(seen.keys()).collect::<std::collections::BTreeSet<_>>() {
         let (wanted, got) = (expected.get(id), seen.get(id));
-        if wanted != got {
+        // Where chance decides, the list has both words, and says why.
+        if !wanted.zip(got).is_some_and(|(wanted, got)| wanted.split(" or ").any(|one| one == got)) {
             let reason = report.verdicts.iter().find(|v| v.id == *id).map_or("", |v| v.reason.as_str());
             differences.push(format!("{id}: expected {wanted:?}, seen {got:?}: {reason}"));
         }
