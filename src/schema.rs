@@ -13,8 +13,8 @@ pub fn text(name: &str) -> Option<String> {
     let schema = match name {
         "scenario" => generator.into_root_schema_for::<crate::scenario::file::ScenarioFile>(),
         "flow" => generator.into_root_schema_for::<crate::scenario::file::FlowFile>(),
-        "standard" => generator.into_root_schema_for::<crate::scenario::file::StandardFile>(),
-        "not-tested" => generator.into_root_schema_for::<crate::scenario::file::NotTestedFile>(),
+        "standard" => generator.into_root_schema_for::<crate::scenario::standard::StandardFile>(),
+        "not-tested" => generator.into_root_schema_for::<crate::scenario::standard::NotTestedFile>(),
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
         "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),

@@ -18,6 +18,9 @@ use super::{Failure, inputs, print};
 /// The name of the page that leads to the others.
 const INDEX: &str = "README.md";
 
+/// How each page begins: what does not begin so is not ours to take away.
+const MADE: &str = "<!-- Made from ";
+
 /// Writes every page into a folder, and takes away the pages of scenarios that are gone. With `--check` it writes nothing, and says which
 /// pages are stale.
 ///
@@ -54,7 +57,8 @@ pub fn stale(folder: &Path, pages: &BTreeMap<String, String>) -> BTreeSet<String
     for group in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
         for page in std::fs::read_dir(group.path()).into_iter().flatten().flatten() {
             let path = format!("{}/{}", group.file_name().to_string_lossy(), page.file_name().to_string_lossy());
-            if path.ends_with(".md") && !pages.contains_key(&path) {
+            let is_ours = || std::fs::read_to_string(page.path()).is_ok_and(|text| text.starts_with(MADE));
+            if path.ends_with(".md") && !pages.contains_key(&path) && is_ours() {
                 stale.insert(path);
             }
         }
@@ -73,8 +77,7 @@ pub fn pages(catalogue: &Catalogue) -> Result<BTreeMap<String, String>, Failure>
 }
 
 fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
-    let mut out =
-        format!("<!-- Made from scenarios/{0}.yaml by `grantproof docs`. -->\n\n# {0}\n\n**{1}**\n\n", scenario.id, safe(&scenario.title));
+    let mut out = format!("{MADE}scenarios/{0}.yaml by `grantproof docs`. -->\n\n# {0}\n\n**{1}**\n\n", scenario.id, safe(&scenario.title));
     let levels: Vec<String> = scenario.level.iter().map(|(profile, level)| format!("{} in {}", level.name(), profile.name())).collect();
     let cwe = scenario.cwe.as_ref().map(|cwe| format!(", {cwe}")).unwrap_or_default();
     let _ =
@@ -100,9 +103,7 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     out.push_str("## What the standards say\n\n");
     for id in &scenario.basis {
         if let Some(requirement) = catalogue.requirements.get(id) {
-            let keyword = format!("{:?}", requirement.keyword).to_uppercase();
-            let asks = requirement.asks.split_whitespace().collect::<Vec<_>>().join(" ");
-            let _ = writeln!(out, "- [{id}]({}) ({keyword}): {}", requirement.link, safe(&asks));
+            let _ = writeln!(out, "- [{id}]({}) ({}): {}", requirement.link, requirement.keyword.name(), safe(&requirement.asks));
         }
     }
     out
@@ -154,7 +155,7 @@ fn cause_link(catalogue: &Catalogue, cause: &str) -> String {
 }
 
 fn index(catalogue: &Catalogue) -> Result<String, Failure> {
-    let mut out = String::from("<!-- Made from scenarios/ and standards/ by `grantproof docs`. -->\n\n# The attacks\n\n");
+    let mut out = format!("{MADE}scenarios/ and standards/ by `grantproof docs`. -->\n\n# The attacks\n\n");
     let attacks: usize = catalogue.scenarios.values().map(|s| s.attacks.len()).sum();
     let _ = writeln!(
         out,
@@ -185,7 +186,7 @@ fn index(catalogue: &Catalogue) -> Result<String, Failure> {
             let by: Vec<String> = requirement.scenarios.iter().map(|id| format!("[{id}]({id}.md)")).collect();
             let tested = match (&requirement.why_not, by.is_empty()) {
                 (_, false) => by.join(", "),
-                (Some(why), true) => format!("not from outside: {}", safe(&why.split_whitespace().collect::<Vec<_>>().join(" "))),
+                (Some(why), true) => format!("not from outside: {}", safe(why)),
                 (None, true) => "no scenario yet".to_owned(),
             };
             let _ = writeln!(out, "- [{}]({}) ({}): {tested}", requirement.id, requirement.link, requirement.keyword);
@@ -193,7 +194,7 @@ fn index(catalogue: &Catalogue) -> Result<String, Failure> {
     }
     out.push_str("\n## Not tested\n\n");
     for entry in catalogue::not_tested().map_err(|wrong| inputs::diagnostics(&wrong))? {
-        let _ = writeln!(out, "- {}: {}", entry.id, safe(&entry.why.split_whitespace().collect::<Vec<_>>().join(" ")));
+        let _ = writeln!(out, "- {}: {}", entry.id, safe(&entry.why));
     }
     Ok(out)
 }

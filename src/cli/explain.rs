@@ -76,13 +76,7 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     let _ = writeln!(out, "\nrequirements");
     for id in &scenario.basis {
         if let Some(requirement) = catalogue.requirements.get(id) {
-            let _ = writeln!(
-                out,
-                "  {id}  {}\n    {}\n    {}",
-                format!("{:?}", requirement.keyword).to_uppercase(),
-                requirement.asks.trim(),
-                requirement.link
-            );
+            let _ = writeln!(out, "  {id}  {}\n    {}\n    {}", requirement.keyword.name(), requirement.asks.trim(), requirement.link);
         }
     }
     out

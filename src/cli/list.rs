@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::diagnostic::suggestion;
 use crate::model::report::{Requirement, Standard};
 use crate::model::scenario::Scenario;
-use crate::report::coverage;
+use crate::report::{coverage, safe};
 use crate::scenario::catalogue::{self, Catalogue};
 
 use super::args::List;
@@ -40,7 +40,7 @@ fn not_tested(as_json: bool) -> Result<String, Failure> {
     let width = entries.iter().map(|e| e.id.len()).max().unwrap_or(0);
     let mut out = String::new();
     for entry in &entries {
-        let _ = writeln!(out, "{:width$}  {}", entry.id, entry.why.split_whitespace().collect::<Vec<_>>().join(" "));
+        let _ = writeln!(out, "{:width$}  {}", entry.id, safe::line(&entry.why));
     }
     let _ = writeln!(out, "\n{} attacks are known and not tested", entries.len());
     Ok(out)
@@ -63,8 +63,8 @@ fn scenarios(selected: &[&Scenario], arguments: &List) -> Result<String, Failure
         let level = s.level_in(profile).map_or("-", |l| l.name());
         let _ = writeln!(out, "{:width$}  {:8}  {level:6}  {}", s.id, s.severity.name(), s.title);
     }
-    let of = if arguments.choose.profile.is_some() { "in the profile" } else { "; levels of the profile" };
-    let _ = writeln!(out, "\n{} scenarios{}{of} {}", selected.len(), if of.starts_with(';') { "" } else { " " }, profile.name());
+    let of = if arguments.choose.profile.is_some() { " in the profile" } else { "; levels of the profile" };
+    let _ = writeln!(out, "\n{} scenarios{of} {}", selected.len(), profile.name());
     Ok(out)
 }
 
@@ -88,13 +88,7 @@ fn covered(catalogue: &Catalogue, document: &str, as_json: bool) -> Result<Strin
     }
     let mut out = format!("{}: {}\n{}\n\n", standard.document, standard.title, standard.link);
     for requirement in &standard.requirements {
-        let _ = writeln!(
-            out,
-            "{}  {}  {}",
-            requirement.id,
-            requirement.keyword,
-            requirement.asks.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
+        let _ = writeln!(out, "{}  {}  {}", requirement.id, requirement.keyword, safe::line(&requirement.asks));
         let _ = writeln!(out, "    {}", tested(requirement));
     }
     let _ = writeln!(out, "\n{}", counts(standard));
@@ -104,7 +98,7 @@ fn covered(catalogue: &Catalogue, document: &str, as_json: bool) -> Result<Strin
 fn tested(requirement: &Requirement) -> String {
     match (&requirement.why_not, requirement.scenarios.is_empty()) {
         (_, false) => format!("tested by {}", requirement.scenarios.join(", ")),
-        (Some(why), true) => format!("not from outside: {}", why.trim()),
+        (Some(why), true) => format!("not from outside: {}", safe::line(why)),
         (None, true) => "a hole: nothing tests it yet".to_owned(),
     }
 }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::model::bend::{JwtBend, Proof};
-use crate::model::value::{Expression, Function, Signature, Template};
+use crate::model::value::{Expression, Function, Signature};
 
 use super::actor::Actor;
 use super::eval::{Known, Missing};
 use super::keys::{self, SigningKey};
 use super::proof::Shown;
-use super::{RunningTrial, forge};
+use super::{RunningTrial, dpop, forge};
 
 /// How a JWT differs from the genuine one, its values known.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,6 @@ impl Bend {
     /// # Errors
     /// There is no such JWT with this key.
     pub fn jws(&self, header: &Value, claims: &Value, own: &SigningKey) -> Result<String, Missing> {
-        let genuine = forge::jws(header, claims, Some(own)).map_err(Missing::Never)?;
         let (mut bent_header, mut bent_claims) = (members(header), members(claims));
         bent_header.extend(self.alg.iter().map(|alg| ("alg".to_owned(), Value::String(alg.clone()))));
         bent_header.extend(self.header.iter().map(|(name, value)| (name.clone(), forge::json(value))));
@@ -48,14 +47,15 @@ impl Bend {
             bent_header.remove(name);
             bent_claims.remove(name);
         }
-        let (header, claims) = (Value::Object(bent_header), Value::Object(bent_claims));
-        let unsigned = forge::jws(&header, &claims, None).map_err(Missing::Never)?;
+        let unsigned = forge::jws(&Value::Object(bent_header), &Value::Object(bent_claims), None).map_err(Missing::Never)?;
+        // Signed only where the genuine signature is asked for.
+        let genuine = || forge::jws(header, claims, Some(own)).map(|token| last_part(&token).to_owned()).map_err(Missing::Never);
         let signature = match self.signature {
             Signature::Empty => String::new(),
             Signature::Missing => return Ok(unsigned.trim_end_matches('.').to_owned()),
             Signature::Byte => forge::encoded(&[1]),
-            Signature::Zeros => forge::encoded(&vec![0; forge::decoded(last_part(&genuine)).len()]),
-            Signature::Kept => last_part(&genuine).to_owned(),
+            Signature::Zeros => forge::encoded(&vec![0; forge::decoded(&genuine()?).len()]),
+            Signature::Kept => genuine()?,
             Signature::Fresh => self.fresh(&unsigned, own)?,
             Signature::Flipped => forge::flip_first(&self.fresh(&unsigned, own)?),
         };
@@ -121,7 +121,7 @@ impl<'e> RunningTrial<'e> {
     pub fn is_bound(&self, token: &str) -> bool {
         let given = |fields: &&BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
         let fields = self.known.fields.values().find(given);
-        fields.and_then(|fields| fields.get("token_type")).is_some_and(|kind| kind.eq_ignore_ascii_case("DPoP"))
+        fields.and_then(|fields| fields.get("token_type")).is_some_and(|kind| dpop::binds(kind))
     }
 
     /// # Errors
@@ -148,9 +148,6 @@ impl Known {
     /// # Errors
     /// The first value that never came.
     pub fn bend(&self, bend: &JwtBend, actor: &Actor<'_>) -> Result<Bend, Missing> {
-        let values = |list: &[(String, Template)]| -> Result<Vec<(String, String)>, Missing> {
-            list.iter().map(|(name, template)| Ok((name.clone(), self.template(template, actor)?))).collect()
-        };
         let key = match &bend.key {
             None => None,
             Some(Expression::Call(Function::ClientKey, arguments)) => {
@@ -162,8 +159,8 @@ impl Known {
         Ok(Bend {
             alg: bend.alg.as_ref().map(|alg| self.template(alg, actor)).transpose()?,
             key,
-            header: values(&bend.header)?,
-            claims: values(&bend.claims)?,
+            header: self.members(&bend.header, actor)?,
+            claims: self.members(&bend.claims, actor)?,
             without: bend.without.clone(),
             signature: bend.signature,
         })

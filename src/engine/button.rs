@@ -44,7 +44,7 @@ fn words(text: &str) -> Vec<String> {
 const REFUSES: &[&str] = &["cancel", "deny", "denied", "reject", "decline", "abort", "no", "refuse", "disagree"];
 
 /// Whether a button refuses in words of its own.
-pub fn refuses(form: &Form, button: &Button) -> bool {
+fn refuses(form: &Form, button: &Button) -> bool {
     let says = |text: &str| words(text).iter().any(|w| REFUSES.contains(&w.as_str()));
     !denies_by_address(form) && [&button.text, &button.value, &button.name, &button.id].into_iter().any(|text| says(text))
 }
@@ -63,9 +63,9 @@ fn denies_by_address(form: &Form) -> bool {
 }
 
 /// The button of a page that refuses, and the form that it stands in.
-pub fn denying<'p>(page: &'p Page, hints: &Login) -> Option<(usize, &'p Form, &'p Button)> {
+pub fn refusing(page: &Page) -> Option<(usize, &Form, &Button)> {
     let all = page.forms.iter().enumerate().flat_map(|(at, form)| form.buttons.iter().map(move |button| (at, form, button)));
-    all.into_iter().find(|(_, form, button)| score(form, button, hints) < 0)
+    all.into_iter().find(|(_, form, button)| refuses(form, button))
 }
 
 /// How much a button agrees; negative: it refuses.

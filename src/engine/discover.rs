@@ -51,12 +51,10 @@ impl Facts {
     /// The facts that scenarios may name as `target.…`.
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-        let supported = self.metadata.as_ref().and_then(|m| answer::text(m, "authorization_response_iss_parameter_supported"));
         let list = |name: &str, between: &str| {
             let list = self.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_array);
             list.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(between)).unwrap_or_default()
         };
-        let methods = list("code_challenge_methods_supported", " ");
         // Their names are words with spaces between them.
         let words = |name: &str| list(name, ", ");
         let says = |name: &str| self.metadata.as_ref().and_then(|m| answer::text(m, name)).unwrap_or_default();
@@ -75,15 +73,15 @@ impl Facts {
             ("userinfo_endpoint", optional(&self.endpoints.userinfo)),
             ("introspection_endpoint", optional(&self.endpoints.introspection)),
             ("revocation_endpoint", optional(&self.endpoints.revocation)),
-            ("end_session_endpoint", self.metadata.as_ref().and_then(|m| answer::text(m, "end_session_endpoint")).unwrap_or_default()),
+            ("end_session_endpoint", says("end_session_endpoint")),
             ("response_types", words("response_types_supported")),
             ("claims_parameter", says("claims_parameter_supported")),
             ("jwks_uri", optional(&self.endpoints.jwks)),
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
-            ("iss_parameter_supported", supported.unwrap_or_default()),
+            ("iss_parameter_supported", says("authorization_response_iss_parameter_supported")),
             ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
-            ("code_challenge_methods", methods),
+            ("code_challenge_methods", list("code_challenge_methods_supported", " ")),
             ("login", own_login(target).name().to_owned()),
             ("second_user", target.other_user.as_ref().map(|_| "true".to_owned()).unwrap_or_default()),
             ("pushed_authorization_endpoint", optional(&self.endpoints.pushed_authorization)),
@@ -91,7 +89,8 @@ impl Facts {
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
-            ("dpop_algs", self.metadata.as_ref().map(dpop_algs).unwrap_or_default()),
+            // RFC 9449 §5.1.
+            ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -285,12 +284,6 @@ fn joined(mut first: Map<String, Value>, second: &Map<String, Value>) -> Map<Str
         }
     }
     first
-}
-
-/// The algorithms of DPoP proofs that the metadata names (RFC 9449 §5.1).
-fn dpop_algs(metadata: &Map<String, Value>) -> String {
-    let algs = metadata.get("dpop_signing_alg_values_supported").and_then(Value::as_array);
-    algs.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// With the driver `browser` it is grantproof too that fills the pages in, and sees what becomes of it.

@@ -44,6 +44,11 @@ impl RunningTrial<'_> {
     }
 }
 
+/// Whether a token of this type is bound to the key of a proof (RFC 9449 §5).
+pub fn binds(token_type: &str) -> bool {
+    token_type.eq_ignore_ascii_case("DPoP")
+}
+
 /// The JWK thumbprint that `dpop_jkt` announces (§10, RFC 7638).
 ///
 /// # Errors

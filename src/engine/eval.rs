@@ -157,15 +157,20 @@ impl Known {
     }
 
     fn forgery(&self, forgery: &Forgery, actor: &Actor<'_>) -> Result<String, Missing> {
-        let token = self.expression(&forgery.from, actor)?;
-        let alg = forgery.alg.as_ref().map(|a| self.template(a, actor)).transpose()?;
-        let key = forgery.key.as_ref().map(|k| self.key(k, actor)).transpose()?;
-        let members = |list: &[(String, Template)]| -> Result<Vec<(String, String)>, Missing> {
-            list.iter().map(|(n, t)| Ok((n.clone(), self.template(t, actor)?))).collect()
-        };
-        let (header, claims) = (members(&forgery.header)?, members(&forgery.claims)?);
-        let bend = Bend { alg: alg.as_deref(), key: key.as_ref(), header: &header, claims: &claims, signature: forgery.signature };
+        let (token, bend) = (self.expression(&forgery.from, actor)?, &forgery.bend);
+        let alg = bend.alg.as_ref().map(|a| self.template(a, actor)).transpose()?;
+        let key = bend.key.as_ref().map(|k| self.key(k, actor)).transpose()?;
+        let (header, claims) = (self.members(&bend.header, actor)?, self.members(&bend.claims, actor)?);
+        let bend = Bend { alg: alg.as_deref(), key: key.as_ref(), header: &header, claims: &claims, signature: bend.signature };
         forge::forge(&token, &bend).map_err(Missing::Never)
+    }
+
+    /// Names with their values.
+    ///
+    /// # Errors
+    /// The first value that never came.
+    pub fn members(&self, list: &[(String, Template)], actor: &Actor<'_>) -> Result<Vec<(String, String)>, Missing> {
+        list.iter().map(|(name, template)| Ok((name.clone(), self.template(template, actor)?))).collect()
     }
 
     /// A forgery's key: the attacker's own, a published key in an encoding, or any text.

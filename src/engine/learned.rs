@@ -74,7 +74,7 @@ impl Learned {
     /// A token came for a client that sent a proof.
     pub fn bound(&self, client: &str, token_type: &str) {
         let mut state = self.state();
-        if token_type.eq_ignore_ascii_case("DPoP") {
+        if super::dpop::binds(token_type) {
             state.unbound.remove(client);
         } else if state.unbound.insert(client.to_owned()) {
             state.warnings.push(format!(

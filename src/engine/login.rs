@@ -89,12 +89,6 @@ pub fn act(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: 
     }
 }
 
-/// A form as it is sent with this button; boxes stay as they are.
-pub fn pressed(page: &Page, form: usize, button: &Button) -> Action {
-    let pairs = page.forms.get(form).map(|form| values(form, false)).unwrap_or_default();
-    submit(form, Some(button), pairs, What::Consent, Touch::default())
-}
-
 /// What a page is called, and what it says, for people.
 pub fn titled(page: &Page) -> String {
     let says = page.says();
@@ -290,20 +284,21 @@ fn fill(index: usize, form: &Form, user: &User, hints: &Login, what: What, scope
     }
 }
 
-/// A form sent as it stands, by one of its buttons.
-pub fn press(at: usize, form: &Form, button: Option<&Button>) -> Option<Filled> {
-    match submit(at, button, values(form, true), What::Consent, Touch::default()) {
-        Action::Submit(filled) => Some(filled),
-        _ => None,
-    }
+/// A form sent as it stands, by one of its buttons; `agrees`: with every box ticked.
+pub fn pressed(at: usize, form: &Form, button: Option<&Button>, agrees: bool) -> Filled {
+    filled(at, button, values(form, agrees), What::Consent, Touch::default())
 }
 
-fn submit(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What, touch: Touch) -> Action {
+fn submit(form: usize, button: Option<&Button>, pairs: Vec<(String, String)>, what: What, touch: Touch) -> Action {
+    Action::Submit(filled(form, button, pairs, what, touch))
+}
+
+fn filled(form: usize, button: Option<&Button>, mut pairs: Vec<(String, String)>, what: What, touch: Touch) -> Filled {
     if let Some(button) = button.filter(|b| !b.name.is_empty()) {
         pairs.push((button.name.clone(), button.value.clone()));
     }
     let pressed = button.map(|b| [b.text.trim(), &b.value, &b.name, &b.id].into_iter().find(|t| !t.is_empty()).unwrap_or("").to_owned());
-    Action::Submit(Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None, pressed, touch })
+    Filled { form, pairs, action: button.and_then(|b| b.action.clone()), what, password: None, code: None, pressed, touch }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod raw;
 pub mod registration;
 pub mod request_object;
 pub mod step;
+mod submission;
 pub mod tls;
 mod told;
 

@@ -15,9 +15,8 @@ use super::jar;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::par;
-use super::params::Params;
 use super::secrets;
-use super::server::{Guard, Server, browser_cookie, is_form, set_cookie};
+use super::server::{Guard, NO_FORM, Server, browser_cookie, of_browser, set_cookie};
 use super::store::{Code, Grant, Session};
 use super::tokens::{Issue, id_token_for_code, now};
 
@@ -43,13 +42,8 @@ pub(super) async fn endpoint(
 }
 
 fn answer(server: &Server, method: &Method, query: Option<String>, headers: &HeaderMap, body: &[u8], browser: &str) -> Response {
-    let mut params = if *method != Method::POST {
-        Params::parse(query.unwrap_or_default().as_bytes())
-    } else if is_form(headers) {
-        Params::parse(body)
-    } else {
-        let why = "The body must be application/x-www-form-urlencoded.";
-        return pages::error(server, StatusCode::BAD_REQUEST, why);
+    let Some(mut params) = of_browser(method, query.as_deref(), headers, body) else {
+        return pages::error(server, StatusCode::BAD_REQUEST, NO_FORM);
     };
     if server.has(Flaw::DuplicateParameterAccepted) {
         params.allow_repeated(|_| true);

@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::authorization_response::see_other;
 use super::device::Decision;
 use super::params::Params;
-use super::server::{Server, is_form, session_cookie};
+use super::server::{Server, own_form, session_cookie};
 use super::store::Session;
 use super::tokens::now;
 use super::{Flaw, directory, login, pages, secrets};
@@ -137,11 +137,6 @@ fn decide(server: &Server, code: &str, decision: Decision) -> Option<()> {
     let device = store.device_of(code).filter(|device| device.decision == Decision::None)?;
     device.decision = decision;
     Some(())
-}
-
-fn own_form(headers: &HeaderMap, body: &[u8]) -> Option<Params> {
-    let params = is_form(headers).then(|| Params::parse(body))?;
-    params.fault().is_none().then_some(params)
 }
 
 fn refuse(server: &Server, why: &str) -> Response {

@@ -16,7 +16,7 @@ use super::pages;
 use super::params::Params;
 use super::scope::Scope;
 use super::secrets;
-use super::server::{Guard, Server, browser_cookie, is_form, session_cookie, set_cookie};
+use super::server::{Guard, Server, browser_cookie, own_form, session_cookie, set_cookie};
 use super::store::{Session, Store, Transaction};
 use super::tokens::now;
 
@@ -199,12 +199,6 @@ fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap
         request.scope = scope.flatten().unwrap_or(request.scope);
     }
     store.transactions.remove(&tx).map(|transaction| (transaction, session)).ok_or(GONE)
-}
-
-/// The parameters of a form that one of the lab's own pages can have sent.
-fn own_form(headers: &HeaderMap, body: &[u8]) -> Option<Params> {
-    let params = is_form(headers).then(|| Params::parse(body))?;
-    params.fault().is_none().then_some(params)
 }
 
 /// The transaction a request belongs to.

@@ -14,7 +14,7 @@ use super::pages;
 use super::params::Params;
 use super::redirect_uri::{Part, with_params};
 use super::secrets;
-use super::server::{Guard, Server, is_form, session_cookie, set_cookie};
+use super::server::{Guard, NO_FORM, Server, of_browser, session_cookie, set_cookie};
 use super::store::Session;
 use super::tokens::{Hint, hint};
 
@@ -26,11 +26,7 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let params = match method {
-        Method::POST if is_form(&headers) => Params::parse(&body),
-        Method::POST => return refuse(&server, "The body must be application/x-www-form-urlencoded."),
-        _ => Params::parse(query.unwrap_or_default().as_bytes()),
-    };
+    let Some(params) = of_browser(&method, query.as_deref(), &headers, &body) else { return refuse(&server, NO_FORM) };
     if params.fault().is_some() {
         return refuse(&server, "A parameter is there twice.");
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 
 use super::directory::{Client, USERS};
@@ -115,6 +115,23 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let kind = kinds.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     kinds.next().is_none() && kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
+
+/// The parameters of a request by the browser: of the query, or of the form that was posted; None: its body is no form.
+pub(super) fn of_browser(method: &Method, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Option<Params> {
+    match *method {
+        Method::POST => is_form(headers).then(|| Params::parse(body)),
+        _ => Some(Params::parse(query.unwrap_or_default().as_bytes())),
+    }
+}
+
+/// The parameters of a form that one of the lab's own pages can have sent.
+pub(super) fn own_form(headers: &HeaderMap, body: &[u8]) -> Option<Params> {
+    let params = is_form(headers).then(|| Params::parse(body))?;
+    params.fault().is_none().then_some(params)
+}
+
+/// What is said where a body is no form.
+pub(super) const NO_FORM: &str = "The body must be application/x-www-form-urlencoded.";
 
 /// The parameters of a request to an endpoint that takes a form.
 pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {

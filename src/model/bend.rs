@@ -1,5 +1,5 @@
-//! JWTs that the client itself makes for a request, and how an attack bends them: DPoP proofs (RFC 9449) and request objects
-//! (RFC 9101).
+//! JWTs that the client itself makes for a request, and how an attack bends them: DPoP proofs (RFC 9449), request objects (RFC
+//! 9101) and client assertions (RFC 7523).
 
 use super::value::{Expression, Reference, Signature, Template};
 
@@ -96,8 +96,9 @@ impl Carried {
     }
 }
 
-impl std::fmt::Display for JwtBend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl JwtBend {
+    /// What is different, in words, one after the other.
+    pub fn parts(&self) -> Vec<String> {
         let mut parts = Vec::new();
         parts.extend(self.alg.iter().map(|alg| format!("alg {alg}")));
         parts.extend(self.key.iter().map(|key| format!("key {key}")));
@@ -105,7 +106,14 @@ impl std::fmt::Display for JwtBend {
         parts.extend(self.claims.iter().map(|(name, value)| format!("claim {name}={value}")));
         parts.extend(self.without.iter().map(|name| format!("without {name}")));
         parts.extend(self.signature.told().map(str::to_owned));
-        f.write_str(if parts.is_empty() { "as the client makes it".to_owned() } else { parts.join(", ") }.as_str())
+        parts
+    }
+}
+
+impl std::fmt::Display for JwtBend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = self.parts();
+        if parts.is_empty() { f.write_str("as the client makes it") } else { f.write_str(&parts.join(", ")) }
     }
 }
 

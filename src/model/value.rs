@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::bend::JwtBend;
+
 /// A value as the scenario writes it, with every reference resolved to what it names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -199,20 +201,12 @@ impl Function {
     }
 }
 
-/// How a genuine JWT is bent. Everything that is not named stays byte for byte.
+/// A genuine JWT that is bent. What the bend does not name stays byte for byte; without a key of its own there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forgery {
     /// The genuine token.
     pub from: Expression,
-    /// The `alg` of the forged header, as written (any text); the header keeps its other members.
-    pub alg: Option<Template>,
-    /// The key of the forged signature.
-    pub key: Option<Expression>,
-    /// Header members set to a text (`kid`, `jku`, `typ`, …).
-    pub header: Vec<(String, Template)>,
-    /// Claims set to a text, number or truth value, written as JSON or as plain text.
-    pub claims: Vec<(String, Template)>,
-    pub signature: Signature,
+    pub bend: JwtBend,
 }
 
 /// What stands in the third part of the forged token.
@@ -308,9 +302,7 @@ impl Value {
             Value::Text(template) => template.references(found),
             Value::Forged(forgery) => {
                 forgery.from.references(found);
-                forgery.key.iter().for_each(|k| k.references(found));
-                forgery.alg.iter().for_each(|a| a.references(found));
-                forgery.header.iter().chain(&forgery.claims).for_each(|(_, t)| t.references(found));
+                forgery.bend.references(found);
             }
         }
     }
@@ -328,9 +320,7 @@ impl Value {
             Value::Text(template) => template.substitute(variable, text),
             Value::Forged(forgery) => {
                 forgery.from.substitute(variable, text);
-                forgery.key.iter_mut().for_each(|k| k.substitute(variable, text));
-                forgery.alg.iter_mut().for_each(|a| a.substitute(variable, text));
-                forgery.header.iter_mut().chain(&mut forgery.claims).for_each(|(_, t)| t.substitute(variable, text));
+                forgery.bend.substitute(variable, text);
             }
         }
     }
@@ -374,19 +364,7 @@ impl fmt::Display for Value {
             Value::Text(template) => write!(f, "{template}"),
             Value::Forged(forgery) => {
                 write!(f, "JWT forged from {}", forgery.from)?;
-                if let Some(alg) = &forgery.alg {
-                    write!(f, ", alg {alg}")?;
-                }
-                if let Some(key) = &forgery.key {
-                    write!(f, ", key {key}")?;
-                }
-                for (name, value) in &forgery.header {
-                    write!(f, ", header {name}={value}")?;
-                }
-                for (name, value) in &forgery.claims {
-                    write!(f, ", claim {name}={value}")?;
-                }
-                forgery.signature.told().map_or(Ok(()), |signature| write!(f, ", {signature}"))
+                forgery.bend.parts().iter().try_for_each(|part| write!(f, ", {part}"))
             }
         }
     }

@@ -27,7 +27,7 @@ pub fn standards(catalogue: &Catalogue) -> Vec<Standard> {
         if let Some(standard) = standards.iter_mut().find(|s| s.document == requirement.document) {
             standard.requirements.push(Requirement {
                 id: id.clone(),
-                keyword: format!("{:?}", requirement.keyword).to_uppercase(),
+                keyword: requirement.keyword.name().to_owned(),
                 asks: requirement.asks.trim().to_owned(),
                 link: requirement.link.clone(),
                 scenarios: cited.remove(id.as_str()).unwrap_or_default(),

@@ -10,8 +10,9 @@ use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::Scenario;
 
-use super::file::{FlowFile, NotTestedFile, ScenarioFile, StandardFile};
+use super::file::{FlowFile, ScenarioFile};
 use super::resolve::{self, Library};
+use super::standard::{Binds, Keyword, NotTestedFile, StandardFile};
 
 /// A data file in the program: its text, and the same as JSON, made when the program was built.
 struct Embedded {
@@ -80,8 +81,8 @@ pub struct Requirement {
     pub why_not: Option<String>,
     pub asks: String,
     pub link: String,
-    pub keyword: super::file::Keyword,
-    pub binds: super::file::Binds,
+    pub keyword: Keyword,
+    pub binds: Binds,
 }
 
 impl Catalogue {

@@ -8,3 +8,4 @@ pub mod file;
 mod lint;
 mod operations;
 pub mod resolve;
+pub mod standard;

@@ -5,7 +5,7 @@ use crate::model::bend::{Carried, JwtBend, Proof};
 use crate::model::conduct::Conduct;
 use crate::model::scenario::Operation;
 use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
-use crate::model::value::{Forgery, Template, Value};
+use crate::model::value::{Expression, Forgery, Template, Value};
 use crate::place::{At, Names};
 
 use super::change;
@@ -126,41 +126,31 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     operations
 }
 
+/// A text with references in it; what is wrong with it is reported.
+fn read_text(text: &At<String>, scope: &Scope, found: &mut Diagnostics) -> Option<Template> {
+    template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()
+}
+
+/// The same of a single expression.
+fn read_single(text: &At<String>, scope: &Scope, found: &mut Diagnostics) -> Option<Expression> {
+    single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()
+}
+
 /// Names with their values, all of them sound.
 fn members(names: &Names<At<String>>, scope: &Scope, found: &mut Diagnostics) -> Option<Vec<(String, Template)>> {
-    let mut all = Vec::new();
-    for (name, text) in &names.0 {
-        match template(&text.value, scope) {
-            Ok(template) => all.push((name.value.clone(), template)),
-            Err((message, help)) => {
-                found.at(text, message, help);
-                return None;
-            }
-        }
-    }
-    Some(all)
+    let read: Vec<Option<_>> = names.0.iter().map(|(name, text)| Some((name.value.clone(), read_text(text, scope, found)?))).collect();
+    read.into_iter().collect()
 }
 
 pub fn read_authentication(file: &AuthenticateFile, scope: &Scope, found: &mut Diagnostics) -> Option<Authentication> {
-    if let AuthenticateFile::Assertion(file) = file {
-        let bend = read_bend(file, scope, found)?;
-        return Some(Authentication::Assertion(AssertionForgery::Bent(Box::new(bend))));
-    }
-    let mut text = |text: &At<String>| match template(&text.value, scope) {
-        Ok(template) => Some(template),
-        Err((message, help)) => {
-            found.at(text, message, help);
-            None
-        }
-    };
     Some(match file {
         AuthenticateFile::ClientIdOnly => Authentication::ClientIdOnly,
         AuthenticateFile::Nothing => Authentication::Nothing,
-        AuthenticateFile::Secret(secret) => Authentication::Secret(text(secret)?),
+        AuthenticateFile::Secret(secret) => Authentication::Secret(read_text(secret, scope, found)?),
         AuthenticateFile::FreshKey => Authentication::Assertion(AssertionForgery::FreshKey),
-        AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: text(alg)? }),
+        AuthenticateFile::Unsigned(alg) => Authentication::Assertion(AssertionForgery::Unsigned { alg: read_text(alg, scope, found)? }),
         AuthenticateFile::EmptySignature => Authentication::Assertion(AssertionForgery::EmptySignature),
-        AuthenticateFile::Assertion(_) => return None,
+        AuthenticateFile::Assertion(file) => Authentication::Assertion(AssertionForgery::Bent(Box::new(read_bend(file, scope, found)?))),
     })
 }
 
@@ -169,7 +159,7 @@ fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Optio
         ProofFile::Genuine => Proof::Genuine,
         ProofFile::None => Proof::Withheld,
         ProofFile::Missing => Proof::Missing,
-        ProofFile::Text(text) => Proof::Text(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
+        ProofFile::Text(text) => Proof::Text(read_text(text, scope, found)?),
         ProofFile::Bent(bend) => Proof::Bent(Box::new(read_bend(bend, scope, found)?)),
         ProofFile::Beside(bend) => Proof::Beside(Box::new(read_bend(bend, scope, found)?)),
     })
@@ -193,50 +183,36 @@ fn read_conduct(file: &BrowserFile, scope: &Scope, found: &mut Diagnostics) -> O
 }
 
 fn read_bend(file: &BendFile, scope: &Scope, found: &mut Diagnostics) -> Option<JwtBend> {
-    let alg = match &file.alg {
-        Some(text) => Some(template(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
-        None => None,
-    };
-    let key = match &file.key {
-        Some(text) => Some(single(&text.value, scope).map_err(|(message, help)| found.at(text, message, help)).ok()?),
-        None => None,
-    };
-    let (header, claims) = (members(&file.header, scope, found)?, members(&file.claims, scope, found)?);
-    let without = file.without.iter().map(|name| name.value.clone()).collect();
-    Some(JwtBend { alg, key, header, claims, without, signature: file.signature })
+    let bend = read_changes(&file.alg, &file.key, &file.header, &file.claims, scope, found)?;
+    Some(JwtBend { without: file.without.iter().map(|name| name.value.clone()).collect(), signature: file.signature, ..bend })
+}
+
+/// What a JWT says otherwise and is signed with. Every mistake is reported, not only the first.
+fn read_changes(
+    alg: &Option<At<String>>,
+    key: &Option<At<String>>,
+    header: &Names<At<String>>,
+    claims: &Names<At<String>>,
+    scope: &Scope,
+    found: &mut Diagnostics,
+) -> Option<JwtBend> {
+    let alg = alg.as_ref().map(|text| read_text(text, scope, found));
+    let key = key.as_ref().map(|text| read_single(text, scope, found));
+    let (header, claims) = (members(header, scope, found), members(claims, scope, found));
+    if matches!(alg, Some(None)) || matches!(key, Some(None)) {
+        return None;
+    }
+    Some(JwtBend { alg: alg.flatten(), key: key.flatten(), header: header?, claims: claims?, ..JwtBend::default() })
 }
 
 fn read_value(file: &ValueFile, scope: &Scope, found: &mut Diagnostics) -> Option<Value> {
     match file {
-        ValueFile::Text(text) => match template(&text.value, scope) {
-            Ok(value) => Some(Value::Text(value)),
-            Err((message, help)) => {
-                found.at(text, message, help);
-                None
-            }
-        },
+        ValueFile::Text(text) => read_text(text, scope, found).map(Value::Text),
         ValueFile::Forge(forge) => {
-            let mut sound = true;
-            let mut report = |place: &At<String>, mistake: (String, Option<String>)| {
-                found.at(place, mistake.0, mistake.1);
-                sound = false;
-            };
-            let from = single(&forge.from.value, scope).map_err(|m| report(&forge.from, m)).ok();
-            let key = forge.key.as_ref().and_then(|k| single(&k.value, scope).map_err(|m| report(k, m)).ok());
-            let alg = forge.alg.as_ref().and_then(|a| template(&a.value, scope).map_err(|m| report(a, m)).ok());
-            let mut members = |names: &Names<At<String>>| -> Vec<_> {
-                names
-                    .0
-                    .iter()
-                    .filter_map(|(n, t)| template(&t.value, scope).map_err(|m| report(t, m)).ok().map(|t| (n.value.clone(), t)))
-                    .collect()
-            };
-            let (header, claims) = (members(&forge.header), members(&forge.claims));
-            if sound {
-                Some(Value::Forged(Box::new(Forgery { from: from?, alg, key, header, claims, signature: forge.signature })))
-            } else {
-                None
-            }
+            let from = read_single(&forge.from, scope, found);
+            let bend = read_changes(&forge.alg, &forge.key, &forge.header, &forge.claims, scope, found);
+            let bend = JwtBend { signature: forge.signature, ..bend? };
+            Some(Value::Forged(Box::new(Forgery { from: from?, bend })))
         }
     }
 }

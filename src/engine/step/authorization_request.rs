@@ -16,7 +16,7 @@ use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::outside::{self, Answer};
 use crate::engine::page::{Form, Page};
-use crate::engine::{RawStep, RunningTrial, answer, delivery, told};
+use crate::engine::{RawStep, RunningTrial, answer, delivery, submission, told};
 use crate::model::conduct::Conduct;
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
@@ -24,7 +24,7 @@ use crate::target::{LoginDriver, User};
 use crate::wire;
 
 use super::{Ready, pushed};
-use address::{form_post, path_of, resolve, without_query};
+use address::{path_of, without_query};
 pub use led::Paused;
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
@@ -37,29 +37,29 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(carried) = pushed::carried(trial, step, &mut raw).await else { return raw };
     let pushed = !raw.exchanges.is_empty();
     let planned = step.planned;
-    let mut browser = match (planned.logged_out, planned.before_login) {
+    let conduct = planned.conduct.as_deref().cloned().unwrap_or_default();
+    let tampers = match trial.known.members(&conduct.tampers, &step.actor) {
+        Ok(tampers) => tampers,
+        Err(missing) => return RawStep::missing(&missing),
+    };
+    let own = match (planned.logged_out, planned.before_login) {
         (true, _) => Browser::default(),
         (_, true) => match trial.before_login.get(&planned.session) {
             Some(browser) => browser.clone(),
             None => return RawStep::not_sent("nobody has logged in with this browser before"),
         },
-        _ => std::mem::take(trial.browser(&step.planned.session, &user)),
+        _ => trial.browser(&planned.session, &user).clone(),
     };
-    trial.before.insert(planned.name.clone(), browser.clone());
-    let conduct = planned.conduct.as_deref().cloned().unwrap_or_default();
+    trial.before.insert(planned.name.clone(), own.clone());
     if conduct.is_apart() {
         trial.apart.insert(planned.session.clone());
     }
-    browser = match led::browser(trial, &conduct, browser) {
+    let mut browser = match led::browser(trial, &conduct, own) {
         Ok(browser) => browser,
         Err(why) => return RawStep::not_sent(why),
     };
     let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
-    journey.tampers = match conduct.tampers.iter().map(|(n, v)| Ok((n.clone(), trial.known.template(v, &step.actor)?))).collect() {
-        Ok(tampers) => tampers,
-        Err(missing) => return RawStep::missing(&missing),
-    };
-    journey.conduct = conduct;
+    (journey.tampers, journey.conduct) = (tampers, conduct);
     if !pushed && journey.conduct.goes_on.is_none() {
         journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);
     }
@@ -151,7 +151,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         let endpoint = delivery::with_suffix(endpoint, transport.path_suffix.as_deref());
         let post = transport.method.as_deref() == Some("POST");
         let next = if post {
-            form_post(&endpoint, &joined)
+            submission::post(&endpoint, &joined)
         } else {
             Request {
                 method: transport.method.clone().unwrap_or_else(|| "GET".into()),
@@ -228,7 +228,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             if matches!(response.status, 301 | 302 | 303 | 307 | 308)
                 && let Some(location) = response.header("location")
             {
-                let Some(url) = resolve(&here, location) else {
+                let Some(url) = submission::resolve(&here, location) else {
                     self.raw.field("location", Some(location));
                     self.raw.field("delivered_to", Some("elsewhere"));
                     return self.end(Outcome::Strayed, "the Location header is no URL".into());
@@ -245,7 +245,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                         let previous = self.raw.exchanges.last().map(|(r, _)| (r.method.clone(), r.body.clone()));
                         self.next = match previous {
                             Some((method, Some(body))) if keeps_method && method == "POST" => {
-                                form_post(url.as_str(), &String::from_utf8_lossy(&body))
+                                submission::post(url.as_str(), &String::from_utf8_lossy(&body))
                             }
                             _ => Request { method: "GET".into(), url: url.to_string(), ..Request::default() },
                         };
@@ -315,7 +315,7 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// Decides on a page; where the journey goes on, the next request is ready.
     async fn page(&mut self, here: &str, response: &Response, page: Page, user: &User) -> Turn {
-        let base = page.base.as_deref().and_then(|b| resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
+        let base = page.base.as_deref().and_then(|b| submission::resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
         if let Some((url, form)) = self.posted_callback(&base, &page) {
             let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
             let where_to = match self.leads(&url) {
@@ -337,7 +337,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         // A page without forms whose script goes elsewhere is a redirect by other means.
         if let (true, true, Some(url)) =
-            (page.forms.is_empty(), response.status < 400, page.script_redirect.as_deref().and_then(|to| resolve(&base, to)))
+            (page.forms.is_empty(), response.status < 400, page.script_redirect.as_deref().and_then(|to| submission::resolve(&base, to)))
         {
             return self.follow(&url);
         }
@@ -371,7 +371,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 }
                 turn
             }
-            Action::Refresh(url) if response.status < 400 => match resolve(&base, &url) {
+            Action::Refresh(url) if response.status < 400 => match submission::resolve(&base, &url) {
                 Some(url) => self.follow(&url),
                 None => self.over(Outcome::Unclear, "the page refreshes to what is no URL".into()),
             },
@@ -450,26 +450,13 @@ impl<'t, 'e> Journey<'t, 'e> {
         let Some(form) = page.forms.get(filled.form) else {
             return self.over(Outcome::Unclear, "the form is gone".into());
         };
-        let (pairs, action, what) = (filled.pairs, filled.action, filled.what);
-        let action = action.unwrap_or_else(|| form.action.clone());
-        let Some(url) = (if action.is_empty() { Url::parse(base).ok() } else { resolve(base, &action) }) else {
+        let (mut pairs, action, what) = (filled.pairs, filled.action, filled.what);
+        let Some(mut url) = submission::address(base, action.as_ref().unwrap_or(&form.action)) else {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
         self.page_error = None;
-        let (mut url, mut pairs) = (url, pairs);
         self.tamper(form, &mut pairs, &mut url);
-        let joined = wire::form(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
-        self.next = if form.method == "POST" {
-            let mut request = form_post(url.as_str(), &joined);
-            if let Some(origin) = crate::target::origin(base) {
-                request.headers.push(("origin".into(), origin));
-            }
-            request.headers.push(("referer".into(), base.to_owned()));
-            request
-        } else {
-            url.set_query(None);
-            Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() }
-        };
+        self.next = submission::request(&form.method, url, &pairs, base);
         Turn::Go(what)
     }
 
@@ -491,7 +478,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     /// fields are those of a callback.
     fn posted_callback<'p>(&self, base: &str, page: &'p Page) -> Option<(Url, &'p Form)> {
         page.forms.iter().find_map(|form| {
-            let url = resolve(base, &form.action)?;
+            let url = submission::resolve(base, &form.action)?;
             let carries =
                 form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));
             (carries && !matches!(self.leads(&url), Leads::Inside)).then_some((url, form))

@@ -7,7 +7,7 @@ use crate::engine::button;
 use crate::engine::html;
 use crate::engine::http::{Request, Response};
 use crate::engine::page::{Button, Form, Page};
-use crate::engine::{RawStep, RunningTrial, answer, delivery};
+use crate::engine::{RawStep, RunningTrial, answer, delivery, submission};
 use crate::model::observation::Outcome;
 use crate::wire;
 
@@ -162,15 +162,7 @@ fn confirmed(here: &str, page: &Page) -> Option<Request> {
     let mut pairs: Vec<(&str, &str)> = form.fields.iter().map(|f| (f.name.as_str(), f.value.as_str())).collect();
     pairs.extend(button.filter(|b| !b.name.is_empty()).map(|b| (b.name.as_str(), b.value.as_str())));
     let action = button.and_then(|b| b.action.as_deref()).unwrap_or(&form.action);
-    let mut url = Url::parse(here).ok()?.join(action).ok()?;
-    let joined = wire::form(pairs.iter().map(|(name, value)| (*name, *value, false)));
-    if form.method != "POST" {
-        url.set_query(Some(&joined));
-        return Some(get(&url));
-    }
-    let mut headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()), ("referer".into(), here.into())];
-    headers.extend(crate::target::origin(here).map(|origin| ("origin".to_owned(), origin)));
-    Some(Request { method: "POST".into(), url: url.to_string(), headers, body: Some(joined.into_bytes()), ..Request::default() })
+    Some(submission::request(&form.method, submission::address(here, action)?, &pairs, here))
 }
 
 /// A page that asks nothing is the end.

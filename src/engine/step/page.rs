@@ -8,7 +8,7 @@ use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::page::{Form, Page};
-use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, button, told};
+use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, button, submission, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
 use crate::target::{self, User};
@@ -43,7 +43,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     raw.sent.extend(step.own());
     let has_sent = given("body").is_some();
     let first = match given("body") {
-        Some(body) => post(&address, body, None),
+        Some(body) => submission::post(&address, &body),
         None => Request { method: "GET".into(), url: address, ..Request::default() },
     };
     let headers = step.parameters.iter().filter(|p| p.place == Some(Place::Header)).map(|p| (p.name.clone(), p.value.clone())).collect();
@@ -67,20 +67,6 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     }
     *trial.browser(session, &user) = browser;
     raw
-}
-
-fn post(url: &str, body: String, from: Option<&str>) -> Request {
-    let mut headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
-    if let Some(from) = from {
-        headers.extend(target::origin(from).map(|_| ("origin".to_owned(), web_origin(from))));
-        headers.push(("referer".into(), from.to_owned()));
-    }
-    Request { method: "POST".into(), url: url.to_owned(), headers, body: Some(body.into_bytes()), ..Request::default() }
-}
-
-/// An origin as browsers write it: without a default port.
-fn web_origin(url: &str) -> String {
-    Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 struct Visit<'t, 'e> {
@@ -107,7 +93,7 @@ impl Visit<'_, '_> {
             let mut request = std::mem::take(&mut self.next);
             let here = request.url.clone();
             let own = std::mem::take(&mut self.headers);
-            let foreign = own.iter().any(|(name, value)| name == "origin" && *value != web_origin(&here));
+            let foreign = own.iter().any(|(name, value)| name == "origin" && Some(value) != submission::origin(&here).as_ref());
             request.headers.extend(own);
             // What another site makes a browser send goes without the cookies that stay at home.
             let mut elsewhere = browser.without_same_site();
@@ -157,7 +143,7 @@ impl Visit<'_, '_> {
         let asks_for_password = page.forms.iter().any(|f| f.fields.iter().any(|field| field.kind == "password"));
         let code_field = page.forms.iter().enumerate().find_map(|(at, form)| Some((at, code_field(form)?))).filter(|_| !asks_for_password);
         if let (Some((at, field)), true) = (code_field, response.status < 400) {
-            let Some(code) = self.code.take().filter(|_| response.status < 400) else {
+            let Some(code) = self.code.take() else {
                 return match self.decision {
                     // A page that wants the code typed, or sent on, has not approved anything.
                     Decision::None => self.stop(&base, &page, None),
@@ -190,12 +176,10 @@ impl Visit<'_, '_> {
                 match self.decision {
                     Decision::Allow => self.submit(&base, &page, filled, user).await,
                     Decision::None => self.stop(&base, &page, Some(filled)),
-                    Decision::Deny => {
-                        match button::denying(&page, &engine.target.login).and_then(|(at, form, b)| login::press(at, form, Some(b))) {
-                            Some(filled) => self.submit(&base, &page, filled, user).await,
-                            _ => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
-                        }
-                    }
+                    Decision::Deny => match button::refusing(&page) {
+                        Some((at, form, button)) => self.submit(&base, &page, login::pressed(at, form, Some(button), false), user).await,
+                        None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
+                    },
                 }
             }
             Action::Submit(filled) => self.submit(&base, &page, filled, user).await,
@@ -276,15 +260,8 @@ impl Visit<'_, '_> {
 /// The request that a filled-in form is.
 fn request(base: &str, page: &Page, filled: &Filled) -> Option<Request> {
     let form = page.forms.get(filled.form)?;
-    let action = filled.action.as_ref().unwrap_or(&form.action);
-    let here = Url::parse(base).ok()?;
-    let mut url = if action.is_empty() { here } else { here.join(action).ok()? };
-    let joined = wire::form(filled.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)));
-    if form.method == "POST" {
-        return Some(post(url.as_str(), joined, Some(base)));
-    }
-    url.set_query(None);
-    Some(Request { method: "GET".into(), url: wire::with_query(url.as_str(), &joined), ..Request::default() })
+    let url = submission::address(base, filled.action.as_ref().unwrap_or(&form.action))?;
+    Some(submission::request(&form.method, url, &filled.pairs, base))
 }
 
 /// The field of a form that takes the user code: the only one that a person types into, called so.
@@ -303,7 +280,7 @@ fn typed(page: &Page, at: usize, field: usize, code: &str) -> Option<Filled> {
     let form = page.forms.get(at)?;
     let name = &form.fields.get(field)?.name;
     let button = form.buttons.iter().max_by_key(|b| button::score(form, b, &target::Login::default()));
-    let mut filled = login::press(at, form, button)?;
+    let mut filled = login::pressed(at, form, button, true);
     filled.pairs.iter_mut().filter(|(n, _)| n == name).for_each(|pair| code.clone_into(&mut pair.1));
     Some(filled)
 }

@@ -178,8 +178,10 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let mut dead = 0usize;
     let tells = |p: &crate::engine::proof::ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
     if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
+        let bound = raw.fields.get("token_type").is_some_and(|kind| dpop::binds(kind));
         for token in &tokens {
-            let shown = crate::engine::proof::show(trial.engine, &proof, Shown::new(token, Some(step.client))).await;
+            let shown = Shown { bound, ..Shown::new(token, Some(step.client)) };
+            let shown = crate::engine::proof::show(trial.engine, &proof, shown).await;
             dead += usize::from(shown.outcome == Some(Outcome::Refused));
             raw.exchanges.extend(shown.exchanges);
         }

@@ -2,7 +2,6 @@
 
 mod code_attacks;
 mod endpoints;
-mod flaw_names;
 mod forge;
 mod front_attacks;
 mod grant_attacks;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::engine::http::{Request, Response};
+use crate::engine::http::Response;
 use crate::wire;
 
 pub(super) fn without_query(url: &Url) -> String {
@@ -41,24 +41,6 @@ pub(super) fn carries_asked(url: &Url, asked: &Url, registered: &Url) -> bool {
     let query = !wanted.is_empty() && wanted.iter().all(|pair| has.contains(pair));
     let fragment = asked.fragment().is_some_and(|f| !f.is_empty() && url.fragment().is_some_and(|u| u.contains(f)));
     query || fragment
-}
-
-/// Resolves an address as a browser does.
-pub(super) fn resolve(base: &str, address: &str) -> Option<Url> {
-    match Url::parse(address) {
-        Ok(url) => Some(url),
-        Err(_) => Url::parse(base).ok()?.join(address).ok(),
-    }
-}
-
-pub(super) fn form_post(url: &str, body: &str) -> Request {
-    Request {
-        method: "POST".into(),
-        url: url.to_owned(),
-        headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
-        body: Some(body.as_bytes().to_vec()),
-        ..Request::default()
-    }
 }
 
 /// CSP frame-ancestors without a wildcard, or X-Frame-Options DENY or SAMEORIGIN (RFC 9700 §4.16). ALLOW-FROM and a

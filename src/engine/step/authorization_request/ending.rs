@@ -6,12 +6,13 @@ use url::Url;
 
 use crate::engine::http::Response;
 use crate::engine::page::Page;
+use crate::engine::submission::resolve;
 use crate::engine::{answer, login};
 use crate::model::observation::Outcome;
 use crate::target::LoginDriver;
 use crate::wire;
 
-use super::address::{carries_asked, resolve, same_page, same_place, without_query};
+use super::address::{carries_asked, same_page, same_place, without_query};
 use super::{Journey, Leads};
 
 /// Where in a callback the answer stands.

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::engine::button;
 use crate::engine::http::Response;
-use crate::engine::login::{self, Action, Filled, What};
+use crate::engine::login::{self, Filled, What};
 use crate::engine::page::Page;
 use crate::target;
 
@@ -101,15 +101,9 @@ impl Journey<'_, '_> {
         if !self.conduct.denies || filled.what != What::Consent {
             return filled;
         }
-        let denying =
-            page.forms.iter().enumerate().find_map(|(at, form)| Some((at, form.buttons.iter().find(|b| button::refuses(form, b))?)));
-        match denying.map(|(form, button)| login::pressed(page, form, button)) {
-            Some(Action::Submit(refusal)) => {
-                self.raw.field("denied", Some("true"));
-                refusal
-            }
-            _ => filled,
-        }
+        let Some((at, form, button)) = button::refusing(page) else { return filled };
+        self.raw.field("denied", Some("true"));
+        login::pressed(at, form, Some(button), false)
     }
 }
 

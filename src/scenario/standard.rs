@@ -1,0 +1,79 @@
+//! The shapes of the data beside scenarios: requirements of standards, and what of the known attacks is not tested.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::place::At;
+
+/// Attacks that are known and are no scenario (`scenarios/NOT-TESTED.yaml`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotTestedFile {
+    pub not_tested: Vec<NotTestedEntry>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotTestedEntry {
+    /// `token/entropy`
+    pub id: At<String>,
+    /// What it would need, or why it cannot be judged from outside.
+    pub why: At<String>,
+}
+
+/// The requirements of one document, as scenarios cite them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandardFile {
+    pub document: At<String>,
+    pub title: At<String>,
+    pub link: At<String>,
+    pub requirements: Vec<RequirementFile>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementFile {
+    /// `RFC7636#4.4.1`
+    pub id: At<String>,
+    pub keyword: Keyword,
+    pub binds: Binds,
+    /// What is asked, in our own words.
+    pub asks: At<String>,
+    pub link: At<String>,
+    /// Whether it can be seen from outside.
+    pub testable: bool,
+    /// Why not.
+    pub why_not: Option<At<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Keyword {
+    Must,
+    Should,
+    May,
+    Info,
+}
+
+impl Keyword {
+    /// As RFC 2119 writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Keyword::Must => "MUST",
+            Keyword::Should => "SHOULD",
+            Keyword::May => "MAY",
+            Keyword::Info => "INFO",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Binds {
+    #[serde(rename = "authorization server")]
+    AuthorizationServer,
+    Client,
+    #[serde(rename = "resource server")]
+    ResourceServer,
+}
