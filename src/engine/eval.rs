@@ -15,7 +15,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::forge::{self, Bend, Key};
-use super::{dpop, keys};
+use super::{attacker, dpop, keys};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Known {
             Function::OtherPort => Ok(other_port(&argument(0)?)),
             Function::WildDot => wild_dot(&argument(0)?),
             Function::AttackerJwk => {
-                keys::attacker(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
+                attacker::key(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
             }
             Function::Now => {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));

@@ -2,6 +2,7 @@
 
 mod actor;
 pub mod answer;
+pub mod attacker;
 pub mod authentication;
 pub mod bend;
 pub mod browser;
