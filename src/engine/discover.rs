@@ -79,6 +79,8 @@ impl Facts {
             ("jwks_uri", optional(&self.endpoints.jwks)),
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
+            ("code_lifetime", millis(target.code_lifetime_or_assumed())),
+            ("refresh_lifetime", target.refresh_lifetime.map(millis).unwrap_or_default()),
             ("iss_parameter_supported", says("authorization_response_iss_parameter_supported")),
             ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
             ("code_challenge_methods", list("code_challenge_methods_supported", " ")),

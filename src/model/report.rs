@@ -110,6 +110,9 @@ pub struct CaseRecord {
     /// Why it was not run: what the target file lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// For how many seconds it would have waited: longer than the run does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
 }
 
 /// The report of a run.
@@ -368,6 +371,9 @@ pub struct ScenarioVerdict {
     /// How it stands to the baseline; None: there is none, or it is no finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_baseline: Option<Since>,
+    /// It was left out because of a wait alone: for so many seconds, longer than the run waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
     pub variants: Vec<VariantVerdict>,
 }
 
@@ -388,6 +394,9 @@ pub struct VariantVerdict {
     pub lesser: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+    /// It was left out: for how many seconds it would have waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
     /// What differs from the control, in words.
     pub change: Vec<String>,
     pub expected: String,

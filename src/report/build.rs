@@ -117,8 +117,18 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         defense: scenario.defense.clone(),
         waived: None,
         since_baseline: None,
+        not_waited: not_waited(overall.verdict, &variants),
         variants,
     })
+}
+
+/// The longest of the waits for which a scenario was left out, where nothing else was lacking.
+fn not_waited(verdict: Verdict, variants: &[VariantVerdict]) -> Option<u64> {
+    let mut skipped = variants.iter().filter(|v| v.verdict == Verdict::Skipped).peekable();
+    if verdict != Verdict::Skipped || skipped.peek().is_none() {
+        return None;
+    }
+    skipped.map(|v| v.not_waited).collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 /// The place of a word among those of the attack; bursts are numbered.
@@ -169,6 +179,7 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         implied_by: None,
         lesser: attack.lesser,
         waived: None,
+        not_waited: case.not_waited,
         change: changes(attack, case.word.as_deref()),
         expected: expected(&attack.holds),
         control_before: case.control_before,

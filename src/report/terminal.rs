@@ -10,7 +10,7 @@ use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
 use super::safe::{self, line as one};
-use super::view::{answer, control_before, steps};
+use super::view::{answer, control_before, not_waited, steps};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -231,6 +231,7 @@ fn summary(out: &mut String, report: &Report, style: Style) {
             }
         }
     }
+    let skipped: Vec<&ScenarioVerdict> = skipped.into_iter().filter(|v| v.not_waited.is_none()).collect();
     if !skipped.is_empty() {
         let ids: Vec<&str> = skipped.iter().map(|v| v.id.as_str()).collect();
         let _ = writeln!(out, "not tested: {}", one(&ids.join(", ")));
@@ -241,13 +242,16 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         .iter()
         .filter(|v| v.selected)
         .flat_map(|v| &v.variants)
-        .filter(|v| v.verdict == Verdict::Skipped)
+        .filter(|v| v.verdict == Verdict::Skipped && v.not_waited.is_none())
         .map(|v| (v.reason.clone(), v.id.as_str()))
         .collect();
     lacking.sort();
     for reasons in lacking.chunk_by(|a, b| a.0 == b.0) {
         let ids: Vec<&str> = reasons.iter().map(|(_, id)| *id).collect();
         let _ = writeln!(out, "left out, {}: {}", one(&reasons[0].0), one(&ids.join(", ")));
+    }
+    if let Some(text) = not_waited(report) {
+        let _ = writeln!(out, "{}", one(&text));
     }
     let _ = writeln!(out, "gate: {}", one(&super::gate::of(report).words));
 }

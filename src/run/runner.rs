@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::engine::Engine;
+use crate::engine::eval::Missing;
+use crate::engine::{Engine, clock};
 use crate::judge::{self, Sight};
 use crate::model::attempts::Attempts;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
@@ -17,6 +19,7 @@ use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
 use super::spool::{Seen, Spool};
+use super::waits::{self, Places};
 use super::{Event, Options, Stop};
 
 /// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
@@ -46,6 +49,9 @@ pub struct Runner<'r> {
     /// Trials in a row that the server throttled.
     throttled: AtomicU32,
 }
+
+/// The longest pause before a repetition that confirms a harm: it is waited out whatever the patience of the run is.
+const GRACE: Duration = Duration::from_secs(600);
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
@@ -92,6 +98,8 @@ struct Tried {
     refused: bool,
     /// It got no further than an authorization request.
     in_front_channel: bool,
+    /// It was left out, because it would have waited for so long.
+    not_waited: Option<Duration>,
 }
 
 /// A case with what was seen of it so far.
@@ -128,6 +136,7 @@ impl<'r> Runner<'r> {
                 control_after: None,
                 attempts: Attempts::default(),
                 skipped: Some(left.why.clone()),
+                not_waited: None,
             });
         }
         (self.tell)(Event::Planned { cases: plan.groups.iter().map(|g| g.cases.len()).sum(), controls: plan.groups.len() });
@@ -219,7 +228,7 @@ impl<'r> Runner<'r> {
     async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
-        let (trial, negatives, warnings) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, &control.variables, &control.steps)).await;
         self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
         self.listen(&trial);
@@ -259,22 +268,23 @@ impl<'r> Runner<'r> {
                 if case.alone() { &mut alone } else { &mut beside }.push((index, case, before));
             }
         }
-        // What waits is begun first, so that the others go on meanwhile.
+        // What waits is begun first, so that the others go on meanwhile; a trial has a place while it does not wait.
         beside.sort_by_key(|(_, case, _)| !case.waits());
         let done = Mutex::new(Vec::new());
+        let places = Places::new(if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight });
         let this = &*self;
         let attack = |(index, case, before): (usize, Case<'a>, Option<usize>)| {
-            let done = &done;
+            let (done, places) = (&done, &places);
             async move {
                 if !this.stop.is_stopped() {
-                    let tried = this.attempts(&case, before).await;
+                    let tried = this.attempts(&case, before, places).await;
                     (this.tell)(Event::Finished { case: case.name() });
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
                 }
             }
         };
-        let in_flight = if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight.max(1) };
-        futures_util::stream::iter(beside).for_each_concurrent(in_flight, attack).await;
+        futures_util::stream::iter(beside).for_each_concurrent(None, attack).await;
+        // Also what waits: the grant that somebody else ended meanwhile would look like one that has expired.
         futures_util::stream::iter(alone).for_each(attack).await;
         let mut open: Vec<Vec<Open<'a>>> = groups.iter().map(|_| Vec::new()).collect();
         for (index, case) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -310,13 +320,17 @@ impl<'r> Runner<'r> {
     }
 
     /// The trials of one case: the attack, and its repetition where the harm was seen.
-    async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Tried {
+    async fn attempts(&self, case: &Case<'_>, before: Option<usize>, places: &Places) -> Tried {
         let mut tried = Tried::default();
         let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
             return tried;
         };
         if judge::granted(&case.control, control).is_err() || !self.applies(case, control) {
             return tried;
+        }
+        let wait = waits::of(&case.steps, control).filter(|wait| *wait > self.options.patience && self.engine.waits_cost_time());
+        if wait.is_some() {
+            return Tried { not_waited: wait, ..tried };
         }
         let mut steps = Cow::Borrowed(case.steps.as_slice());
         // Trials that the server throttled, and all others.
@@ -325,7 +339,9 @@ impl<'r> Runner<'r> {
         let mut harms = 0;
         loop {
             let name = format!("{} {}", case.name(), lost + seen + 1);
-            let (trial, sight) = self.attack(&name, case, &steps, control).await;
+            let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, places)).await else {
+                return tried;
+            };
             let throttled = trial.is_throttled();
             if throttled {
                 lost += 1;
@@ -358,15 +374,40 @@ impl<'r> Runner<'r> {
     }
 
     /// One trial of an attack; where it shows the harm, the token is shown to work.
-    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial) -> (Trial, Sight) {
-        let mut running = self.engine.run(name, &case.scenario.control.variables, steps).await;
+    /// None: the run was ended while it waited.
+    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial, places: &Places) -> Option<(Trial, Sight)> {
+        let mut place = places.take().await;
+        let mut running = self.engine.begin(name, &case.scenario.control.variables);
+        for step in steps {
+            let pause = self.bounded(running.pause_before(step));
+            if let Ok(pause) = &pause
+                && !pause.is_zero()
+            {
+                drop(place.take());
+                if !waits::wait(self.engine, &case.name(), *pause, self.stop, self.tell).await {
+                    return None;
+                }
+                place = places.take().await;
+            }
+            running.step_after(step, pause).await;
+        }
         let sight = judge::sight(case.attack, running.so_far(), control, &self.record.negative_controls);
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
             running.prove(step, field).await;
         }
         let trial = running.finish();
         self.listen(&trial);
-        (trial, sight)
+        Some((trial, sight))
+    }
+
+    /// What the control was told decides whether an attack waits; what the attack is told may not be longer than that.
+    fn bounded(&self, pause: Result<Duration, Missing>) -> Result<Duration, Missing> {
+        match pause {
+            Ok(pause) if self.engine.waits_cost_time() && pause > self.options.patience.max(GRACE) => {
+                Err(Missing::Never(format!("the end of a wait of {}", crate::duration::words(pause))))
+            }
+            pause => pause,
+        }
     }
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.
@@ -434,7 +475,7 @@ impl<'r> Runner<'r> {
             let mut open = Vec::new();
             for old in half {
                 if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
-                    let tried = self.attempts(&old.case, Some(before)).await;
+                    let tried = self.attempts(&old.case, Some(before), &Places::new(1)).await;
                     open.push(Open { tried, before: Some(before), after: None, ..old });
                 } else {
                     // The control does not come back: the evidence is kept and cannot become `holds`.
@@ -476,7 +517,8 @@ impl<'r> Runner<'r> {
             control_before: open.before,
             control_after: open.after,
             attempts,
-            skipped: None,
+            skipped: open.tried.not_waited.map(waits::too_long),
+            not_waited: open.tried.not_waited.map(|wait| wait.as_secs()),
         });
     }
 }
