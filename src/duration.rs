@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_two_units() {
-        for (seconds, told) in [(0, "0 s"), (2, "2 s"), (605, "10 min 5 s"), (3661, "1 h 1 min"), (30 * 24 * 3600, "30 d"), (600, "10 min")] {
+        for (seconds, told) in [(0, "0 s"), (2, "2 s"), (605, "10 min 5 s"), (3661, "1 h 1 min"), (30 * 24 * 3600, "30 d"), (600, "10 min")]
+        {
             assert_eq!(words(Duration::from_secs(seconds)), told);
         }
         assert_eq!(words(Duration::from_millis(1500)), "2 s");

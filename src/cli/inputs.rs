@@ -140,8 +140,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         extras: Extras { initial_access_token: Some(Secret::new(&directory.initial_access_token)), ..Extras::default() },
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),
-        // With a clock that is moved, waiting costs nothing, and shows what comes after the usual grace.
-        code_grace: if lab.clock_header().is_some() { None } else { Some(std::time::Duration::ZERO) },
+        code_grace: Some(std::time::Duration::ZERO),
         code_lifetime: Some(lab.code_lifetime()),
         refresh_lifetime: Some(lab.refresh_token_lifetime()),
         clock_header: lab.clock_header(),

@@ -51,7 +51,15 @@ impl Watch {
             Progress::Auto if terminal => bar(),
             Progress::Auto => Kind::Nothing,
         };
-        Watch { kind, verbose, trace, begun: Instant::now(), done: AtomicUsize::new(0), cases: AtomicUsize::new(0), waits: Mutex::default() }
+        Watch {
+            kind,
+            verbose,
+            trace,
+            begun: Instant::now(),
+            done: AtomicUsize::new(0),
+            cases: AtomicUsize::new(0),
+            waits: Mutex::default(),
+        }
     }
 
     pub fn tell(&self, event: &Event) {

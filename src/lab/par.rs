@@ -67,7 +67,8 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         Refusal::Redirect(_, error) => error,
     })?;
     let request_uri = format!("{PREFIX}{}", secrets::random());
-    let pushed = Pushed { client_id: client.id.clone(), params, expires: clock::instant() + server.config.request_uri_lifetime, used: false };
+    let pushed =
+        Pushed { client_id: client.id.clone(), params, expires: clock::instant() + server.config.request_uri_lifetime, used: false };
     server.store().push(request_uri.clone(), pushed);
     Ok(json!({ "request_uri": request_uri, "expires_in": server.config.request_uri_lifetime.as_secs() }))
 }

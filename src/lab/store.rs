@@ -199,7 +199,8 @@ impl Store {
     /// Asks whether the user wants to log out; returns the id of the question and its csrf.
     pub(super) fn ask_to_leave(&mut self, session: &str, redirect: Option<String>) -> (String, String) {
         let (id, csrf) = (secrets::random(), secrets::random());
-        let leaving = Leaving { session: session.to_owned(), csrf: csrf.clone(), redirect, expires: clock::instant() + TRANSACTION_LIFETIME };
+        let leaving =
+            Leaving { session: session.to_owned(), csrf: csrf.clone(), redirect, expires: clock::instant() + TRANSACTION_LIFETIME };
         self.leaving.insert(id.clone(), leaving);
         self.tidy();
         (id, csrf)

@@ -6,6 +6,7 @@ use std::io;
 
 use colored::{Color, Colorize as _};
 
+use crate::model::finding::Enforced;
 use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
@@ -191,6 +192,23 @@ fn holding(out: &mut String, verdict: &ScenarioVerdict, verbose: bool) {
     }
 }
 
+/// Claims that are not enforced, and with `verbose` all of them and what was measured.
+fn beside(out: &mut String, report: &Report, style: Style) {
+    let enforced = report.advertised.iter().filter(|a| a.enforced == Enforced::Yes).count();
+    for claim in report.advertised.iter().filter(|a| style.verbose || a.enforced == Enforced::No) {
+        let _ = writeln!(out, "advertised: {}", one(&claim.told()));
+    }
+    if style.verbose {
+        for measurement in &report.measurements {
+            let (name, value) = (one(&measurement.name), one(&measurement.value()));
+            let _ = writeln!(out, "measured: {name}: {value}; advised: {} ({})", one(&measurement.advice), one(&measurement.scenario));
+        }
+    } else if !report.advertised.is_empty() || !report.measurements.is_empty() {
+        let (claims, numbers) = (report.advertised.len(), report.measurements.len());
+        let _ = writeln!(out, "advertised: {enforced} of {claims} claims are enforced; measured: {numbers} numbers (--verbose shows them)");
+    }
+}
+
 fn summary(out: &mut String, report: &Report, style: Style) {
     let s = &report.summary;
     let selected = report.verdicts.iter().filter(|v| v.selected).count();
@@ -250,6 +268,7 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         let ids: Vec<&str> = reasons.iter().map(|(_, id)| *id).collect();
         let _ = writeln!(out, "left out, {}: {}", one(&reasons[0].0), one(&ids.join(", ")));
     }
+    beside(out, report, style);
     if let Some(text) = not_waited(report) {
         let _ = writeln!(out, "{}", one(&text));
     }

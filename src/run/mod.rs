@@ -1,5 +1,7 @@
 //! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
 
+mod ladder;
+mod look;
 mod runner;
 mod setup;
 mod spool;
@@ -112,7 +114,7 @@ impl Default for Options {
             allow: Risk::Noisy,
             keep_going: false,
             repeat: 1,
-            patience: Duration::from_secs(366 * 24 * 3600),
+            patience: PATIENCE,
             clean_up: false,
             evidence: None,
             in_memory: IN_MEMORY,
@@ -148,6 +150,7 @@ pub async fn run(
             server_millis: 0,
         },
         target: summary(target),
+        claims: std::collections::BTreeMap::new(),
         selected: selected.iter().map(|s| s.id.clone()).collect(),
         controls: Vec::new(),
         negative_controls: Vec::new(),
@@ -172,6 +175,7 @@ pub async fn run(
         }
         Ok(facts) => {
             record.warnings.extend(facts.warnings.iter().cloned());
+            record.claims = facts.claims();
             let engine = Engine::new(target.clone(), http.clone(), facts)
                 .with_evidence(options.evidence.clone())
                 .with_watcher(options.watcher.clone());

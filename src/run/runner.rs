@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::engine::eval::Missing;
 use crate::engine::{Engine, clock};
 use crate::judge::{self, Sight};
 use crate::model::attempts::Attempts;
@@ -18,24 +17,11 @@ use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
+use super::ladder::{Ladder, confirming, is_next};
+use super::look::{excluded, in_front_channel, stopped_in_front_channel};
 use super::spool::{Seen, Spool};
 use super::waits::{self, Places};
 use super::{Event, Options, Stop};
-
-/// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
-/// granted the first time. What was refused at once has no grace window that could be waited out.
-fn confirming<'c>(case: &'c Case<'_>, first: &Trial) -> Cow<'c, [PlannedStep]> {
-    let added = case.steps.iter().position(|s| s.added);
-    let granted = |at: usize| first.step(&case.steps[at].name).is_none_or(|s| s.outcome.granted());
-    match (&case.attack.confirm_after, added.filter(|at| granted(*at))) {
-        (Some(pause), Some(at)) => {
-            let mut steps = case.steps.clone();
-            steps[at].wait = Some(pause.clone());
-            Cow::Owned(steps)
-        }
-        _ => Cow::Borrowed(&case.steps),
-    }
-}
 
 pub struct Runner<'r> {
     engine: &'r Engine,
@@ -49,9 +35,6 @@ pub struct Runner<'r> {
     /// Trials in a row that the server throttled.
     throttled: AtomicU32,
 }
-
-/// The longest pause before a repetition that confirms a harm: it is waited out whatever the patience of the run is.
-const GRACE: Duration = Duration::from_secs(600);
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
@@ -68,22 +51,6 @@ const MOST_THROTTLED_IN_A_ROW: u32 = 4;
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
 
-/// Whether a control failed before anything reached the back channel.
-fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
-    control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest)
-}
-
-/// Whether a control shows that there is nothing to attack: what the server does not have, it need not grant.
-fn excluded(case: &Case<'_>, trial: &Trial) -> bool {
-    let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
-    conditions.into_iter().any(|condition| judge::applies(condition, &case.control, trial, &[]) == judge::Applies::No)
-}
-
-/// Whether an attack got no further than an authorization request.
-fn stopped_in_front_channel(trial: &Trial) -> bool {
-    trial.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted())
-}
-
 /// A group with the numbers of the trials of its control, the newest last.
 struct Framed<'a> {
     group: Group<'a>,
@@ -94,6 +61,8 @@ struct Framed<'a> {
 #[derive(Default)]
 struct Tried {
     seen: Seen,
+    /// It shows the harm.
+    harmed: bool,
     /// It shows the refusal, so that the control after it decides.
     refused: bool,
     /// It got no further than an authorization request.
@@ -259,27 +228,37 @@ impl<'r> Runner<'r> {
 
     /// The cases of a risk: those that may run beside each other, then those that must be alone, then the controls after.
     async fn batch<'a>(&mut self, groups: &mut [Framed<'a>], risk: Risk) {
-        let (mut beside, mut alone) = (Vec::new(), Vec::new());
+        let (mut beside, mut alone) = (Vec::<Ladder<'a>>::new(), Vec::<Ladder<'a>>::new());
         for (index, framed) in groups.iter_mut().enumerate() {
             let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut framed.group.cases).into_iter().partition(|c| c.scenario.risk == risk);
             framed.group.cases = later;
             for case in now {
                 let before = self.newest(&framed.controls, &case.control);
-                if case.alone() { &mut alone } else { &mut beside }.push((index, case, before));
+                let list = if case.alone() { &mut alone } else { &mut beside };
+                match list.last_mut() {
+                    Some(last) if is_next(last, &case) => last.push((index, case, before)),
+                    _ => list.push(vec![(index, case, before)]),
+                }
             }
         }
         // What waits is begun first, so that the others go on meanwhile; a trial has a place while it does not wait.
-        beside.sort_by_key(|(_, case, _)| !case.waits());
+        beside.sort_by_key(|rung| !rung.iter().any(|(_, case, _)| case.waits()));
         let done = Mutex::new(Vec::new());
         let places = Places::new(if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight });
         let this = &*self;
-        let attack = |(index, case, before): (usize, Case<'a>, Option<usize>)| {
+        let attack = |ladder: Ladder<'a>| {
             let (done, places) = (&done, &places);
             async move {
-                if !this.stop.is_stopped() {
-                    let tried = this.attempts(&case, before, places).await;
-                    (this.tell)(Event::Finished { case: case.name() });
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
+                let mut goes_on = true;
+                for (index, case, before) in ladder {
+                    if goes_on && !this.stop.is_stopped() {
+                        let tried = this.attempts(&case, before, places).await;
+                        goes_on = tried.harmed;
+                        (this.tell)(Event::Finished { case: case.name() });
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
+                    } else {
+                        (this.tell)(Event::Finished { case: case.name() });
+                    }
                 }
             }
         };
@@ -353,6 +332,7 @@ impl<'r> Runner<'r> {
                 }
             }
             harms += usize::from(matches!(sight, Sight::Harm(_)));
+            tried.harmed = matches!(sight, Sight::Harm(_));
             tried.refused = matches!(sight, Sight::Refusal(_));
             tried.in_front_channel = stopped_in_front_channel(&trial);
             self.spool.put(&mut tried.seen, trial);
@@ -363,7 +343,7 @@ impl<'r> Runner<'r> {
                 Sight::Neither { .. } if race && !throttled && harms == 0 && seen < 3 => {}
                 // The client waits as long as the server asks, and goes on more slowly.
                 _ if throttled && lost <= MOST_THROTTLED => {}
-                Sight::Harm(_) if seen < 2 => {}
+                Sight::Harm(_) if seen < 2 && !case.attack.measures => {}
                 Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
                 _ => return tried,
             }
@@ -379,7 +359,7 @@ impl<'r> Runner<'r> {
         let mut place = places.take().await;
         let mut running = self.engine.begin(name, &case.scenario.control.variables);
         for step in steps {
-            let pause = self.bounded(running.pause_before(step));
+            let pause = waits::bounded(self.engine, self.options.patience, running.pause_before(step));
             if let Ok(pause) = &pause
                 && !pause.is_zero()
             {
@@ -398,16 +378,6 @@ impl<'r> Runner<'r> {
         let trial = running.finish();
         self.listen(&trial);
         Some((trial, sight))
-    }
-
-    /// What the control was told decides whether an attack waits; what the attack is told may not be longer than that.
-    fn bounded(&self, pause: Result<Duration, Missing>) -> Result<Duration, Missing> {
-        match pause {
-            Ok(pause) if self.engine.waits_cost_time() && pause > self.options.patience.max(GRACE) => {
-                Err(Missing::Never(format!("the end of a wait of {}", crate::duration::words(pause))))
-            }
-            pause => pause,
-        }
     }
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.

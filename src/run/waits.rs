@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::duration::{parse, words};
+use crate::engine::eval::Missing;
 use crate::engine::{Engine, clock};
 use crate::model::observation::Trial;
 use crate::model::step::PlannedStep;
@@ -20,8 +21,10 @@ pub fn of(steps: &[PlannedStep], control: &Trial) -> Option<Duration> {
 
 fn one(wait: &Template, control: &Trial) -> Option<Duration> {
     let text = wait.0.iter().map(|part| match part {
-        Part::Literal(text) => Some(text.as_str()),
-        Part::Expression(Expression::Reference(Reference::Target(fact))) => control.facts.get(&format!("target.{fact}")).map(String::as_str),
+        Part::Literal(text) | Part::Expression(Expression::Text(text)) => Some(text.as_str()),
+        Part::Expression(Expression::Reference(Reference::Target(fact))) => {
+            control.facts.get(&format!("target.{fact}")).map(String::as_str)
+        }
         Part::Expression(Expression::Reference(Reference::Field { step, field })) => {
             control.step(step).and_then(|s| s.fields.get(field)).map(String::as_str)
         }
@@ -36,6 +39,22 @@ pub fn too_long(wait: Duration) -> String {
     let (minutes, seconds) = (wait.as_secs().div_ceil(60), wait.as_secs());
     let option = if seconds <= super::SLOW.as_secs() { String::new() } else { format!("={minutes}m") };
     format!("it would wait for {}: `--slow{option}` waits", words(wait))
+}
+
+/// The longest pause before a repetition that confirms a harm: it is waited out whatever the patience of the run is.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// What the control was told decides whether an attack waits; what the attack itself is told may not make it wait for longer.
+///
+/// # Errors
+/// The wait is too long, or was not known to begin with.
+pub fn bounded(engine: &Engine, patience: Duration, pause: Result<Duration, Missing>) -> Result<Duration, Missing> {
+    match pause {
+        Ok(pause) if engine.waits_cost_time() && pause > patience.max(GRACE) => {
+            Err(Missing::Never(format!("the end of a wait of {}", words(pause))))
+        }
+        pause => pause,
+    }
 }
 
 /// How many trials may be under way; who waits gives his place back.

@@ -168,7 +168,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
 /// # Errors
 /// What is wrong with it.
 pub fn pause(template: &Template) -> Result<(), Mistake> {
-    const STATED: [&str; 4] = ["refresh_grace", "code_grace", "code_lifetime", "refresh_lifetime"];
+    const STATED: [&str; 5] = ["refresh_grace", "code_grace", "stated_code_grace", "code_lifetime", "refresh_lifetime"];
     const SECONDS: [&str; 3] = ["expires_in", "refresh_expires_in", "access_token_lifetime"];
     // As it may read once the values are known.
     let text: Option<String> = template
@@ -178,6 +178,8 @@ pub fn pause(template: &Template) -> Result<(), Mistake> {
             Part::Literal(text) => Some(text.as_str()),
             Part::Expression(Expression::Reference(Reference::Target(fact))) if STATED.contains(&fact.as_str()) => Some("1s"),
             Part::Expression(Expression::Reference(Reference::Field { field, .. })) if SECONDS.contains(&field.as_str()) => Some("1"),
+            // The variable of `for_each`.
+            Part::Expression(Expression::Reference(Reference::Variable(_)) | Expression::Text(_)) => Some("1"),
             Part::Expression(_) => None,
         })
         .collect();
@@ -204,6 +206,7 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
             if step.parameters.iter().any(|p| p.value.names(variable)) {
                 step.parameters_mut().iter_mut().for_each(|p| p.value.substitute(variable, word));
             }
+            step.wait.iter_mut().for_each(|wait| wait.substitute(variable, word));
             if let Some(authentication) = &mut step.authentication {
                 authentication.substitute(variable, word);
             }

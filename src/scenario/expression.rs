@@ -29,6 +29,7 @@ pub const TARGET_FACTS: &[&str] = &[
     "oauth_metadata",
     "refresh_grace",
     "code_grace",
+    "stated_code_grace",
     "code_lifetime",
     "refresh_lifetime",
     "iss_parameter_supported",

@@ -240,7 +240,11 @@ fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Durat
     match crate::duration::parse(&place.value) {
         Some(duration) => Some(duration),
         None => {
-            found.at(place, format!("`{}` is no duration", place.value), Some("write `30s`, `500ms`, `2m`, `8h` or `30d`, at most 366d".into()));
+            found.at(
+                place,
+                format!("`{}` is no duration", place.value),
+                Some("write `30s`, `500ms`, `2m`, `8h` or `30d`, at most 366d".into()),
+            );
             None
         }
     }

@@ -126,7 +126,7 @@ fn reasons(view: &View<'_>, scenarios: &[(usize, &ScenarioVerdict)], title: &str
 fn left_out<'r>(view: &View<'r>) -> BTreeMap<(Mark, &'r str), Vec<&'r str>> {
     let mut reasons: BTreeMap<(Mark, &str), Vec<&str>> = BTreeMap::new();
     let ran = |v: &&ScenarioVerdict| v.selected && !matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable);
-    let open = |v: &&VariantVerdict| matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable);
+    let open = |v: &&VariantVerdict| matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable) && v.measured.is_none();
     for variant in view.report.verdicts.iter().filter(ran).flat_map(|v| v.variants.iter().filter(open)) {
         reasons.entry((Mark::plain(variant.verdict), &variant.reason)).or_default().push(&variant.id);
     }
