@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use grantproof::cli::inputs;
 use grantproof::lab::{Flaw, LabConfig};
+use grantproof::model::finding::Enforced;
 use grantproof::model::verdict::Verdict;
 use grantproof::report::gate::Gate;
-use grantproof::report::{build, terminal};
+use grantproof::report::{build, html, markdown, terminal};
 use grantproof::run::{Event, Options, SLOW, Stop, run};
 use grantproof::target::Target;
 
@@ -101,4 +102,58 @@ async fn a_wait_ends_with_the_run() {
     let expired = report.verdicts.iter().find(|v| v.id == "code/expired").expect("an entry");
     assert_eq!(expired.verdict, Verdict::Inconclusive, "{}", expired.reason);
     assert!(report.run.interrupted.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_claimed_is_held_against_what_is_enforced() {
+    let enforced = |report: &grantproof::model::report::Report, member: &str| {
+        let claim = report.advertised.iter().find(|a| a.claim.starts_with(member)).unwrap_or_else(|| panic!("{member}"));
+        (claim.enforced, claim.told())
+    };
+    let prefixes = ["pkce/plain-method", "pkce/unknown-method", "issuer/", "dpop/token-as-bearer"];
+    let (_lab, target) = common::lab(&[]).await;
+    let strict = common::run_on(&target, &prefixes).await;
+    for member in ["code_challenge_methods_supported: S256", "authorization_response_iss_parameter_supported: true", "dpop_signing_alg"] {
+        assert_eq!(enforced(&strict, member).0, Enforced::Yes, "{:?}", strict.advertised);
+    }
+    // The lab says so that it requires neither pushed nor signed requests: that is no claim.
+    assert_eq!(strict.advertised.len(), 3, "{:?}", strict.advertised);
+    let (_lab, target) = common::lab(&[Flaw::PkcePlainAccepted]).await;
+    let flawed = common::run_on(&target, &prefixes).await;
+    let (no, told) = enforced(&flawed, "code_challenge_methods_supported: S256");
+    assert_eq!((no, told.as_str()), (Enforced::No, "code_challenge_methods_supported: S256: not enforced (pkce/plain-method)"));
+    assert_eq!(flawed.advertised.first().map(|a| a.enforced), Some(Enforced::No), "what is not enforced stands first");
+    for write in [terminal::plain, markdown::write, html::write] {
+        let mut text = Vec::new();
+        write(std::slice::from_ref(&flawed), &mut text).expect("a text");
+        let text = String::from_utf8(text).expect("UTF-8").replace('\\', "");
+        assert!(text.contains("not enforced") && text.contains("code_challenge_methods_supported: S256"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_found_between_what_is_taken_and_what_is_refused() {
+    let of = |report: &grantproof::model::report::Report, name: &str| {
+        let found =
+            report.measurements.iter().find(|m| m.name.contains(name)).unwrap_or_else(|| panic!("{name}: {:?}", report.measurements));
+        (found.stated, found.taken, found.refused)
+    };
+    let (_lab, target) = common::lab(&[]).await;
+    let prefixes = ["code/expired", "dpop/stale-iat", "client-auth/assertion-", "refresh/reuse", "token/lifetime-access"];
+    let report = common::run_on(&target, &prefixes).await;
+    assert_eq!(of(&report, "a code can be redeemed"), (None, Some(55), Some(65)));
+    assert_eq!(of(&report, "how old a DPoP proof"), (None, Some(60), Some(120)));
+    assert_eq!(of(&report, "nbf of an assertion"), (None, Some(60), Some(120)));
+    assert_eq!(of(&report, "after its exp"), (None, None, Some(5)));
+    assert_eq!(of(&report, "after its use a refresh token"), (None, None, Some(0)));
+    assert_eq!(of(&report, "lifetime of an access token"), (Some(3600), None, None));
+    let proofs = report.verdicts.iter().find(|v| v.id == "dpop/stale-iat").expect("an entry");
+    let tried: Vec<_> = proofs.variants.iter().filter(|v| v.id.contains("/age[")).collect();
+    assert_eq!(tried.len(), 3, "none after the first that is refused");
+    assert!(tried.iter().all(|v| v.verdict == Verdict::NotApplicable && !v.attempts.is_empty()), "no verdict, and the evidence");
+    assert_eq!(proofs.verdict, Verdict::Holds);
+    let (_lab, target) = common::lab(&[Flaw::CodeLifetimeTooLong, Flaw::RefreshReuseAccepted]).await;
+    let report = common::run_on(&target, &["code/expired", "refresh/reuse"]).await;
+    assert_eq!(of(&report, "a code can be redeemed"), (None, Some(605), None));
+    assert_eq!(of(&report, "after its use a refresh token"), (None, Some(120), None));
 }

@@ -471,6 +471,7 @@ impl<'e> RunningTrial<'e> {
         self.clients.insert(planned.name.clone(), planned.client);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = waited.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        observation.clock_moved = observation.waited_millis > 0 && !self.engine.waits_cost_time();
         self.show(&observation);
         self.seen.steps.push(observation);
         outcome

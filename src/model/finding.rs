@@ -118,6 +118,15 @@ pub enum MeasuredBy {
     Attack(String),
 }
 
+impl std::fmt::Display for MeasuredBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MeasuredBy::Field { step, field } => write!(f, "as {step}.{field} states"),
+            MeasuredBy::Attack(attack) => write!(f, "by {attack}, which gives no verdict"),
+        }
+    }
+}
+
 /// A number that was measured; no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

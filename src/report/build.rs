@@ -183,7 +183,7 @@ fn measured(
     recording: &Recording,
 ) -> (Judgement, Option<Probe>) {
     if let Some(why) = &case.skipped {
-        return (Judgement::new(Verdict::Skipped, why.clone()), None);
+        return (Judgement::new(Verdict::NotApplicable, format!("a measurement that was not made: {why}")), None);
     }
     let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
     let sight = match (attempts.last(), control(case.control_before)) {
@@ -219,7 +219,7 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         implied_by: None,
         lesser: attack.lesser,
         waived: None,
-        not_waited: case.not_waited,
+        not_waited: case.not_waited.filter(|_| !attack.measures),
         measured: None,
         change: changes(attack, case.word.as_deref()),
         expected: expected(&attack.holds),

@@ -35,9 +35,9 @@ fn one(wait: &Template, control: &Trial) -> Option<Duration> {
 
 /// Why an attack is left out that would wait for longer than the run does.
 pub fn too_long(wait: Duration) -> String {
-    // What the option takes, in the greatest unit that is exact enough.
-    let (minutes, seconds) = (wait.as_secs().div_ceil(60), wait.as_secs());
-    let option = if seconds <= super::SLOW.as_secs() { String::new() } else { format!("={minutes}m") };
+    // A minute more: what the server says the next time may be a second later.
+    let minutes = wait.as_secs().div_ceil(60) + 1;
+    let option = if wait < super::SLOW { String::new() } else { format!("={minutes}m") };
     format!("it would wait for {}: `--slow{option}` waits", words(wait))
 }
 
@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn what_is_left_out_says_what_to_write() {
         assert_eq!(too_long(Duration::from_secs(605)), "it would wait for 10 min 5 s: `--slow` waits");
-        assert_eq!(too_long(Duration::from_secs(3661)), "it would wait for 1 h 1 min: `--slow=62m` waits");
+        assert_eq!(too_long(Duration::from_secs(3661)), "it would wait for 1 h 1 min: `--slow=63m` waits");
     }
 }

@@ -169,7 +169,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
 /// What is wrong with it.
 pub fn pause(template: &Template) -> Result<(), Mistake> {
     const STATED: [&str; 5] = ["refresh_grace", "code_grace", "stated_code_grace", "code_lifetime", "refresh_lifetime"];
-    const SECONDS: [&str; 3] = ["expires_in", "refresh_expires_in", "access_token_lifetime"];
+    const SECONDS: [&str; 4] = ["expires_in", "interval", "refresh_expires_in", "access_token_lifetime"];
     // As it may read once the values are known.
     let text: Option<String> = template
         .0
