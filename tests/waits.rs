@@ -100,7 +100,7 @@ async fn a_wait_ends_with_the_run() {
     let recording = tokio::time::timeout(Duration::from_secs(30), work).await.expect("it does not wait on");
     let report = build::report(&catalogue, recording).expect("evidence in memory");
     let expired = report.verdicts.iter().find(|v| v.id == "code/expired").expect("an entry");
-    assert_eq!(expired.verdict, Verdict::Inconclusive, "{}", expired.reason);
+    assert_eq!((expired.verdict, expired.reason.as_str()), (Verdict::Inconclusive, "nothing was judged: stopped by the user"));
     assert!(report.run.interrupted.is_some());
 }
 

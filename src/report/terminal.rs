@@ -203,9 +203,14 @@ fn beside(out: &mut String, report: &Report, style: Style) {
             let (name, value) = (one(&measurement.name), one(&measurement.value()));
             let _ = writeln!(out, "measured: {name}: {value}; advised: {} ({})", one(&measurement.advice), one(&measurement.scenario));
         }
-    } else if !report.advertised.is_empty() || !report.measurements.is_empty() {
-        let (claims, numbers) = (report.advertised.len(), report.measurements.len());
-        let _ = writeln!(out, "advertised: {enforced} of {claims} claims are enforced; measured: {numbers} numbers (--verbose shows them)");
+        return;
+    }
+    let (claims, numbers) = (report.advertised.len(), report.measurements.len());
+    let claims = (claims > 0).then(|| format!("advertised: {enforced} of {claims} claims enforced"));
+    let numbers = (numbers > 0).then(|| format!("measured: {numbers} number{}", if numbers == 1 { "" } else { "s" }));
+    let told: Vec<String> = claims.into_iter().chain(numbers).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "{} (--verbose shows them)", told.join("; "));
     }
 }
 

@@ -69,6 +69,8 @@ struct Tried {
     in_front_channel: bool,
     /// It was left out, because it would have waited for so long.
     not_waited: Option<Duration>,
+    /// The run was ended before anything of it was seen.
+    cut_short: bool,
 }
 
 /// A case with what was seen of it so far.
@@ -255,6 +257,9 @@ impl<'r> Runner<'r> {
                         let tried = this.attempts(&case, before, places).await;
                         goes_on = tried.harmed;
                         (this.tell)(Event::Finished { case: case.name() });
+                        if tried.cut_short {
+                            continue;
+                        }
                         done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
                     } else {
                         (this.tell)(Event::Finished { case: case.name() });
@@ -319,7 +324,7 @@ impl<'r> Runner<'r> {
         loop {
             let name = format!("{} {}", case.name(), lost + seen + 1);
             let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, places)).await else {
-                return tried;
+                return Tried { cut_short: lost + seen == 0, ..tried };
             };
             let throttled = trial.is_throttled();
             if throttled {
