@@ -6,6 +6,7 @@ use crate::model::step::{AssertionForgery, Authentication};
 use crate::target::{Audience, Client, ClientAuthentication};
 
 use super::actor::Actor;
+use super::clock;
 use super::eval::{self, Known, Missing};
 use super::forge;
 use super::keys::SigningKey;
@@ -98,7 +99,7 @@ fn assertion(
     known: &Known,
     actor: &Actor<'_>,
 ) -> Result<String, Missing> {
-    let now = jiff::Timestamp::now().as_second();
+    let now = clock::now();
     let claims = json!({
         "iss": client.id, "sub": client.id, "aud": audience,
         "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,

@@ -15,7 +15,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::forge::{self, Bend, Key};
-use super::{attacker, dpop, keys};
+use super::{attacker, clock, dpop, keys};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Known {
             }
             Function::Now => {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));
-                Ok(jiff::Timestamp::now().as_second().saturating_add(shift).to_string())
+                Ok(clock::now().saturating_add(shift).to_string())
             }
             Function::Basic => Ok(basic(&argument(0)?, &argument(1)?)),
             Function::Base64 => Ok(STANDARD.encode(argument(0)?)),
