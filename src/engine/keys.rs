@@ -26,16 +26,22 @@ pub enum SigningKey {
 /// # Errors
 /// The key cannot be written down.
 pub fn new_client_key() -> Result<(String, Value), String> {
-    let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
+    let SigningKey::Es256(key) = SigningKey::p256() else { return Err("a P-256 key is of another type".into()) };
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|e| format!("the key cannot be written as PEM: {e}"))?;
-    let public = SigningKey::Es256(Box::new(key)).public_jwk()?;
+    let public = SigningKey::Es256(key).public_jwk()?;
     Ok((pem.to_string(), public))
 }
 
 impl SigningKey {
-    /// A fresh P-256 key.
+    /// A fresh P-256 key; no coordinate of its public half begins with a zero byte, for the reason that [`sign`](Self::sign) has.
     pub fn p256() -> SigningKey {
-        SigningKey::Es256(Box::new(p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng)))
+        loop {
+            let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
+            let point = key.verifying_key().to_encoded_point(false);
+            if [point.x(), point.y()].iter().all(|number| number.is_some_and(|number| number[0] != 0)) {
+                return SigningKey::Es256(Box::new(key));
+            }
+        }
     }
 
     /// Reads PKCS#8 PEM or a private JWK (RFC 7517); P-256 and RSA.
@@ -105,9 +111,17 @@ impl SigningKey {
         match self {
             SigningKey::Hs256(secret) => super::forge::hmac("HS256", secret, input),
             SigningKey::Es256(key) => {
-                use p256::ecdsa::signature::Signer as _;
-                let signature: p256::ecdsa::Signature = key.try_sign(input).map_err(|e| e.to_string())?;
-                Ok(signature.to_bytes().to_vec())
+                use p256::ecdsa::signature::RandomizedSigner as _;
+                // A number that begins with a zero byte is written shorter in DER, and verifiers have been wrong about that. A bent token that was
+                // refused for it would be taken for a defense, so there is no such signature.
+                loop {
+                    let signature: p256::ecdsa::Signature =
+                        key.try_sign_with_rng(&mut rand::rngs::OsRng, input).map_err(|e| e.to_string())?;
+                    let bytes = signature.to_bytes();
+                    if bytes[0] != 0 && bytes[32] != 0 {
+                        return Ok(bytes.to_vec());
+                    }
+                }
             }
             SigningKey::Rs256(key) => {
                 use rsa::signature::{SignatureEncoding as _, Signer as _};
@@ -238,5 +252,42 @@ pub fn encode_public(jwk: &Value, encoding: &str) -> Option<Vec<u8>> {
             }
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_signature_begins_with_a_zero_byte() {
+        let key = SigningKey::p256();
+        for number in 0_u32..1000 {
+            let signature = key.sign(&number.to_be_bytes()).expect("a signature");
+            assert!(signature.len() == 64 && signature[0] != 0 && signature[32] != 0, "{signature:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_verifies_with_its_key_alone() {
+        let key = super::super::attacker::key("RS256").expect("a key");
+        let token =
+            super::super::forge::jws(&serde_json::json!({"alg": "RS256"}), &serde_json::json!({"sub": "x"}), Some(key)).expect("a token");
+        let jwk = key.public_jwk().expect("a key");
+        assert_eq!(verified(&token, "RS256", &jwk), Some(true));
+        let mut padded = jwk.clone();
+        padded["n"] = Value::String(
+            URL_SAFE_NO_PAD.encode([&[0], URL_SAFE_NO_PAD.decode(jwk["n"].as_str().expect("n")).expect("base64").as_slice()].concat()),
+        );
+        assert_eq!(verified(&token, "RS256", &padded), Some(true));
+        for (alg, bent) in [
+            ("RS256", token.replacen("eyJ", "eyK", 1)),
+            ("PS256", token.clone()),
+            ("RS512", token.clone()),
+            ("RS256", format!("{token}AA")),
+        ] {
+            assert_eq!(verified(&bent, alg, &jwk), Some(false), "{alg} {bent}");
+        }
+        assert_eq!(verified(&token, "RS256", &serde_json::json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"})), Some(false));
     }
 }

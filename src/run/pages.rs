@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::observation::Trial;
 use crate::model::scenario::Control;
-use crate::model::step::{PlannedStep, StepKind};
+use crate::model::step::{Origin, Parameter, PlannedStep, StepKind};
 use crate::plan::Case;
 use crate::target::{Client, Target};
 
@@ -29,9 +29,17 @@ pub fn shown_again<'t>(trials: impl IntoIterator<Item = (&'t Control, &'t Trial)
     again
 }
 
-/// Whether a case makes an authorization request for one of these clients.
+/// Whether a case leads its user through pages: it opens some, asks for them, or speaks for one of the clients for which they are shown again.
 pub fn concern(case: &Case<'_>, clients: &BTreeSet<String>, target: &Target) -> bool {
-    requests(&case.steps, target).any(|(_, client)| clients.contains(&client.id))
+    // Another scope than the control's is one that nobody has agreed to.
+    let page =
+        |parameter: &Parameter| ASK.contains(&parameter.name.as_str()) || parameter.name == "scope" && parameter.origin != Origin::Kept;
+    let asks = |step: &PlannedStep| step.conduct.is_some() || step.parameters.iter().any(page);
+    case.steps.iter().any(|step| match step.kind {
+        StepKind::PageRequest | StepKind::LogoutRequest => true,
+        StepKind::AuthorizationRequest => asks(step) || target.client(step.client).is_some_and(|client| clients.contains(&client.id)),
+        _ => asks(step),
+    })
 }
 
 fn requests<'s>(steps: &'s [PlannedStep], target: &'s Target) -> impl Iterator<Item = (&'s PlannedStep, &'s Client)> {

@@ -22,7 +22,7 @@ use super::ladder::{Ladder, confirming, is_next};
 use super::look::{excluded, in_front_channel, stopped_in_front_channel};
 use super::pages;
 use super::spool::{Seen, Spool};
-use super::waits::{self, Places};
+use super::waits::{self, Places, Share};
 use super::{Event, Options, Stop};
 
 pub struct Runner<'r> {
@@ -245,20 +245,20 @@ impl<'r> Runner<'r> {
                 }
             }
         }
-        // What waits is begun first, so that the others go on meanwhile; a trial has a place while it does not wait.
-        beside.sort_by_key(|rung| !rung.iter().any(|(_, case, _)| case.waits()));
-        let done = Mutex::new(Vec::new());
         let paged = self.with_pages(groups);
-        let (places, in_turn) = (Places::new(self.engine.target.limits.in_flight), Places::new(1));
+        let led = |ladder: &Ladder<'a>| ladder.iter().any(|(_, case, _)| pages::concern(case, &paged, &self.engine.target));
+        // What waits is begun first, so that the others go on meanwhile; a trial has a place while it does not wait.
+        beside.sort_by_key(|ladder| (!ladder.iter().any(|(_, case, _)| case.waits()), led(ladder)));
+        let done = Mutex::new(Vec::new());
+        let places = Places::new(self.engine.target.limits.in_flight);
         let this = &*self;
         let attack = |ladder: Ladder<'a>| {
-            let concerned = ladder.iter().any(|(_, case, _)| pages::concern(case, &paged, &self.engine.target));
-            let (done, places) = (&done, if concerned { &in_turn } else { &places });
+            let (done, share) = (&done, places.share(led(&ladder)));
             async move {
                 let mut goes_on = true;
                 for (index, case, before) in ladder {
                     if goes_on && !this.stop.is_stopped() {
-                        let tried = this.attempts(&case, before, places).await;
+                        let tried = this.attempts(&case, before, share).await;
                         goes_on = tried.harmed;
                         (this.tell)(Event::Finished { case: case.name() });
                         if tried.cut_short {
@@ -303,7 +303,7 @@ impl<'r> Runner<'r> {
     }
 
     /// The trials of one case: the attack, and its repetition where the harm was seen.
-    async fn attempts(&self, case: &Case<'_>, before: Option<usize>, places: &Places) -> Tried {
+    async fn attempts(&self, case: &Case<'_>, before: Option<usize>, share: Share<'_>) -> Tried {
         let mut tried = Tried::default();
         let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
             return tried;
@@ -322,7 +322,7 @@ impl<'r> Runner<'r> {
         let mut harms = 0;
         loop {
             let name = format!("{} {}", case.name(), lost + seen + 1);
-            let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, places)).await else {
+            let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, share)).await else {
                 return Tried { cut_short: lost + seen == 0, ..tried };
             };
             let throttled = trial.is_throttled();
@@ -359,8 +359,15 @@ impl<'r> Runner<'r> {
 
     /// One trial of an attack; where it shows the harm, the token is shown to work.
     /// None: the run was ended while it waited.
-    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial, places: &Places) -> Option<(Trial, Sight)> {
-        let mut place = places.take().await;
+    async fn attack(
+        &self,
+        name: &str,
+        case: &Case<'_>,
+        steps: &[PlannedStep],
+        control: &Trial,
+        share: Share<'_>,
+    ) -> Option<(Trial, Sight)> {
+        let mut place = share.take().await;
         let mut running = self.engine.begin(name, &case.scenario.control.variables);
         for step in steps {
             let pause = waits::bounded(self.engine, self.options.patience, running.pause_before(step));
@@ -371,7 +378,7 @@ impl<'r> Runner<'r> {
                 if !waits::wait(self.engine, &case.name(), *pause, self.stop, self.tell).await {
                     return None;
                 }
-                place = places.take().await;
+                place = share.take().await;
             }
             running.step_after(step, pause).await;
         }
@@ -449,7 +456,7 @@ impl<'r> Runner<'r> {
             let mut open = Vec::new();
             for old in half {
                 if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
-                    let tried = self.attempts(&old.case, Some(before), &Places::new(1)).await;
+                    let tried = self.attempts(&old.case, Some(before), Places::new(1).share(true)).await;
                     open.push(Open { tried, before: Some(before), after: None, ..old });
                 } else {
                     // The control does not come back: the evidence is kept and cannot become `holds`.

@@ -58,16 +58,34 @@ pub fn bounded(engine: &Engine, patience: Duration, pause: Result<Duration, Miss
 }
 
 /// How many trials may be under way; who waits gives his place back.
-pub struct Places(Semaphore);
+pub struct Places {
+    free: Semaphore,
+    all: u32,
+}
 
 impl Places {
     pub fn new(all: usize) -> Places {
-        Places(Semaphore::new(all.max(1)))
+        let all = u32::try_from(all).unwrap_or(u32::MAX).clamp(1, 1024);
+        Places { free: Semaphore::new(all as usize), all }
     }
 
+    /// What a trial takes of them: one place, or all, so that nobody is beside it.
+    pub fn share(&self, alone: bool) -> Share<'_> {
+        Share { of: self, places: if alone { self.all } else { 1 } }
+    }
+}
+
+/// What a trial takes while it is under way.
+#[derive(Clone, Copy)]
+pub struct Share<'p> {
+    of: &'p Places,
+    places: u32,
+}
+
+impl Share<'_> {
     pub async fn take(&self) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore.
-        self.0.acquire().await.ok()
+        self.of.free.acquire_many(self.places).await.ok()
     }
 }
 
