@@ -106,6 +106,8 @@ impl Facts {
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
+            ("grant_types", list("grant_types_supported", " ")),
+            ("assertion_algs", list("token_endpoint_auth_signing_alg_values_supported", " ")),
             // RFC 9449 §5.1.
             ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),
         ]

@@ -163,6 +163,9 @@ fn take(server: &Server, store: &mut Store, client: &Client, id: &str, jkt: Opti
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);
     grant.jkt = jkt;
+    if let Some(session) = &grant.session {
+        store.bind(session, family);
+    }
     let scope = grant.scope;
-    Ok(Issue::register(server, store, family, grant, scope, true))
+    Ok(Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token")))
 }

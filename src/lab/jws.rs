@@ -35,9 +35,7 @@ impl<'a> Compact<'a> {
 
     /// The same as a key of P-256.
     pub(super) fn embedded_key(&self) -> Option<p256::ecdsa::VerifyingKey> {
-        let number = |name: &str| URL_SAFE_NO_PAD.decode(self.jwk()?.get(name)?.as_str()?).ok();
-        let point: Vec<u8> = std::iter::once(4).chain(number("x")?).chain(number("y")?).collect();
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()
+        ec_key(self.jwk()?)
     }
 
     /// A header parameter that is an object.
@@ -98,6 +96,13 @@ impl<'a> Compact<'a> {
     pub(super) fn signature(&self) -> Option<Vec<u8>> {
         URL_SAFE_NO_PAD.decode(self.signature).ok()
     }
+}
+
+/// A JWK as a key of P-256 (RFC 7518 section 6.2).
+pub(super) fn ec_key(jwk: &Value) -> Option<p256::ecdsa::VerifyingKey> {
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    let point: Vec<u8> = std::iter::once(4).chain(number("x")?).chain(number("y")?).collect();
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()
 }
 
 fn object(part: &str) -> Option<Map<String, Value>> {

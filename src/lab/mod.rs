@@ -12,6 +12,7 @@ mod authorize;
 mod client_auth;
 pub mod clock;
 mod code_grant;
+mod consent;
 mod device;
 mod device_page;
 mod directory;

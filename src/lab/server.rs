@@ -6,11 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 
-use super::directory::{Client, USERS};
+use super::directory::{AuthMethod, Client, USERS};
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::registration::Registry;
+use super::scope::Scope;
 use super::store::{Session, Store};
 use super::{Flaw, LabConfig, pages};
 
@@ -51,6 +52,17 @@ impl Server {
     pub(super) fn client(&self, id: &str) -> Option<&Client> {
         let own = || self.registered.find(id).map(|registered| &registered.client);
         self.clients.iter().find(|client| client.id == id).or_else(own)
+    }
+
+    /// Whether a client may use a grant. A public one has nothing to prove that it is the one that may.
+    pub(super) fn may_use(&self, client: &Client, grant: &str) -> bool {
+        let is_authenticated = !matches!(client.auth, AuthMethod::None);
+        client.may_use(grant) || is_authenticated && self.has(Flaw::ClientGrantTypeUnchecked)
+    }
+
+    /// Whether a client may ask for these scopes.
+    pub(super) fn may_ask(&self, client: &Client, scope: Scope) -> bool {
+        scope.is_within(client.scope) || self.has(Flaw::ClientScopeUnchecked)
     }
 
     /// The session of a request and its id.

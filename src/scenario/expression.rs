@@ -43,6 +43,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "signed_requests_required",
     "device_authorization_endpoint",
     "registration_endpoint",
+    "grant_types",
+    "assertion_algs",
 ];
 
 /// Facts of the user that a session logs in.

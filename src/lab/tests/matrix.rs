@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use super::client_attacks as on_clients;
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
 use super::grant_attacks as on_grants;
@@ -227,6 +228,17 @@ attacks! {
         registered_statement: [DcrSoftwareStatementUnverified];
         registered_markup: [DcrMetadataXss];
     }
+    on_clients {
+        answer_of_other_type: [ClientResponseTypeUnchecked];
+        scope_of_others: [ClientScopeUnchecked];
+        grant_of_others: [ClientGrantTypeUnchecked];
+        assertion_of_other_alg: [AssertionAlgUnregistered];
+        redirected_to_stranger: [ErrorRedirectAutomatic, ErrorRedirectToUnregistered];
+        code_of_stranger: [ConsentSkipped];
+        more_without_question: [ConsentNotIncremental];
+        introspected_by_other: [IntrospectionCrossClient, IntrospectionOpen];
+        refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenClaimsWrong];
+    }
 }
 
 #[tokio::test]
@@ -241,6 +253,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
         on_grants::honest_device(&tester).await? && on_grants::honest_exchange(&tester).await? && on_grants::honest_client(&tester).await?
     );
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
+    assert!(on_clients::honest_offline(&tester).await?);
     Ok(())
 }
 
