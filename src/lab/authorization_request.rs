@@ -12,10 +12,11 @@ use super::params::Params;
 use super::redirect_uri;
 use super::scope::Scope;
 use super::server::Server;
+use super::target;
 use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -36,6 +37,7 @@ const KNOWN: [&str; 20] = [
     "acr_values",
     "claims",
     "dpop_jkt",
+    "resource",
 ];
 
 /// The registered response types, as they are spelled (OAuth 2.0 Multiple
@@ -137,6 +139,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) claimed_acr: Option<String>,
     /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
     pub(super) dpop_jkt: Option<String>,
+    /// The APIs that it is for.
+    pub(super) resources: Vec<String>,
     /// The `request_uri` that it was pushed under.
     pub(super) pushed: Option<String>,
 }
@@ -389,6 +393,7 @@ fn read(
         wanted_sub,
         claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
+        resources: target::asked(server, params)?,
         pushed: None,
     })
 }

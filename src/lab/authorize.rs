@@ -147,6 +147,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         unknown_scope: request.unknown_scope.clone(),
         acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
+        resources: request.resources.clone(),
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
     if let Some(nonce) = &request.nonce {

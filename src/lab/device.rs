@@ -178,6 +178,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         jkt: None,
         acr: None,
         session: None,
+        resources: vec![server.resource.clone()],
     })
 }
 

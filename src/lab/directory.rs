@@ -21,6 +21,8 @@ pub struct Directory {
     pub users: Vec<DemoUser>,
     /// Absolute URL of the protected API; the audience of access tokens.
     pub resource: String,
+    /// Absolute URL of another API, which takes tokens of its own (RFC 8707).
+    pub second_resource: String,
     /// With it clients may be registered (RFC 7591 section 3).
     pub initial_access_token: String,
 }
@@ -160,7 +162,7 @@ pub(super) const POST_LOGOUT_REDIRECT_URI: &str = "https://app.example/signed-ou
 const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";
 
 /// Registers the demo clients; the key of the assertion client is new each time.
-pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
+pub(super) fn register(callback: &str, resource: String, second_resource: String) -> io::Result<(Directory, Vec<Client>)> {
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?.to_string();
     let secret = super::secrets::random();
@@ -211,7 +213,7 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
     }
     let users =
         USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
-    let directory = Directory { clients: demo, users, resource, initial_access_token: super::secrets::random() };
+    let directory = Directory { clients: demo, users, resource, second_resource, initial_access_token: super::secrets::random() };
     Ok((directory, clients))
 }
 

@@ -72,6 +72,7 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
         jkt,
         acr: None,
         session: None,
+        resources: vec![server.resource.clone()],
     };
     let issue = {
         let mut store = server.store();
@@ -94,5 +95,6 @@ fn subject(server: &Server, token: &str) -> Option<AccessClaims> {
     let claims = tokens::verify_strictly(server, token);
     let claims = claims.or_else(|| tokens::read_own_id_token(server, token).filter(|_| server.has(Flaw::TokenExchangeTypeConfusion)))?;
     let is_revoked = server.store().is_access_token_revoked(&claims.jti) && !server.has(Flaw::TokenExchangeRevokedSubject);
-    (!is_revoked).then_some(claims)
+    // The token of the second API is not traded for one of the first.
+    (!is_revoked && claims.aud != server.second.identifier).then_some(claims)
 }

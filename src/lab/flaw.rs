@@ -488,6 +488,20 @@ flaws! {
     TokenExchangeImpersonationOpen "token-exchange-impersonation-open"
         "The new token is for the user whom requested_subject names."
 
+    // resource indicators (RFC 8707)
+    ResourceIgnored "resource-ignored"
+        "A token that was asked for one API is good for both."
+    ResourceWidening "resource-widening"
+        "A token request with a code may name an API that was not authorized, and both at once."
+    RefreshResourceEscalation "refresh-resource-escalation"
+        "A refresh request may name an API that was not authorized."
+    ResourceUnvalidated "resource-unvalidated"
+        "Any text that is named as a resource becomes the audience of the token."
+    JwtAudienceUnchecked "jwt-audience-unchecked"
+        "Each of the two APIs takes the tokens of the other."
+    JwtWeakSecret "jwt-weak-secret"
+        "The tokens of the second API are signed with a secret that is in every word list."
+
     // registration (RFC 7591, RFC 7592)
     DcrOpen "dcr-open"
         "Whoever likes registers a client for the client credentials grant."

@@ -90,6 +90,7 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/revoke",
         "/logout",
         "/api/me",
+        "/api/orders",
     ]
     .iter()
     .map(|path| format!("{issuer}{path}"))

@@ -73,6 +73,8 @@ pub(super) struct Grant {
     pub(super) acr: Option<String>,
     /// The thumbprint of the key that it is bound to (RFC 9449).
     pub(super) jkt: Option<String>,
+    /// The APIs that it is for (RFC 8707); access tokens are for one of them.
+    pub(super) resources: Vec<String>,
     /// The session that its refresh tokens end with; those of the scope `offline_access` outlive it (OpenID Connect Core section 11).
     pub(super) session: Option<String>,
 }

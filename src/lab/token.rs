@@ -175,7 +175,18 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
         return Err(invalid_scope("the client may not ask for this scope"));
     }
     let (client_id, sub) = (client.id.clone(), client.id.clone());
-    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), acr: None, jkt, session: None };
+    let grant = Grant {
+        client_id,
+        sub,
+        scope,
+        nonce: None,
+        auth_time: None,
+        unknown_scope: String::new(),
+        acr: None,
+        jkt,
+        session: None,
+        resources: vec![server.resource.clone()],
+    };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -197,6 +208,7 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         acr: None,
         jkt,
         session: None,
+        resources: vec![server.resource.clone()],
     };
     issue(server, grant, true)
 }

@@ -126,6 +126,10 @@ impl StepKind {
                 ("access_token_format", "`jwt` or `opaque`"),
                 ("access_token_alg", "the alg of a JWT access token"),
                 ("access_token_key", "`public`: it verifies with a published key; else `unverified`, `unpublished`, `secret` or `none`"),
+                (
+                    "access_token_secret",
+                    "of a JWT access token with an HMAC: `guessed`, its secret is a common one, the client's own, its id or the issuer; else `unknown`",
+                ),
                 ("access_token_scope", "the scope claim of a JWT access token"),
                 (
                     "access_token_binding",
@@ -299,6 +303,10 @@ pub enum ResourcePlace {
     Proof,
     /// Userinfo or the API, the first that takes the genuine token, whatever else it takes.
     Api,
+    /// The API that the target file names as `resource`.
+    Resource,
+    /// Its `second_resource`.
+    SecondResource,
 }
 
 /// Where a parameter travels.

@@ -9,6 +9,7 @@ use super::front_attacks as on_front;
 use super::grant_attacks as on_grants;
 use super::interaction_attacks as on_interactions;
 use super::request_attacks as on_requests;
+use super::target_attacks as on_targets;
 use super::time_attacks as on_times;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
@@ -228,6 +229,14 @@ attacks! {
         registered_statement: [DcrSoftwareStatementUnverified];
         registered_markup: [DcrMetadataXss];
     }
+    on_targets {
+        token_for_both: [ResourceIgnored];
+        token_for_unauthorized: [ResourceWidening];
+        refreshed_for_unauthorized: [RefreshResourceEscalation];
+        token_for_anything: [ResourceUnvalidated];
+        token_at_other_api: [JwtAudienceUnchecked];
+        token_by_guessed_secret: [JwtWeakSecret];
+    }
     on_clients {
         answer_of_other_type: [ClientResponseTypeUnchecked];
         scope_of_others: [ClientScopeUnchecked];
@@ -253,7 +262,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
         on_grants::honest_device(&tester).await? && on_grants::honest_exchange(&tester).await? && on_grants::honest_client(&tester).await?
     );
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
-    assert!(on_clients::honest_offline(&tester).await?);
+    assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
     Ok(())
 }
 
