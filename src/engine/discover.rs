@@ -82,6 +82,9 @@ impl Facts {
             ("scope", target.scope.clone()),
             ("extra_scope", optional(&target.extra_scope)),
             ("resource", optional(&target.resource)),
+            ("resource_indicator", target.extras.resource_indicator.clone().or_else(|| target.resource.clone()).unwrap_or_default()),
+            ("second_resource", target.second_resource.as_ref().map(|second| second.url.clone()).unwrap_or_default()),
+            ("second_resource_indicator", target.second_resource.as_ref().map(|second| second.indicator.clone()).unwrap_or_default()),
             ("authorization_endpoint", optional(&self.endpoints.authorization)),
             ("token_endpoint", optional(&self.endpoints.token)),
             ("userinfo_endpoint", optional(&self.endpoints.userinfo)),
@@ -106,6 +109,8 @@ impl Facts {
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
+            ("grant_types", list("grant_types_supported", " ")),
+            ("assertion_algs", list("token_endpoint_auth_signing_alg_values_supported", " ")),
             // RFC 9449 §5.1.
             ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),
         ]

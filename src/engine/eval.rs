@@ -140,6 +140,7 @@ impl Known {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));
                 Ok(clock::now().saturating_add(shift).to_string())
             }
+            Function::GuessedSecret => Ok(self.guessed(&argument(0)?, actor).unwrap_or_else(|| "secret".to_owned())),
             Function::Basic => Ok(basic(&argument(0)?, &argument(1)?)),
             Function::Base64 => Ok(STANDARD.encode(argument(0)?)),
             Function::CutLast => Ok(cut_last(&argument(0)?, &argument(1)?)),
@@ -154,6 +155,14 @@ impl Known {
                 Err(Missing::Never(format!("{} stands outside of a forgery's key", function.name())))
             }
         }
+    }
+
+    /// The HMAC secret of a token, where anybody would find it: in a list of common ones, or because it is what belongs to the client or the
+    /// server.
+    pub fn guessed(&self, token: &str, actor: &Actor<'_>) -> Option<String> {
+        let own: Vec<Cow<'_, str>> = ["id", "secret"].into_iter().filter_map(|fact| actor.client(fact)).collect();
+        let issuer = self.target.get("issuer").map(String::as_str);
+        super::guess::secret(token, &own.iter().map(|text| &**text).chain(issuer).collect::<Vec<_>>())
     }
 
     fn forgery(&self, forgery: &Forgery, actor: &Actor<'_>) -> Result<String, Missing> {

@@ -16,6 +16,7 @@ pub mod dpop;
 pub mod eval;
 pub mod evidence;
 pub mod forge;
+pub mod guess;
 pub mod html;
 pub mod http;
 mod kept;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use p256::ecdsa::Signature;
 use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
 
 use super::Flaw;
+use super::directory::ClientKeys;
 use super::jws::Compact;
 use super::keys;
 use super::server::Server;
@@ -18,12 +19,12 @@ const LONGEST: i64 = 3600;
 
 /// Verifies the assertion of a client and notes its use; `Err` says what is
 /// wrong with it.
-pub(super) fn verify(server: &Server, client_id: &str, key: &VerifyingKey, assertion: &str) -> Result<(), &'static str> {
+pub(super) fn verify(server: &Server, client_id: &str, registered: &ClientKeys, assertion: &str) -> Result<(), &'static str> {
     let jwt = Compact::parse(assertion).ok_or("the client assertion is not a JWT")?;
     if jwt.has_header("crit") && !server.has(Flaw::JwtCritIgnored) {
         return Err("the client assertion has a critical header parameter");
     }
-    check_signature(server, key, &jwt)?;
+    check_signature(server, registered, &jwt)?;
     let untyped = server.has(Flaw::AssertionTypeUnchecked) && !jwt.has_claim("sub");
     let is_client = jwt.text("iss") == Some(client_id) && (jwt.text("sub") == Some(client_id) || untyped);
     let is_anybody = server.has(Flaw::AssertionSubjectUnchecked) && jwt.has_claim("sub");
@@ -62,22 +63,29 @@ pub(super) fn verify(server: &Server, client_id: &str, key: &VerifyingKey, asser
     Ok(())
 }
 
-fn check_signature(server: &Server, key: &VerifyingKey, jwt: &Compact<'_>) -> Result<(), &'static str> {
+fn check_signature(server: &Server, registered: &ClientKeys, jwt: &Compact<'_>) -> Result<(), &'static str> {
     const WRONG: &str = "the signature of the client assertion is wrong";
     let signature = jwt.signature().ok_or(WRONG)?;
     let empty_is_fine = server.has(Flaw::AssertionAlgNone);
+    let key = &registered.ec;
+    // RFC 8725 section 3.1: the algorithm is that of the registration, whatever else the key could do.
+    let is_due = |alg: &str| registered.alg == alg || server.has(Flaw::AssertionAlgUnregistered);
     match jwt.header("alg") {
         Some("HS256") if server.has(Flaw::AssertionAlgConfusion) => {
             keys::is_tagged_with_ec_key(key, jwt.message(), &signature).then_some(()).ok_or(WRONG)
         }
-        Some("ES256") => {
+        Some("ES256") if is_due("ES256") => {
             let own = jwt.embedded_key().filter(|_| server.has(Flaw::AssertionHeaderKeyTrusted));
             let key = own.as_ref().unwrap_or(key);
             let is_signed = Signature::from_slice(&signature).is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
             let accepted = if signature.is_empty() { empty_is_fine } else { is_signed || server.has(Flaw::AssertionSignatureUnchecked) };
             accepted.then_some(()).ok_or(WRONG)
         }
+        Some("RS256") if is_due("RS256") => {
+            let is_signed = registered.rsa.as_ref().is_some_and(|jwk| keys::verify_with_jwk(jwk, jwt.message(), &signature));
+            is_signed.then_some(()).ok_or(WRONG)
+        }
         Some(alg) if alg.eq_ignore_ascii_case("none") && empty_is_fine && signature.is_empty() => Ok(()),
-        _ => Err("the client assertion must be signed with ES256"),
+        _ => Err("the client assertion must be signed with the registered algorithm"),
     }
 }

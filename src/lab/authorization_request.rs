@@ -5,16 +5,18 @@ use serde_json::Value;
 
 use super::Flaw;
 use super::authorization_response::{Reply, ResponseMode};
+use super::consent::Asks;
 use super::directory::{AuthMethod, Client, SCOPES};
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::redirect_uri;
 use super::scope::Scope;
 use super::server::Server;
+use super::target;
 use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 21] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -35,6 +37,7 @@ const KNOWN: [&str; 20] = [
     "acr_values",
     "claims",
     "dpop_jkt",
+    "resource",
 ];
 
 /// The registered response types, as they are spelled (OAuth 2.0 Multiple
@@ -125,8 +128,9 @@ pub(super) struct AuthorizationRequest {
     pub(super) prompt: Prompt,
     /// Seconds since the login after which the user must log in again.
     pub(super) max_age: Option<u64>,
-    /// A consent is not remembered: the client can be anybody (RFC 8252 section 8.6).
-    pub(super) asks_always: bool,
+    pub(super) asks: Asks,
+    /// Anybody can have registered the client: it is told nothing before the user has seen a page (RFC 9700 section 4.11.2).
+    pub(super) is_anonymous: bool,
     /// The user whom the client expects (`id_token_hint`).
     pub(super) hinted_sub: Option<String>,
     /// The user whom the claims parameter asks for.
@@ -135,6 +139,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) claimed_acr: Option<String>,
     /// The thumbprint of the key that the code will be bound to (RFC 9449 section 10).
     pub(super) dpop_jkt: Option<String>,
+    /// The APIs that it is for.
+    pub(super) resources: Vec<String>,
     /// The `request_uri` that it was pushed under.
     pub(super) pushed: Option<String>,
 }
@@ -233,7 +239,10 @@ pub(super) fn check(
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
     }
-    request.or_else(|refused| redirect(refused.error))
+    match request {
+        Err(refused) if client.is_anonymous && !server.has(Flaw::ErrorRedirectAutomatic) => Err(Refusal::Page(refused.error.description)),
+        request => request.or_else(|refused| redirect(refused.error)),
+    }
 }
 
 /// What is wrong; with a flaw of the error page also the value that is.
@@ -293,6 +302,10 @@ fn read(
         None if server.has(Flaw::ResponseTypeDefaulted) => ResponseType::Code,
         None => return Err(early("invalid_request", "response_type is missing")),
     };
+    let is_unregistered = response_type != ResponseType::Code && !client.has_hybrid && !server.has(Flaw::ClientResponseTypeUnchecked);
+    if is_unregistered || response_type.has_code() && !server.may_use(client, "authorization_code") {
+        return Err(early("unauthorized_client", "the client is not registered for this response_type"));
+    }
     let mode_fits = match params.get("response_mode") {
         None => true,
         Some("form_post") => matches!(response_type, ResponseType::Code | ResponseType::CodeIdToken),
@@ -310,6 +323,9 @@ fn read(
         None => Scope::DEFAULT,
         Some(text) => Scope::parse(text).ok_or_else(|| early("invalid_scope", "the scope has an unknown value"))?,
     };
+    if !server.may_ask(client, scope) {
+        return Err(early("invalid_scope", "the client may not ask for this scope"));
+    }
 
     let challenge = read_challenge(server, params, channel)?;
     let nonce = params.get("nonce");
@@ -357,7 +373,7 @@ fn read(
         Some(sub) => sub,
         None => None,
     };
-    let is_anybody = !is_confidential && redirect_uri::is_loopback(&reply.redirect_uri);
+    let is_loopback = redirect_uri::is_loopback(&reply.redirect_uri);
     let kept_verifier = params.get("code_verifier").filter(|_| server.has(Flaw::VerifierKeptFromAuthorization));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
@@ -371,11 +387,13 @@ fn read(
         kept_verifier: kept_verifier.map(ToOwned::to_owned),
         prompt,
         max_age,
-        asks_always: is_anybody && !server.has(Flaw::ConsentRememberedForPublic),
+        asks: Asks::of(server, client, is_loopback),
+        is_anonymous: client.is_anonymous,
         hinted_sub,
         wanted_sub,
         claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
+        resources: target::asked(server, params)?,
         pushed: None,
     })
 }

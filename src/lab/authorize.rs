@@ -91,8 +91,7 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
     };
     let Some((session_id, session)) = session else {
         if request.prompt.none {
-            let error = OAuthError::new("login_required", "the login is too old");
-            return request.reply.error(server, &error);
+            return silently(server, &request, &OAuthError::new("login_required", "the login is too old"));
         }
         let tx = server.store().begin(request, None, browser);
         return see_other(&format!("/login?tx={tx}"));
@@ -102,11 +101,18 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
         return finish(server, &request, &session);
     }
     if request.prompt.none {
-        let error = OAuthError::new("consent_required", "the user has not consented");
-        return request.reply.error(server, &error);
+        return silently(server, &request, &OAuthError::new("consent_required", "the user has not consented"));
     }
     let tx = server.store().begin(request, Some(session_id), browser);
     see_other(&format!("/consent?tx={tx}"))
+}
+
+/// An error that nobody has seen a page before.
+fn silently(server: &Server, request: &AuthorizationRequest, error: &OAuthError) -> Response {
+    if request.is_anonymous && !server.has(Flaw::ErrorRedirectAutomatic) {
+        return pages::error(server, StatusCode::BAD_REQUEST, &error.description);
+    }
+    request.reply.error(server, error)
 }
 
 fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
@@ -141,6 +147,8 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         unknown_scope: request.unknown_scope.clone(),
         acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
+        resources: request.resources.clone(),
+        session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
     if let Some(nonce) = &request.nonce {
         server.store().note_nonce(session.sub, nonce);

@@ -126,13 +126,13 @@ impl Presented {
             // The key of whichever client made it.
             (AuthMethod::Secret(_), Proof::Assertion(jwt)) if server.has(Flaw::AssertionSubjectUnchecked) => {
                 let keys = server.clients.iter().filter_map(|client| match &client.auth {
-                    AuthMethod::Assertion(key) => Some(key),
+                    AuthMethod::Assertion(keys) => Some(keys),
                     _ => None,
                 });
-                let mut verified = keys.map(|key| assertion::verify(server, &client.id, key, jwt));
+                let mut verified = keys.map(|keys| assertion::verify(server, &client.id, keys, jwt));
                 if verified.any(|verified| verified.is_ok()) { Ok(client) } else { refuse("the client assertion is wrong") }
             }
-            (AuthMethod::Assertion(key), Proof::Assertion(jwt)) => match assertion::verify(server, &client.id, key, jwt) {
+            (AuthMethod::Assertion(keys), Proof::Assertion(jwt)) => match assertion::verify(server, &client.id, keys, jwt) {
                 Ok(()) => Ok(client),
                 Err(why) => refuse(why),
             },

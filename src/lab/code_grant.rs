@@ -14,6 +14,7 @@ use super::params::Params;
 use super::secrets;
 use super::server::Server;
 use super::store::{Code, Ends, Store};
+use super::target;
 use super::tokens::{Issue, matches_s256};
 
 /// How long `code-race` leaves between the check and the mark.
@@ -32,13 +33,13 @@ pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, jk
         check(server, &mut server.store(), client, params, id)?;
         check_key(server, &server.store(), id, jkt.as_deref())?;
         tokio::time::sleep(RACE_WINDOW).await;
-        take(server, &mut server.store(), client, id, jkt)?
+        take(server, &mut server.store(), client, params, id, jkt)?
     } else {
         // One lock for both: of simultaneous requests only one succeeds.
         let mut store = server.store();
         check(server, &mut store, client, params, id)?;
         check_key(server, &store, id, jkt.as_deref())?;
-        take(server, &mut store, client, id, jkt)?
+        take(server, &mut store, client, params, id, jkt)?
     };
     issue.response(server)
 }
@@ -154,7 +155,9 @@ fn check_key(server: &Server, store: &Store, id: &str, jkt: Option<&str>) -> Res
 }
 
 /// Marks the code as used and registers tokens for it.
-fn take(server: &Server, store: &mut Store, client: &Client, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
+fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
+    let granted = store.codes.get(id).map(|code| code.grant.resources.clone()).ok_or_else(unknown_code)?;
+    let audience = target::of_token(server, &granted, params, Flaw::ResourceWidening)?;
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     code.used = !server.has(Flaw::CodeReusable);
@@ -163,6 +166,10 @@ fn take(server: &Server, store: &mut Store, client: &Client, id: &str, jkt: Opti
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);
     grant.jkt = jkt;
+    if let Some(session) = &grant.session {
+        store.bind(session, family);
+    }
     let scope = grant.scope;
-    Ok(Issue::register(server, store, family, grant, scope, true))
+    let issue = Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token"));
+    Ok(Issue { audience, ..issue })
 }

@@ -70,11 +70,14 @@ pub(super) fn identify(server: &Server) -> Identify {
 fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let params = form(headers, body)?;
     let client = Presented::read(server, headers, &params)?.authenticate(server, identify(server))?;
-    if !client.may_use_device {
+    if !server.may_use(client, GRANT_TYPE) {
         return Err(unauthorized());
     }
     let scope =
         params.get("scope").map_or(Some(Scope::DEFAULT), Scope::parse).ok_or_else(|| invalid_scope("the scope has an unknown value"))?;
+    if !server.may_ask(client, scope) {
+        return Err(invalid_scope("the client may not ask for this scope"));
+    }
     let mut store = server.store();
     let device_code = secrets::random();
     let user_code = if server.has(Flaw::DeviceUserCodeGuessable) { format!("{:04}", store.devices.len() % 10_000) } else { user_code() };
@@ -121,7 +124,7 @@ fn user_code() -> String {
 
 /// The grant of section 3.4: the device asks whether its user has decided.
 pub(super) async fn poll(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
-    if !client.may_use_device {
+    if !server.may_use(client, GRANT_TYPE) {
         return Err(unauthorized());
     }
     let id = params.get("device_code").ok_or_else(|| OAuthError::invalid_request("device_code is missing"))?;
@@ -174,6 +177,8 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         unknown_scope: String::new(),
         jkt: None,
         acr: None,
+        session: None,
+        resources: vec![server.resource.clone()],
     })
 }
 

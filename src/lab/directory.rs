@@ -3,6 +3,10 @@
 use std::io;
 
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
+use serde_json::Value;
+
+use super::scope::Scope;
+use super::{device, exchange};
 
 /// Every scope the lab knows; each client may ask for all of them.
 pub(super) const SCOPES: [&str; 6] = ["openid", "profile", "email", "api:read", "api:write", "offline_access"];
@@ -17,6 +21,8 @@ pub struct Directory {
     pub users: Vec<DemoUser>,
     /// Absolute URL of the protected API; the audience of access tokens.
     pub resource: String,
+    /// Absolute URL of another API, which takes tokens of its own (RFC 8707).
+    pub second_resource: String,
     /// With it clients may be registered (RFC 7591 section 3).
     pub initial_access_token: String,
 }
@@ -59,7 +65,26 @@ pub struct DemoUser {
 pub(super) enum AuthMethod {
     None,
     Secret(String),
-    Assertion(Box<p256::ecdsa::VerifyingKey>),
+    Assertion(Box<ClientKeys>),
+}
+
+/// What the assertions of a client are verified with.
+pub(super) struct ClientKeys {
+    pub(super) ec: p256::ecdsa::VerifyingKey,
+    /// An RSA key, as the JWK that was registered.
+    pub(super) rsa: Option<Value>,
+    /// The registered `token_endpoint_auth_signing_alg` (OpenID Connect Dynamic Client Registration section 2).
+    pub(super) alg: &'static str,
+}
+
+/// Which tokens a client may introspect (RFC 7662 section 2.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Introspects {
+    Nothing,
+    /// Those that were issued to it.
+    Own,
+    /// Those of everybody: it is a resource server as well.
+    All,
 }
 
 /// A client as the server keeps it.
@@ -67,14 +92,24 @@ pub(super) struct Client {
     pub(super) id: String,
     pub(super) auth: AuthMethod,
     pub(super) redirect_uris: Vec<String>,
-    pub(super) may_use_client_credentials: bool,
-    pub(super) may_introspect: bool,
-    /// The device grant (RFC 8628).
-    pub(super) may_use_device: bool,
-    /// Token exchange (RFC 8693).
-    pub(super) may_exchange: bool,
+    /// The registered `grant_types` (RFC 7591 section 2).
+    pub(super) grants: Vec<String>,
+    /// It is registered for more `response_types` than `code`.
+    pub(super) has_hybrid: bool,
+    /// What it may ask for.
+    pub(super) scope: Scope,
+    pub(super) introspects: Introspects,
+    /// Anybody can have registered it (RFC 7591 section 5): nobody vouches for its name and its addresses.
+    pub(super) is_anonymous: bool,
     /// What pages call it; its id where it has no name.
     pub(super) name: Option<String>,
+}
+
+impl Client {
+    /// Whether it is registered for a grant.
+    pub(super) fn may_use(&self, grant: &str) -> bool {
+        self.grants.iter().any(|it| it == grant)
+    }
 }
 
 /// A user as the server keeps it.
@@ -127,7 +162,7 @@ pub(super) const POST_LOGOUT_REDIRECT_URI: &str = "https://app.example/signed-ou
 const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";
 
 /// Registers the demo clients; the key of the assertion client is new each time.
-pub(super) fn register(callback: &str, resource: String) -> io::Result<(Directory, Vec<Client>)> {
+pub(super) fn register(callback: &str, resource: String, second_resource: String) -> io::Result<(Directory, Vec<Client>)> {
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?.to_string();
     let secret = super::secrets::random();
@@ -135,7 +170,7 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
         ("public", "lab-public", AuthMethod::None),
         ("second", "lab-second", AuthMethod::None),
         ("confidential", "lab-confidential", AuthMethod::Secret(secret)),
-        ("assertion", "lab-assertion", AuthMethod::Assertion(Box::new(*key.verifying_key()))),
+        ("assertion", "lab-assertion", AuthMethod::Assertion(Box::new(ClientKeys { ec: *key.verifying_key(), rsa: None, alg: "ES256" }))),
     ];
 
     let own_callback = |role: &str| if role == "second" { SECOND_CALLBACK.to_owned() } else { callback.to_owned() };
@@ -166,10 +201,11 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
         let extra = if role == "second" { vec![callback.to_owned()] } else { Vec::new() };
         clients.push(Client {
             id: id.to_owned(),
-            may_use_client_credentials: role == "confidential",
-            may_introspect: !matches!(auth, AuthMethod::None),
-            may_use_device: true,
-            may_exchange: role == "confidential",
+            grants: grants_of(role),
+            has_hybrid: true,
+            scope: Scope::ALL,
+            introspects: if matches!(auth, AuthMethod::None) { Introspects::Nothing } else { Introspects::All },
+            is_anonymous: false,
             name: None,
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
@@ -177,6 +213,14 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
     }
     let users =
         USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
-    let directory = Directory { clients: demo, users, resource, initial_access_token: super::secrets::random() };
+    let directory = Directory { clients: demo, users, resource, second_resource, initial_access_token: super::secrets::random() };
     Ok((directory, clients))
+}
+
+/// Every client gets codes and devices; one of them acts on its own account, and exchanges tokens, as well.
+fn grants_of(role: &str) -> Vec<String> {
+    let own = ["client_credentials", exchange::GRANT_TYPE];
+    let all =
+        ["authorization_code", "refresh_token", device::GRANT_TYPE].into_iter().chain(own.into_iter().filter(|_| role == "confidential"));
+    all.map(ToOwned::to_owned).collect()
 }

@@ -25,7 +25,7 @@ pub(super) fn identify(server: &Server) -> client_auth::Identify {
 /// Trades a subject token for an access token of this client.
 pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     // Section 5: who may exchange is a matter of policy, and nobody may unless it says so.
-    if !client.may_exchange && !server.has(Flaw::TokenExchangeUnauthenticated) {
+    if !server.may_use(client, GRANT_TYPE) && !server.has(Flaw::TokenExchangeUnauthenticated) {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let refuse = |why: &'static str| OAuthError::invalid_request(why);
@@ -62,8 +62,18 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
         Some(wanted) if server.has(Flaw::TokenExchangeImpersonationOpen) && directory::user_by_sub(wanted).is_some() => wanted.to_owned(),
         Some(_) => return Err(refuse("requested_subject is not supported")),
     };
-    let grant =
-        Grant { client_id: client.id.clone(), sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), jkt, acr: None };
+    let grant = Grant {
+        client_id: client.id.clone(),
+        sub,
+        scope,
+        nonce: None,
+        auth_time: None,
+        unknown_scope: String::new(),
+        jkt,
+        acr: None,
+        session: None,
+        resources: vec![server.resource.clone()],
+    };
     let issue = {
         let mut store = server.store();
         let family = store.new_family();
@@ -85,5 +95,6 @@ fn subject(server: &Server, token: &str) -> Option<AccessClaims> {
     let claims = tokens::verify_strictly(server, token);
     let claims = claims.or_else(|| tokens::read_own_id_token(server, token).filter(|_| server.has(Flaw::TokenExchangeTypeConfusion)))?;
     let is_revoked = server.store().is_access_token_revoked(&claims.jti) && !server.has(Flaw::TokenExchangeRevokedSubject);
-    (!is_revoked).then_some(claims)
+    // The token of the second API is not traded for one of the first.
+    (!is_revoked && claims.aud != server.second.identifier).then_some(claims)
 }

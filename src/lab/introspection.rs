@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Flaw;
 use super::client_auth::{self, Identify};
 use super::clock;
-use super::directory;
+use super::directory::{self, Client, Introspects};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::server::{Server, form};
@@ -27,30 +27,32 @@ pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderM
 
 fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let params = form(headers, body)?;
-    if !server.has(Flaw::IntrospectionOpen) {
-        authenticate(server, headers, &params)?;
-    }
+    let asking = if server.has(Flaw::IntrospectionOpen) { None } else { Some(authenticate(server, headers, &params)?) };
     let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     let found = access_token(server, token).or_else(|| refresh_token(server, token));
+    // Section 2.2: a token that is not the caller's business is said to be inactive, and nothing else.
+    let found = found.filter(|body| asking.is_none_or(|client| may_see(server, client, body)));
     Ok(found.unwrap_or_else(|| json!({ "active": false })))
 }
 
 /// Who may ask: a client that proves who it is. A public client cannot
 /// (RFC 7662 section 2.1: the endpoint must not let tokens be guessed).
-fn authenticate(server: &Server, headers: &HeaderMap, params: &Params) -> Result<(), OAuthError> {
+fn authenticate<'s>(server: &'s Server, headers: &HeaderMap, params: &Params) -> Result<&'s Client, OAuthError> {
     let client = client_auth::authenticate(server, headers, params, Identify::Authenticated)?;
-    if client.may_introspect {
-        Ok(())
-    } else {
-        let why = "the client may not introspect tokens";
-        Err(OAuthError::invalid_client(why, false))
+    match client.introspects {
+        Introspects::Nothing => Err(OAuthError::invalid_client("the client may not introspect tokens", false)),
+        Introspects::Own | Introspects::All => Ok(client),
     }
+}
+
+fn may_see(server: &Server, client: &Client, body: &Value) -> bool {
+    client.introspects == Introspects::All || body["client_id"] == client.id || server.has(Flaw::IntrospectionCrossClient)
 }
 
 fn access_token(server: &Server, token: &str) -> Option<Value> {
     let unverified = server.has(Flaw::IntrospectionJwtUnverified).then(|| tokens::read_unverified(server, token)).flatten();
     let stale = server.has(Flaw::IntrospectionStale).then(|| tokens::verify_strictly(server, token)).flatten();
-    let claims = tokens::verify(server, token).or(unverified).or(stale)?;
+    let claims = tokens::verify(server, token).or_else(|| tokens::verify_for_second(server, token)).or(unverified).or(stale)?;
     let mut body = json!({
         "active": true,
         "scope": claims.scope,
@@ -59,7 +61,7 @@ fn access_token(server: &Server, token: &str) -> Option<Value> {
         "exp": claims.exp,
         "iat": claims.iat,
         "sub": claims.sub,
-        "aud": server.resource,
+        "aud": claims.aud,
         "iss": server.issuer,
         "jti": claims.jti,
     });

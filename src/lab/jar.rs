@@ -24,9 +24,9 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
     let (Some(object), Some(client)) = (params.get("request"), params.get("client_id").and_then(|id| server.client(id))) else {
         return Ok(None);
     };
-    let AuthMethod::Assertion(key) = &client.auth else { return Ok(None) };
+    let AuthMethod::Assertion(keys) = &client.auth else { return Ok(None) };
     let jwt = Compact::parse(object).ok_or("the request object is not a JWT")?;
-    check_signature(server, key, &jwt)?;
+    check_signature(server, &keys.ec, &jwt)?;
     check_claims(server, &client.id, &jwt)?;
     let inner = jwt.texts().filter(|(name, _)| !ABOUT_ITSELF.contains(name) && !matches!(*name, "request" | "request_uri"));
     let inner = Params::of(inner);

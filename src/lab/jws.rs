@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::keys::SigningKey;
+use super::target::SecondApi;
 
 /// A token in its three parts; nothing is verified.
 pub(super) struct Compact<'a> {
@@ -35,9 +36,7 @@ impl<'a> Compact<'a> {
 
     /// The same as a key of P-256.
     pub(super) fn embedded_key(&self) -> Option<p256::ecdsa::VerifyingKey> {
-        let number = |name: &str| URL_SAFE_NO_PAD.decode(self.jwk()?.get(name)?.as_str()?).ok();
-        let point: Vec<u8> = std::iter::once(4).chain(number("x")?).chain(number("y")?).collect();
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()
+        ec_key(self.jwk()?)
     }
 
     /// A header parameter that is an object.
@@ -53,6 +52,11 @@ impl<'a> Compact<'a> {
     /// A claim that is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.claims.get(name)?.as_str()
+    }
+
+    /// A claim, whatever its type.
+    pub(super) fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
     }
 
     /// All claims that are strings.
@@ -100,6 +104,13 @@ impl<'a> Compact<'a> {
     }
 }
 
+/// A JWK as a key of P-256 (RFC 7518 section 6.2).
+pub(super) fn ec_key(jwk: &Value) -> Option<p256::ecdsa::VerifyingKey> {
+    let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    let point: Vec<u8> = std::iter::once(4).chain(number("x")?).chain(number("y")?).collect();
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()
+}
+
 fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
@@ -112,11 +123,19 @@ pub(super) fn unsigned(claims: &Value) -> String {
 
 /// Signs claims with RS256.
 pub(super) fn sign(key: &SigningKey, typ: &str, claims: &Value) -> Option<String> {
-    let header = json!({ "alg": "RS256", "kid": key.kid, "typ": typ });
+    signed(&json!({ "alg": "RS256", "kid": key.kid, "typ": typ }), claims, |message| key.sign(message))
+}
+
+/// Signs claims with HS256, by the secret of the second API.
+pub(super) fn sign_for(api: &SecondApi, typ: &str, claims: &Value) -> Option<String> {
+    signed(&json!({ "alg": "HS256", "typ": typ }), claims, |message| api.sign(message))
+}
+
+fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<String> {
     let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
     token.push('.');
     token.push_str(&URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let signature = key.sign(token.as_bytes())?;
+    let signature = sign(token.as_bytes())?;
     token.push('.');
     token.push_str(&URL_SAFE_NO_PAD.encode(signature));
     Some(token)

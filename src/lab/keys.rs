@@ -129,6 +129,13 @@ pub(super) fn verify_with_jwk(jwk: &Value, message: &[u8], signature: &[u8]) -> 
     key.is_some_and(|key| rsa::pkcs1v15::VerifyingKey::<Sha256>::new(key).verify(message, &signature).is_ok())
 }
 
+/// An HMAC with SHA-256 (RFC 7518 section 3.2).
+pub(super) fn sign_hs256(secret: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    mac.update(message);
+    Some(mac.finalize().into_bytes().to_vec())
+}
+
 /// Verifies an HMAC with SHA-256 (RFC 7518 section 3.2).
 pub(super) fn verify_hs256(secret: &[u8], message: &[u8], tag: &[u8]) -> bool {
     Hmac::<Sha256>::new_from_slice(secret).is_ok_and(|mut mac| {

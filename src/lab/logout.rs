@@ -98,6 +98,9 @@ fn leave(server: &Server, session_id: Option<&str>, redirect: Option<&str>) -> R
         if !server.has(Flaw::LogoutIneffective) {
             server.store().log_out(id);
         }
+        if !server.has(Flaw::RefreshSurvivesLogout) {
+            server.store().end_bound(id);
+        }
         set_cookie(&mut response, pages::SESSION_COOKIE, "gone; Max-Age=0", Guard::Whole);
     }
     response

@@ -90,6 +90,7 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/revoke",
         "/logout",
         "/api/me",
+        "/api/orders",
     ]
     .iter()
     .map(|path| format!("{issuer}{path}"))
@@ -119,7 +120,7 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "dpop_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": token_methods,
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
         "revocation_endpoint_auth_methods_supported": token_methods,
         "revocation_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "introspection_endpoint_auth_methods_supported": introspection_methods,

@@ -12,6 +12,7 @@ mod authorize;
 mod client_auth;
 pub mod clock;
 mod code_grant;
+mod consent;
 mod device;
 mod device_page;
 mod directory;
@@ -38,6 +39,7 @@ mod scope;
 mod secrets;
 mod server;
 mod store;
+mod target;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -64,6 +66,7 @@ pub use flaw::{Flaw, UnknownFlaw};
 use registration::Registry;
 use server::Server;
 use store::Store;
+use target::SecondApi;
 
 /// The longest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -138,7 +141,8 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
     let issuer = format!("http://{}", listener.local_addr()?);
     let resource = format!("{issuer}/api/me");
-    let (directory, clients) = directory::register(&config.callback, resource.clone())?;
+    let second = SecondApi::new(&issuer, config.flaws.contains(&Flaw::JwtWeakSecret));
+    let (directory, clients) = directory::register(&config.callback, resource.clone(), second.identifier.clone())?;
     for lifetime in [
         &mut config.code_lifetime,
         &mut config.access_token_lifetime,
@@ -151,6 +155,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let (code_lifetime, refresh_token_lifetime, movable_clock) =
         (config.code_lifetime, config.refresh_token_lifetime, config.movable_clock);
     let router = router(Server {
+        second,
         config,
         issuer: issuer.clone(),
         resource,
@@ -198,6 +203,7 @@ fn router(server: Server) -> Router {
         .route("/register/{id}", get(registration::read).delete(registration::remove))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/api/me", get(resource::me))
+        .route("/api/orders", get(resource::orders))
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))
         .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })

@@ -104,6 +104,11 @@ impl Params {
         self.iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// All values of a parameter that may stand more than once.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.iter().filter_map(move |(key, value)| (key == name).then_some(value))
+    }
+
     /// The value of a parameter, the last one if it is repeated.
     pub(super) fn last(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find_map(|(key, value)| (key == name).then_some(value.as_str()))

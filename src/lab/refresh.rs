@@ -12,6 +12,7 @@ use super::params::Params;
 use super::scope::Scope;
 use super::server::Server;
 use super::store::Ends;
+use super::target;
 use super::token::invalid_scope;
 use super::tokens::Issue;
 
@@ -24,21 +25,14 @@ pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, 
     if fresh && server.has(Flaw::RefreshRace) {
         tokio::time::sleep(RACE_WINDOW).await;
     }
-    register(server, client, id, params.get("scope"), fresh && server.has(Flaw::RefreshRace), jkt)?.response(server)
+    register(server, client, id, params, fresh && server.has(Flaw::RefreshRace), jkt)?.response(server)
 }
 
 /// How long `refresh-race` leaves between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
 
 /// All of it under one lock, so that of two simultaneous uses one is reuse.
-fn register(
-    server: &Server,
-    client: &Client,
-    id: &str,
-    wanted: Option<&str>,
-    checked: bool,
-    jkt: Option<String>,
-) -> Result<Issue, OAuthError> {
+fn register(server: &Server, client: &Client, id: &str, params: &Params, checked: bool, jkt: Option<String>) -> Result<Issue, OAuthError> {
     let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
     let mut store = server.store();
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
@@ -68,7 +62,8 @@ fn register(
     }
     let keeps_key = !is_public && server.has(Flaw::RefreshDpopKeyKept);
     let jkt = if keeps_key { token.grant.jkt.clone().or(jkt) } else { jkt };
-    let scope = match wanted {
+    let audience = target::of_token(server, &token.grant.resources, params, Flaw::RefreshResourceEscalation)?;
+    let scope = match params.get("scope") {
         None => token.grant.scope,
         Some(text) => Scope::parse(text)
             .filter(|scope| scope.is_within(token.grant.scope) || server.has(Flaw::RefreshScopeEscalation))
@@ -86,5 +81,6 @@ fn register(
     grant.nonce = None;
     grant.jkt = jkt;
     let issue = Issue::register(server, &mut store, token.family, grant, scope, is_rotated);
+    let issue = Issue { audience, ..issue };
     Ok(if is_rotated { issue } else { Issue { refresh_token: Some(id.to_owned()), ..issue } })
 }

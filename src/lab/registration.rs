@@ -9,12 +9,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::directory::{AuthMethod, Client};
+use super::directory::{AuthMethod, Client, ClientKeys, Introspects};
 use super::jws::Compact;
 use super::oauth_error::{OAuthError, private_json};
+use super::scope::Scope;
 use super::server::Server;
 use super::tokens::now;
-use super::{Flaw, device, redirect_uri, secrets};
+use super::{Flaw, device, jws, redirect_uri, secrets};
 
 /// How many clients may be registered while the lab runs.
 const MOST: usize = 1024;
@@ -64,11 +65,11 @@ pub(super) async fn register(State(server): State<Arc<Server>>, headers: HeaderM
 }
 
 fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
-    let is_open = server.has(Flaw::DcrOpen);
-    let is_allowed = bearer(headers).is_some_and(|token| secrets::equal(token.as_bytes(), server.initial_access_token.as_bytes()));
-    if !is_allowed && !is_open {
-        return Err(OAuthError::invalid_token("an initial access token is needed"));
-    }
+    let is_anonymous = match bearer(headers) {
+        None => true,
+        Some(token) if secrets::equal(token.as_bytes(), server.initial_access_token.as_bytes()) => false,
+        Some(_) => return Err(OAuthError::invalid_token("this is not the initial access token")),
+    };
     let invalid = |why: &'static str| OAuthError::new("invalid_client_metadata", why);
     let mut asked: Map<String, Value> = serde_json::from_slice(body).map_err(|_| invalid("the body is no JSON object"))?;
     if let Some(statement) = asked.remove("software_statement") {
@@ -94,19 +95,25 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         return Err(OAuthError::new("invalid_redirect_uri", "a redirect URI is missing, or none that a web client may have"));
     }
     let grants: Vec<String> = list("grant_types", "authorization_code")?;
-    let may_use = |grant: &String| {
-        matches!(grant.as_str(), "authorization_code" | "refresh_token" | device::GRANT_TYPE) || grant == "client_credentials" && is_open
+    let may_have = |grant: &String| match grant.as_str() {
+        "authorization_code" | "refresh_token" => true,
+        device::GRANT_TYPE => !is_anonymous,
+        "client_credentials" => server.has(Flaw::DcrOpen),
+        _ => false,
     };
-    if !grants.iter().all(may_use) {
+    if !grants.iter().all(may_have) {
         return Err(invalid("a grant type cannot be had"));
     }
-    if list("response_types", "code")?.iter().any(|kind| kind != "code") {
+    let response_types = list("response_types", "code")?;
+    if response_types.iter().any(|kind| !matches!(kind.as_str(), "code" | "code id_token")) {
         return Err(invalid("a response type cannot be had"));
     }
+    let scope = text("scope")?.map_or(Some(Scope::ALL), Scope::parse).ok_or_else(|| invalid("the scope has an unknown value"))?;
     let method = text("token_endpoint_auth_method")?.unwrap_or("client_secret_basic").to_owned();
-    let secret = match method.as_str() {
-        "none" => None,
-        "client_secret_basic" => Some(secrets::random()),
+    let auth = match method.as_str() {
+        "none" => AuthMethod::None,
+        "client_secret_basic" => AuthMethod::Secret(secrets::random()),
+        "private_key_jwt" => AuthMethod::Assertion(Box::new(client_keys(&asked).map_err(invalid)?)),
         _ => return Err(invalid("the authentication method cannot be had")),
     };
     let name = text("client_name")?.map(ToOwned::to_owned);
@@ -118,7 +125,8 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     for (member, value) in [
         ("redirect_uris", json!(redirect_uris)),
         ("grant_types", json!(grants)),
-        ("response_types", json!(["code"])),
+        ("response_types", json!(response_types)),
+        ("scope", json!(scope.to_string())),
         ("token_endpoint_auth_method", json!(method)),
     ] {
         metadata.insert(member.to_owned(), value);
@@ -127,22 +135,26 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     if let Some(value) = asked.get("skip_consent").filter(|_| server.has(Flaw::DcrMassAssignment)) {
         metadata.insert("skip_consent".to_owned(), value.clone());
     }
-    let has = |grant: &str| grants.iter().any(|it| it == grant);
-    let client = Client {
-        id: id.clone(),
-        name,
-        may_use_client_credentials: has("client_credentials"),
-        may_use_device: has(device::GRANT_TYPE),
-        may_exchange: false,
-        may_introspect: false,
-        auth: secret.clone().map_or(AuthMethod::None, AuthMethod::Secret),
-        redirect_uris,
-    };
+    if let AuthMethod::Assertion(keys) = &auth {
+        metadata.insert("token_endpoint_auth_signing_alg".to_owned(), json!(keys.alg));
+        metadata.extend(asked.get("jwks").map(|jwks| ("jwks".to_owned(), jwks.clone())));
+    }
     metadata.insert("client_id_issued_at".to_owned(), json!(now()));
-    if let Some(secret) = secret {
+    if let AuthMethod::Secret(secret) = &auth {
         metadata.insert("client_secret".to_owned(), json!(secret));
         metadata.insert("client_secret_expires_at".to_owned(), json!(0));
     }
+    let client = Client {
+        id: id.clone(),
+        name,
+        grants,
+        has_hybrid: response_types.iter().any(|kind| kind != "code"),
+        scope,
+        introspects: if matches!(auth, AuthMethod::None) { Introspects::Nothing } else { Introspects::Own },
+        is_anonymous,
+        auth,
+        redirect_uris,
+    };
     let registered = Registered { client, metadata, token: secrets::random(), removed: AtomicBool::new(false) };
     let registered = server.registered.add(registered).ok_or_else(OAuthError::server_error)?;
     Ok(information(server, registered))
@@ -154,6 +166,19 @@ fn is_harmless(uri: &str) -> bool {
     let rest = uri.strip_prefix("https://");
     let is_whole = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || redirect_uri::is_loopback(uri);
     is_whole && uri.bytes().all(|b| b.is_ascii_graphic()) && !uri.contains(['#', '*', '@', '\\', '"', '<', '>'])
+}
+
+/// The keys of `private_key_jwt`, and the one algorithm that they are for: ES256 unless the registration says otherwise.
+fn client_keys(asked: &Map<String, Value>) -> Result<ClientKeys, &'static str> {
+    let keys = asked.get("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array).ok_or("private_key_jwt needs jwks")?;
+    let ec = keys.iter().find_map(jws::ec_key).ok_or("jwks has no key of P-256")?;
+    let rsa = keys.iter().find(|key| key["kty"] == "RSA").cloned();
+    let alg = match asked.get("token_endpoint_auth_signing_alg").map(|alg| alg.as_str().unwrap_or_default()) {
+        None | Some("ES256") => "ES256",
+        Some("RS256") if rsa.is_some() => "RS256",
+        Some(_) => return Err("the algorithm of the assertions cannot be had, or jwks has no key for it"),
+    };
+    Ok(ClientKeys { ec, rsa, alg })
 }
 
 /// The client information response (RFC 7591 section 3.2.1, RFC 7592 section 3).

@@ -73,6 +73,24 @@ pub(super) async fn me(State(server): State<Arc<Server>>, method: Method, RawQue
     }
 }
 
+/// Handles `GET /api/orders`: another API, with tokens of its own (RFC 9068 section 4).
+pub(super) async fn orders(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let token = values.next().and_then(|value| value.to_str().ok()?.split_once(' '));
+    if values.next().is_some() {
+        return Refused::Ambiguous.into_response();
+    }
+    let bearer = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let claims = bearer.and_then(|token| tokens::verify_for_second(&server, token));
+    match claims {
+        // A bound token needs a proof, which this API does not take (RFC 9449 section 7.1).
+        Some(claims) if claims.jkt.is_none() => private_json(StatusCode::OK, &json!({ "sub": claims.sub, "orders": [] })),
+        Some(_) => Refused::InvalidProof.into_response(),
+        None if bearer.is_some() => Refused::InvalidToken.into_response(),
+        None => Refused::NoToken.into_response(),
+    }
+}
+
 /// The claims of the token in the `Authorization` header. A token in the
 /// query or in a form is no token (RFC 9700 section 4.3.2).
 fn authorize(server: &Server, query: Option<&str>, method: &Method, path: &str, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
@@ -125,6 +143,7 @@ fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
         jti: String::new(),
         iat: 0,
         exp: 0,
+        aud: serde_json::Value::Null,
         jkt: None,
     })
 }
@@ -137,6 +156,7 @@ fn default_claims(server: &Server) -> AccessClaims {
         jti: String::new(),
         iat: 0,
         exp: 0,
+        aud: serde_json::Value::Null,
         jkt: None,
     }
 }

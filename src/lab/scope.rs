@@ -9,6 +9,9 @@ use super::directory::SCOPES;
 pub(super) struct Scope(u8);
 
 impl Scope {
+    /// Every scope that there is.
+    pub(super) const ALL: Scope = Scope((1 << SCOPES.len()) - 1);
+
     /// What a request that names no scope gets.
     pub(super) const DEFAULT: Scope = Scope(1 << 3);
 

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 
-use super::directory::{Client, USERS};
+use super::directory::{AuthMethod, Client, USERS};
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::registration::Registry;
+use super::scope::Scope;
 use super::store::{Session, Store};
+use super::target::SecondApi;
 use super::{Flaw, LabConfig, pages};
 
 /// One authorization server.
@@ -21,6 +23,7 @@ pub(super) struct Server {
     pub(super) issuer: String,
     /// The identifier of the protected API, the audience of access tokens.
     pub(super) resource: String,
+    pub(super) second: SecondApi,
     pub(super) clients: Vec<Client>,
     /// Those that registered themselves.
     pub(super) registered: Registry,
@@ -51,6 +54,17 @@ impl Server {
     pub(super) fn client(&self, id: &str) -> Option<&Client> {
         let own = || self.registered.find(id).map(|registered| &registered.client);
         self.clients.iter().find(|client| client.id == id).or_else(own)
+    }
+
+    /// Whether a client may use a grant. A public one has nothing to prove that it is the one that may.
+    pub(super) fn may_use(&self, client: &Client, grant: &str) -> bool {
+        let is_authenticated = !matches!(client.auth, AuthMethod::None);
+        client.may_use(grant) || is_authenticated && self.has(Flaw::ClientGrantTypeUnchecked)
+    }
+
+    /// Whether a client may ask for these scopes.
+    pub(super) fn may_ask(&self, client: &Client, scope: Scope) -> bool {
+        scope.is_within(client.scope) || self.has(Flaw::ClientScopeUnchecked)
     }
 
     /// The session of a request and its id.
@@ -119,9 +133,16 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 /// The parameters of a request by the browser: of the query, or of the form that was posted; None: its body is no form.
 pub(super) fn of_browser(method: &Method, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Option<Params> {
     match *method {
-        Method::POST => is_form(headers).then(|| Params::parse(body)),
-        _ => Some(Params::parse(query.unwrap_or_default().as_bytes())),
+        Method::POST => is_form(headers).then(|| parse(body)),
+        _ => Some(parse(query.unwrap_or_default().as_bytes())),
     }
+}
+
+/// The parameters of a request of the protocol, of which `resource` may stand more than once (RFC 8707 section 2).
+fn parse(text: &[u8]) -> Params {
+    let mut params = Params::parse(text);
+    params.allow_repeated(|name| name == "resource");
+    params
 }
 
 /// The parameters of a form that one of the lab's own pages can have sent.
@@ -138,7 +159,7 @@ pub(super) fn form(headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthErro
     if !is_form(headers) {
         return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
     }
-    let params = Params::parse(body);
+    let params = parse(body);
     match params.fault() {
         Some(fault) => Err(OAuthError::invalid_request(fault.to_string())),
         None => Ok(params),

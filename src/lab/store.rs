@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
+use super::consent::Asks;
 use super::device::Device;
 use super::par::Pushed;
 use super::scope::Scope;
@@ -51,6 +52,7 @@ impl Transaction {
 /// A user who is logged in.
 #[derive(Clone)]
 pub(super) struct Session {
+    pub(super) id: String,
     pub(super) sub: &'static str,
     /// When the password was given, in seconds since the epoch.
     pub(super) auth_time: u64,
@@ -71,6 +73,10 @@ pub(super) struct Grant {
     pub(super) acr: Option<String>,
     /// The thumbprint of the key that it is bound to (RFC 9449).
     pub(super) jkt: Option<String>,
+    /// The APIs that it is for (RFC 8707); access tokens are for one of them.
+    pub(super) resources: Vec<String>,
+    /// The session that its refresh tokens end with; those of the scope `offline_access` outlive it (OpenID Connect Core section 11).
+    pub(super) session: Option<String>,
 }
 
 /// An authorization code.
@@ -137,6 +143,8 @@ pub(super) struct Store {
     pub(super) challenges: HashMap<(String, String), Vec<String>>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     sessions: HashMap<String, Session>,
+    /// The families whose refresh tokens end with a session.
+    bound: HashMap<String, Vec<FamilyId>>,
     pub(super) leaving: HashMap<String, Leaving>,
     /// The redirect_uri that each browser asked for last, kept by `redirect-uri-from-session` alone.
     pub(super) last_asked: HashMap<String, String>,
@@ -179,7 +187,11 @@ impl Store {
             self.sessions.remove(old);
         }
         let id = kept.map_or_else(secrets::random, ToOwned::to_owned);
-        let session = Session { sub, auth_time, expires: clock::instant() + SESSION_LIFETIME };
+        // It is the session of the same browser, under another id.
+        if let Some(bound) = old.and_then(|old| self.bound.remove(old)) {
+            self.bound.entry(id.clone()).or_default().extend(bound);
+        }
+        let session = Session { id: id.clone(), sub, auth_time, expires: clock::instant() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)
     }
@@ -211,6 +223,18 @@ impl Store {
         self.sessions.remove(session);
     }
 
+    /// Lets the refresh tokens of a family end with a session.
+    pub(super) fn bind(&mut self, session: &str, family: FamilyId) {
+        self.bound.entry(session.to_owned()).or_default().push(family);
+    }
+
+    /// Ends the refresh tokens that end with a session.
+    pub(super) fn end_bound(&mut self, session: &str) {
+        for family in self.bound.remove(session).unwrap_or_default() {
+            self.revoke_family(family, Ends { refresh_tokens: true, access_tokens: false });
+        }
+    }
+
     /// Goes on after a login: takes the transaction out when the user has
     /// consented before, and binds it to the session otherwise.
     pub(super) fn after_login(&mut self, tx: &str, session_id: &str, session: &Session) -> Option<Transaction> {
@@ -225,8 +249,13 @@ impl Store {
 
     /// Whether the user has consented to this client and these scopes.
     pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
-        let consent = (session.sub, request.client_id.clone(), request.scope);
-        !request.asks_always && self.consents.contains(&consent)
+        let of_client = || self.consents.iter().any(|(sub, client, _)| *sub == session.sub && *client == request.client_id);
+        match request.asks {
+            Asks::Once => self.consents.contains(&(session.sub, request.client_id.clone(), request.scope)),
+            Asks::Always => false,
+            Asks::OnceForAnything => of_client(),
+            Asks::Never => true,
+        }
     }
 
     /// Remembers a consent.
@@ -369,6 +398,7 @@ impl Store {
         let now = Instant::now();
         self.transactions.retain(|_, it| it.expires > now);
         self.sessions.retain(|_, it| it.expires > now);
+        self.bound.retain(|session, _| self.sessions.contains_key(session));
         self.leaving.retain(|_, it| it.expires > now);
         self.codes.retain(|_, it| it.expires > now);
         self.refresh_tokens.retain(|_, it| it.expires > now);

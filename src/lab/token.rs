@@ -167,12 +167,26 @@ fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params
 /// user are left out; the response says what was granted.
 fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
-    if !client.may_use_client_credentials && !is_waved_through {
+    if !server.may_use(client, "client_credentials") && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
     let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    if !server.may_ask(client, scope) {
+        return Err(invalid_scope("the client may not ask for this scope"));
+    }
     let (client_id, sub) = (client.id.clone(), client.id.clone());
-    let grant = Grant { client_id, sub, scope, nonce: None, auth_time: None, unknown_scope: String::new(), acr: None, jkt };
+    let grant = Grant {
+        client_id,
+        sub,
+        scope,
+        nonce: None,
+        auth_time: None,
+        unknown_scope: String::new(),
+        acr: None,
+        jkt,
+        session: None,
+        resources: vec![server.resource.clone()],
+    };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -193,6 +207,8 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         unknown_scope: String::new(),
         acr: None,
         jkt,
+        session: None,
+        resources: vec![server.resource.clone()],
     };
     issue(server, grant, true)
 }

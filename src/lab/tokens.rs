@@ -29,6 +29,8 @@ pub(super) struct Issue {
     /// The scope of the access token, which may be narrower than the grant.
     pub(super) scope: Scope,
     pub(super) jti: String,
+    /// What the access token is for: one API, unless a flaw says otherwise.
+    pub(super) audience: Vec<String>,
     pub(super) refresh_token: Option<String>,
 }
 
@@ -43,7 +45,13 @@ impl Issue {
         with_refresh_token: bool,
     ) -> Self {
         let refresh_token = with_refresh_token.then(|| store.add_refresh_token(family, grant.clone(), refresh_lifetime(server)));
-        Self { jti: store.add_access_token(family, server.config.access_token_lifetime), refresh_token, grant, scope }
+        Self {
+            jti: store.add_access_token(family, server.config.access_token_lifetime),
+            audience: grant.resources.first().cloned().into_iter().collect(),
+            refresh_token,
+            grant,
+            scope,
+        }
     }
 
     fn scope_text(&self) -> String {
@@ -54,7 +62,9 @@ impl Issue {
     pub(super) fn access_token(&self, server: &Server) -> Result<String, OAuthError> {
         let now = now();
         let untyped = server.has(Flaw::JwtAtTypMissing);
-        let audience = if untyped { json!([server.resource, self.grant.client_id]) } else { json!(server.resource) };
+        let mut audience = self.audience.clone();
+        audience.extend(untyped.then(|| self.grant.client_id.clone()));
+        let audience = if let [one] = audience.as_slice() { json!(one) } else { json!(audience) };
         let mut claims = json!({
             "iss": server.issuer,
             "sub": self.grant.sub,
@@ -67,6 +77,9 @@ impl Issue {
         });
         if let Some(jkt) = &self.grant.jkt {
             claims["cnf"] = json!({ "jkt": jkt });
+        }
+        if server.second.is_sole(&self.audience) {
+            return jws::sign_for(&server.second, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error);
         }
         jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims).ok_or_else(OAuthError::server_error)
     }
@@ -150,6 +163,7 @@ pub(super) struct AccessClaims {
     pub(super) jti: String,
     pub(super) iat: i64,
     pub(super) exp: i64,
+    pub(super) aud: Value,
     /// The thumbprint of the key that it is bound to.
     pub(super) jkt: Option<String>,
 }
@@ -168,12 +182,31 @@ pub(super) fn verify(server: &Server, token: &str) -> Option<AccessClaims> {
     let unsigned = format!("{token}.");
     let token = if server.has(Flaw::JwtEmptySignature) && token.matches('.').count() == 1 { &unsigned } else { token };
     let jwt = Compact::parse(token)?;
+    if server.has(Flaw::JwtAudienceUnchecked) && is_signed_for_second(server, &jwt) {
+        return verify_for_second(server, token);
+    }
     if !is_signed(server, &jwt) {
         return None;
     }
     let claims = read_claims(server, &jwt).or_else(|| read_id_token(server, &jwt))?;
     let revoked = server.store().is_access_token_revoked(&claims.jti);
     (!revoked).then_some(claims)
+}
+
+/// How the second API verifies one: the same, with the secret that it shares with the server. A token of several audiences is signed with
+/// the server's own key.
+pub(super) fn verify_for_second(server: &Server, token: &str) -> Option<AccessClaims> {
+    let jwt = Compact::parse(token)?;
+    let is_signed = is_signed_for_second(server, &jwt) || is_signed_strictly(server, &jwt);
+    let own = [server.second.identifier.as_str(), &server.resource];
+    let audiences = if server.has(Flaw::JwtAudienceUnchecked) { &own[..] } else { &own[..1] };
+    let claims = read_claims_for(server, &jwt, audiences).filter(|_| is_signed)?;
+    let revoked = server.store().is_access_token_revoked(&claims.jti);
+    (!revoked).then_some(claims)
+}
+
+fn is_signed_for_second(server: &Server, jwt: &Compact<'_>) -> bool {
+    jwt.header("alg") == Some("HS256") && jwt.signature().is_some_and(|tag| server.second.verify(jwt.message(), &tag))
 }
 
 /// The claims of an access token that need not be signed.
@@ -204,6 +237,7 @@ fn claims_of_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims
         jti: String::new(),
         iat,
         exp,
+        aud: Value::Null,
         jkt: None,
     })
 }
@@ -211,6 +245,9 @@ fn claims_of_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims
 /// As [`verify`], whatever flaws are on and even if the token was revoked.
 pub(super) fn verify_strictly(server: &Server, token: &str) -> Option<AccessClaims> {
     let jwt = Compact::parse(token)?;
+    if is_signed_for_second(server, &jwt) {
+        return read_claims_for(server, &jwt, &[&server.second.identifier]);
+    }
     if !is_signed_strictly(server, &jwt) {
         return None;
     }
@@ -289,13 +326,17 @@ fn is_signed_with_injected_key(jwt: &Compact<'_>) -> bool {
 }
 
 fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
+    read_claims_for(server, jwt, &[&server.resource])
+}
+
+fn read_claims_for(server: &Server, jwt: &Compact<'_>, audiences: &[&str]) -> Option<AccessClaims> {
     let typ = jwt.header("typ")?.to_ascii_lowercase();
     let is_access_token =
         typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE || typ == "jwt" && server.has(Flaw::JwtAtTypMissing);
     let now = now_signed();
     let exp = jwt.time("exp")?;
     let is_current = (exp > now || server.has(Flaw::JwtExpiryUnchecked)) && jwt.time("nbf").is_none_or(|nbf| nbf <= now);
-    let is_ours = jwt.text("iss") == Some(&server.issuer) && jwt.is_for(&[&server.resource]);
+    let is_ours = jwt.text("iss") == Some(&server.issuer) && jwt.is_for(audiences);
     // No extension is understood, so none may be critical (RFC 7515
     // section 4.1.11).
     if !is_access_token || !is_current || !is_ours || jwt.has_header("crit") {
@@ -308,6 +349,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
         jti: jwt.text("jti")?.to_owned(),
         iat: jwt.time("iat")?,
         exp,
+        aud: jwt.claim("aud").cloned().unwrap_or_default(),
         jkt: jwt.confirmation().map(ToOwned::to_owned),
     })
 }

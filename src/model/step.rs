@@ -126,6 +126,10 @@ impl StepKind {
                 ("access_token_format", "`jwt` or `opaque`"),
                 ("access_token_alg", "the alg of a JWT access token"),
                 ("access_token_key", "`public`: it verifies with a published key; else `unverified`, `unpublished`, `secret` or `none`"),
+                (
+                    "access_token_secret",
+                    "of a JWT access token with an HMAC: `guessed`, its secret is a common one, the client's own, its id or the issuer; else `unknown`",
+                ),
                 ("access_token_scope", "the scope claim of a JWT access token"),
                 (
                     "access_token_binding",
@@ -237,6 +241,9 @@ const ENDPOINT_FIELDS: &[(&str, &str)] = &[
     ("client_name", "its name"),
     ("redirect_uris", "its redirect URIs, separated by spaces"),
     ("grant_types", "its grants, separated by spaces"),
+    ("response_types", "its response types, separated by spaces"),
+    ("token_endpoint_auth_method", "how it authenticates"),
+    ("token_endpoint_auth_signing_alg", "the algorithm of its assertions"),
     ("scope", "its scope"),
     ("registration_access_token", "the token for its registration"),
     ("registration_client_uri", "the address of its registration"),
@@ -296,6 +303,10 @@ pub enum ResourcePlace {
     Proof,
     /// Userinfo or the API, the first that takes the genuine token, whatever else it takes.
     Api,
+    /// The API that the target file names as `resource`.
+    Resource,
+    /// Its `second_resource`.
+    SecondResource,
 }
 
 /// Where a parameter travels.

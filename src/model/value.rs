@@ -91,6 +91,7 @@ pub enum Function {
     AttackerKey,
     PublicKey,
     ClientKey,
+    GuessedSecret,
     Now,
     Basic,
     Base64,
@@ -159,6 +160,13 @@ impl Function {
             1,
             1,
             "`client_key(encoding)`: the public half of the key that signs the genuine assertion, proof or request object; for its `key:` only",
+        ),
+        (
+            Function::GuessedSecret,
+            "guessed_secret",
+            1,
+            1,
+            "`guessed_secret(token)`: the HMAC secret of a token, where it is a common one, the client's own, its id or the issuer; else `secret`",
         ),
         (Function::Now, "now", 0, 1, "`now(\"-300\")`: the time in seconds since 1970, and so many seconds later or earlier"),
         (

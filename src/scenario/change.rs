@@ -28,6 +28,8 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             if sends(steps, name) {
                 return Err((format!("the step `{step}` sends `{name}` already"), Some("write `replace:` to change it".into())));
             }
+            // What a bent control leaves out may be what an attack on it sends.
+            steps[index].removed.retain(|removed| removed != name);
             steps[index].parameters_mut().push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
         }
         Operation::Replace(name, value) => {

@@ -16,6 +16,9 @@ pub const TARGET_FACTS: &[&str] = &[
     "scope",
     "extra_scope",
     "resource",
+    "resource_indicator",
+    "second_resource",
+    "second_resource_indicator",
     "authorization_endpoint",
     "token_endpoint",
     "userinfo_endpoint",
@@ -43,6 +46,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "signed_requests_required",
     "device_authorization_endpoint",
     "registration_endpoint",
+    "grant_types",
+    "assertion_algs",
 ];
 
 /// Facts of the user that a session logs in.

@@ -34,6 +34,8 @@ pub struct TargetFile {
     pub authorization_parameters: Names<At<String>>,
     /// The `resource` parameter of authorization and token requests (RFC 8707).
     pub resource_indicator: Option<At<String>>,
+    /// Another API, which takes tokens of its own: attacks show it the tokens of the first one, and ask for its tokens.
+    pub second_resource: Option<SecondResourceFile>,
     /// The initial access token with which clients may be registered (RFC 7591 §3): `env:NAME` or `file:PATH`.
     pub initial_access_token: Option<At<String>>,
     /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
@@ -63,6 +65,16 @@ pub struct TargetFile {
     /// Known risks that somebody accepted for a while.
     #[serde(default)]
     pub waivers: Vec<super::waivers::WaiverFile>,
+}
+
+/// An API that takes other tokens than `resource` does (RFC 8707).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondResourceFile {
+    /// GET with a token for it answers 2xx.
+    pub url: At<String>,
+    /// The `resource` that its tokens are asked for with; not given: its URL.
+    pub indicator: Option<At<String>>,
 }
 
 /// Whether a part of the protocol is used.

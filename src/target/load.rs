@@ -14,7 +14,7 @@ use super::client::client;
 use super::file::{TargetFile, UserFile};
 use super::secret::read_secret;
 use super::waivers::Waivers;
-use super::{Endpoints, ExtraValue, Extras, Limits, LoginDriver, Target, User, origin};
+use super::{Endpoints, ExtraValue, Extras, Limits, LoginDriver, SecondResource, Target, User, origin};
 
 /// Reads a target file from disk.
 ///
@@ -88,6 +88,12 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         registration: optional(&file.endpoints.registration, "client registration endpoint", found),
     };
     let resource = optional(&file.resource, "resource", found);
+    let second_url = file.second_resource.as_ref().map(|second| second.url.clone());
+    let second_url = optional(&second_url, "second resource", found);
+    let second_indicator = file.second_resource.as_ref().and_then(|second| second.indicator.as_ref());
+    second_indicator.into_iter().for_each(|at| indicator(at, found));
+    let second_resource =
+        second_url.map(|url| SecondResource { indicator: second_indicator.map_or_else(|| url.clone(), |at| at.value.clone()), url });
     let metadata = match &file.metadata {
         None => None,
         Some(at) if at.value == "none" => Some(None),
@@ -143,6 +149,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         scope: file.scope.clone(),
         extra_scope: file.extra_scope.clone(),
         resource,
+        second_resource,
         extras: extras(file, folder, found),
         refresh_grace,
         code_grace,
@@ -192,23 +199,20 @@ fn extras(file: &TargetFile, folder: &Path, found: &mut Diagnostics) -> Extras {
             parameters.push((name.value.clone(), value));
         }
     }
-    if let Some(at) = &file.resource_indicator {
-        let url = url::Url::parse(&at.value);
-        if url.as_ref().map_or(true, |url| url.fragment().is_some()) {
-            // RFC 8707 §2.
-            found.at(
-                at,
-                format!("`{}` is no absolute URI without a fragment", at.value),
-                Some("write it as the server knows the API".into()),
-            );
-        }
-    }
+    file.resource_indicator.iter().for_each(|at| indicator(at, found));
     Extras {
         parameters,
         resource_indicator: file.resource_indicator.as_ref().map(|at| at.value.clone()),
         initial_access_token: file.initial_access_token.as_ref().and_then(|token| read_secret(token, folder, found)),
         pushed: file.pushed_authorization,
         request_objects: file.request_objects,
+    }
+}
+
+/// A `resource` as RFC 8707 §2 has it.
+fn indicator(at: &At<String>, found: &mut Diagnostics) {
+    if url::Url::parse(&at.value).map_or(true, |url| url.fragment().is_some()) {
+        found.at(at, format!("`{}` is no absolute URI without a fragment", at.value), Some("write it as the server knows the API".into()));
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Target {
     pub scope: String,
     pub extra_scope: Option<String>,
     pub resource: Option<String>,
+    pub second_resource: Option<SecondResource>,
     pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
@@ -74,6 +75,13 @@ pub struct Endpoints {
     pub pushed_authorization: Option<String>,
     pub device_authorization: Option<String>,
     pub registration: Option<String>,
+}
+
+/// Another API, and the `resource` that its tokens are asked for with (RFC 8707).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondResource {
+    pub url: String,
+    pub indicator: String,
 }
 
 /// What this server's clients put into requests beside what the flow says.
@@ -192,6 +200,7 @@ impl Target {
             scope: String::new(),
             extra_scope: None,
             resource: None,
+            second_resource: None,
             refresh_grace: None,
             code_grace: None,
             code_lifetime: None,

@@ -25,7 +25,7 @@ use crate::wire;
 
 use super::{Ready, pushed};
 use address::{path_of, without_query};
-pub use led::Paused;
+pub use led::{Paused, browser as led};
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {

@@ -12,6 +12,7 @@ use crate::model::observation::Outcome;
 use crate::wire;
 
 use super::Ready;
+use super::authorization_request::led;
 
 /// Where the browser is to go after the logout.
 const REDIRECT: &str = "post_logout_redirect_uri";
@@ -29,12 +30,17 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let url = if query.is_empty() { endpoint } else { wire::with_query(&endpoint, &query) };
     let request = Request { method: "GET".into(), url, ..Request::default() };
     raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
-    let mut browser = std::mem::take(trial.browser(&step.planned.session, &user));
-    trial.before.insert(step.planned.name.clone(), browser.clone());
+    let own = std::mem::take(trial.browser(&step.planned.session, &user));
+    trial.before.insert(step.planned.name.clone(), own.clone());
+    let conduct = step.planned.conduct.as_deref().cloned().unwrap_or_default();
+    let mut browser = match led(trial, &conduct, own) {
+        Ok(browser) => browser,
+        Err(why) => return RawStep::not_sent(why),
+    };
     // Whoever logs out here leaves the session that his other trials use.
     trial.apart.insert(step.planned.session.clone());
     let asked = step.parameters.iter().find(|p| p.name == REDIRECT).map(|p| p.value.clone());
-    let stops = step.planned.conduct.as_ref().is_some_and(|conduct| conduct.stops_at.is_some());
+    let stops = conduct.stops_at.is_some();
     let (outcome, note) = go(trial, &mut browser, request, &mut raw, asked.as_deref(), stops).await;
     (raw.outcome, raw.note) = (Some(outcome), note);
     *trial.browser(&step.planned.session, &user) = browser;

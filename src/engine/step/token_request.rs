@@ -82,6 +82,10 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     }
     if let Some(token) = raw.fields.get("access_token").cloned() {
         describe(trial, raw, &token).await;
+        if raw.fields.get("access_token_key").is_some_and(|key| key == "secret") {
+            let found = trial.known.guessed(&token, &step.actor).is_some();
+            raw.field("access_token_secret", Some(if found { "guessed" } else { "unknown" }));
+        }
     }
     if let Some(token) = raw.fields.get("id_token").cloned() {
         claims::of_id_token(trial, raw, &token).await;

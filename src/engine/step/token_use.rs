@@ -1,7 +1,7 @@
 //! Tokens in use: shown at the proof endpoint, introspected (RFC 7662), revoked (RFC 7009).
 
 use crate::engine::http::Response;
-use crate::engine::proof::{self, Shown};
+use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer};
 use crate::model::observation::Outcome;
 use crate::model::step::{ResourcePlace, StepKind};
@@ -13,6 +13,11 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
     let place = match step.planned.at {
         ResourcePlace::Proof => trial.engine.proof(),
         ResourcePlace::Api => trial.engine.api(),
+        ResourcePlace::Resource => trial.engine.target.resource.clone().map(|url| ProofEndpoint { name: "resource", url, refuses: false }),
+        ResourcePlace::SecondResource => {
+            let second = trial.engine.target.second_resource.as_ref();
+            second.map(|second| ProofEndpoint { name: "second_resource", url: second.url.clone(), refuses: false })
+        }
     };
     let Some(endpoint) = place else {
         return RawStep::not_sent("nothing at this target takes an access token");

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use super::client_attacks as on_clients;
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
 use super::grant_attacks as on_grants;
 use super::interaction_attacks as on_interactions;
 use super::request_attacks as on_requests;
+use super::target_attacks as on_targets;
 use super::time_attacks as on_times;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
@@ -227,6 +229,25 @@ attacks! {
         registered_statement: [DcrSoftwareStatementUnverified];
         registered_markup: [DcrMetadataXss];
     }
+    on_targets {
+        token_for_both: [ResourceIgnored];
+        token_for_unauthorized: [ResourceWidening];
+        refreshed_for_unauthorized: [RefreshResourceEscalation];
+        token_for_anything: [ResourceUnvalidated];
+        token_at_other_api: [JwtAudienceUnchecked];
+        token_by_guessed_secret: [JwtWeakSecret];
+    }
+    on_clients {
+        answer_of_other_type: [ClientResponseTypeUnchecked];
+        scope_of_others: [ClientScopeUnchecked];
+        grant_of_others: [ClientGrantTypeUnchecked];
+        assertion_of_other_alg: [AssertionAlgUnregistered];
+        redirected_to_stranger: [ErrorRedirectAutomatic, ErrorRedirectToUnregistered];
+        code_of_stranger: [ConsentSkipped];
+        more_without_question: [ConsentNotIncremental];
+        introspected_by_other: [IntrospectionCrossClient, IntrospectionOpen];
+        refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenClaimsWrong];
+    }
 }
 
 #[tokio::test]
@@ -241,6 +262,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
         on_grants::honest_device(&tester).await? && on_grants::honest_exchange(&tester).await? && on_grants::honest_client(&tester).await?
     );
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
+    assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
     Ok(())
 }
 

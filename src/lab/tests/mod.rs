@@ -1,5 +1,6 @@
 //! The lab as its clients see it: over HTTP.
 
+mod client_attacks;
 mod code_attacks;
 mod endpoints;
 mod forge;
@@ -9,6 +10,7 @@ mod interaction_attacks;
 mod matrix;
 mod request_attacks;
 mod strict;
+mod target_attacks;
 mod time_attacks;
 mod token_attacks;
 
@@ -252,6 +254,11 @@ impl Tester {
         let answer = self.send("/introspect", Some(&[("token", token)]), &headers).await?;
         Ok(answer.json()["active"] == true)
     }
+}
+
+fn encode_part(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn basic_header(id: &str, secret: &str) -> String {

@@ -34,7 +34,10 @@ pub struct Paused {
 }
 
 /// The browser with which a led step begins.
-pub(super) fn browser(trial: &RunningTrial<'_>, conduct: &Conduct, own: Browser) -> Result<Browser, String> {
+///
+/// # Errors
+/// The step whose cookies it should have has not begun.
+pub fn browser(trial: &RunningTrial<'_>, conduct: &Conduct, own: Browser) -> Result<Browser, String> {
     let before = match &conduct.as_before {
         Some(step) => trial.before.get(step).cloned().ok_or_else(|| format!("{step} has not begun"))?,
         None => own,

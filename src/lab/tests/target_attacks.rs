@@ -1,0 +1,63 @@
+//! Attacks on which API a token is for (RFC 8707); each function answers whether its attack worked.
+
+use super::forge::{hs256, read};
+use super::{Outcome, Tester};
+
+/// The audience of an access token, as text.
+fn audience(token: &str) -> Outcome<String> {
+    Ok(read(token)?.1["aud"].to_string())
+}
+
+/// Tokens of a flow whose two requests name these APIs; "" names none.
+async fn tokens(t: &Tester, authorized: &str, wanted: &str) -> Outcome<super::Answer> {
+    let code = t.code(&[("resource", authorized)]).await?;
+    t.redeem(&code, &[("resource", wanted)]).await
+}
+
+pub(super) async fn token_for_both(t: &Tester) -> Outcome<bool> {
+    let directory = t.lab.directory();
+    let token = tokens(t, &directory.resource, &directory.resource).await?.text("access_token");
+    Ok(audience(&token)?.contains(&directory.second_resource))
+}
+
+pub(super) async fn token_for_unauthorized(t: &Tester) -> Outcome<bool> {
+    let directory = t.lab.directory();
+    let answer = tokens(t, &directory.resource, &directory.second_resource).await?;
+    Ok(answer.status == 200 && !audience(&answer.text("access_token"))?.contains(&directory.resource))
+}
+
+pub(super) async fn refreshed_for_unauthorized(t: &Tester) -> Outcome<bool> {
+    let directory = t.lab.directory();
+    let token = tokens(t, &directory.resource, "").await?.text("refresh_token");
+    let answer = t.refresh(&token, &[("resource", &directory.second_resource)]).await?;
+    Ok(answer.status == 200 && !audience(&answer.text("access_token"))?.contains(&directory.resource))
+}
+
+pub(super) async fn token_for_anything(t: &Tester) -> Outcome<bool> {
+    let unknown = "https://evil.example/api";
+    let code = t.code(&[("resource", unknown)]).await?;
+    Ok(!code.is_empty())
+}
+
+pub(super) async fn token_at_other_api(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("access_token");
+    t.opens("/api/orders", &token).await
+}
+
+pub(super) async fn token_by_guessed_secret(t: &Tester) -> Outcome<bool> {
+    let second = &t.lab.directory().second_resource;
+    let token = tokens(t, second, second).await?.text("access_token");
+    let (input, signature) = token.rsplit_once('.').ok_or("no JWT")?;
+    Ok(signature == super::encode_part(&hs256(b"secret", input.as_bytes())))
+}
+
+/// Each API takes its own token and refuses the other's.
+pub(super) async fn honest_targets(t: &Tester) -> Outcome<bool> {
+    let directory = t.lab.directory();
+    let first = tokens(t, &directory.resource, &directory.resource).await?.text("access_token");
+    let second = tokens(t, &directory.second_resource, "").await?.text("access_token");
+    Ok(t.opens("/api/me", &first).await?
+        && !t.opens("/api/me", &second).await?
+        && t.opens("/api/orders", &second).await?
+        && t.is_active(&second).await?)
+}
