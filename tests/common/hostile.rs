@@ -19,7 +19,7 @@ pub const TEXTS: &[&str] = &[
 
 /// Names of what the schema takes from a list of words, which no attacker can choose freely.
 const WORDS: &[&str] =
-    &["verdict", "at_fault", "severity", "level", "kind", "outcome", "profile", "fail_on", "since_baseline", "schema_version"];
+    &["verdict", "at_fault", "severity", "level", "kind", "outcome", "profile", "fail_on", "since_baseline", "schema_version", "enforced"];
 
 /// A report in which every string that may be anything is `text`, names in maps included.
 pub fn replaced(report: &Report, text: &str) -> Report {
