@@ -21,6 +21,7 @@ mod kept;
 pub mod keys;
 pub mod learned;
 pub mod leavings;
+pub mod listener;
 pub mod login;
 pub mod obstacle;
 pub mod outside;
@@ -95,6 +96,8 @@ pub struct Engine {
     evidence: Option<PathBuf>,
     pictures: AtomicU32,
     watcher: Option<Arc<dyn Watcher>>,
+    /// Where the server's own requests come, where the target file names an address.
+    listener: Option<listener::Listener>,
 }
 
 /// Somebody who looks on while trials run; sees what the judge will see, without secrets.
@@ -131,6 +134,7 @@ impl Engine {
             evidence: None,
             pictures: AtomicU32::new(0),
             watcher: None,
+            listener: None,
         }
     }
 
@@ -313,6 +317,8 @@ pub struct RunningTrial<'e> {
     before: HashMap<String, Browser>,
     /// Pages at which a step stopped, as it was told.
     paused: HashMap<String, step::Paused>,
+    /// Steps whose address of the listener something has been sent with.
+    told: BTreeSet<String>,
     /// Sessions whose browser is no longer that of their user.
     apart: BTreeSet<String>,
     redactor: Redactor,
@@ -376,6 +382,7 @@ impl<'e> RunningTrial<'e> {
             before_login: HashMap::new(),
             before: HashMap::new(),
             paused: HashMap::new(),
+            told: BTreeSet::new(),
             apart: BTreeSet::new(),
             redactor: engine.redactor.clone(),
             is_control: false,
@@ -441,6 +448,7 @@ impl<'e> RunningTrial<'e> {
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
         self.clients.insert(planned.name.clone(), planned.client);
+        self.tell(planned, outcome);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         self.show(&observation);
@@ -478,16 +486,6 @@ impl<'e> RunningTrial<'e> {
     fn show(&self, step: &StepObservation) {
         if let Some(watcher) = &self.engine.watcher {
             watcher.step(&self.seen.name, step);
-        }
-    }
-
-    /// Fetches the published keys again.
-    pub async fn refresh_keys(&mut self) {
-        if let Some(keys) = discover::keys(&self.engine.http, &self.engine.facts().endpoints).await {
-            let keys = Arc::new(keys);
-            let mut facts = self.engine.facts.write().unwrap_or_else(PoisonError::into_inner);
-            *facts = Arc::new(Facts { jwks: Some(Arc::clone(&keys)), ..(**facts).clone() });
-            self.known.jwks = Some(keys);
         }
     }
 

@@ -242,6 +242,8 @@ fn fault(step: &StepObservation) -> Party {
         Outcome::Throttled | Outcome::TimedOut | Outcome::Unreachable => Party::Edge,
         Outcome::Stuck => Party::LoginPage,
         Outcome::NotSent => Party::Configuration,
+        // Whether the server can come to the listener is for the target file to say.
+        Outcome::Unclear if step.kind == StepKind::ListenerRequest => Party::Configuration,
         _ if step.kind == StepKind::ResourceRequest => Party::Resource,
         _ => Party::AuthorizationServer,
     }

@@ -75,6 +75,10 @@ pub(super) struct Client {
     pub(super) may_exchange: bool,
     /// What pages call it; its id where it has no name.
     pub(super) name: Option<String>,
+    /// What its subject identifiers are made for, where they are pairwise.
+    pub(super) sector: Option<String>,
+    /// Where it is told that its users have logged out.
+    pub(super) logout_uri: Option<String>,
 }
 
 /// A user as the server keeps it.
@@ -171,6 +175,8 @@ pub(super) fn register(callback: &str, resource: String) -> io::Result<(Director
             may_use_device: true,
             may_exchange: role == "confidential",
             name: None,
+            sector: None,
+            logout_uri: None,
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });

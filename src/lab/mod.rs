@@ -9,13 +9,17 @@ mod assertion;
 mod authorization_request;
 mod authorization_response;
 mod authorize;
+mod backchannel;
+mod careless;
 mod client_auth;
+mod client_uris;
 mod code_grant;
 mod device;
 mod device_page;
 mod directory;
 mod dpop;
 mod exchange;
+mod fetch;
 mod flaw;
 mod introspection;
 mod jar;
@@ -130,6 +134,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         resource,
         clients,
         registered: Registry::default(),
+        pairwise_salt: secrets::random(),
         initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
         store: Mutex::new(Store::default()),
@@ -151,6 +156,8 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
 }
 
 fn router(server: Server) -> Router {
+    let server = Arc::new(server);
+    let careless = axum::middleware::from_fn_with_state(Arc::clone(&server), careless::fetch_what_is_named);
     let metadata = get(metadata::document);
     Router::new()
         .route("/", get(metadata::home))
@@ -174,8 +181,9 @@ fn router(server: Server) -> Router {
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))
         .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })
+        .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(Arc::new(server))
+        .with_state(server)
 }
 
 impl Lab {

@@ -14,7 +14,7 @@ use super::jws::Compact;
 use super::oauth_error::{OAuthError, private_json};
 use super::server::Server;
 use super::tokens::now;
-use super::{Flaw, device, redirect_uri, secrets};
+use super::{Flaw, client_uris, device, redirect_uri, secrets};
 
 /// How many clients may be registered while the lab runs.
 const MOST: usize = 1024;
@@ -48,22 +48,26 @@ impl Registry {
         None
     }
 
+    /// Every one that there ever was.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Registered> {
+        self.0.iter().map_while(OnceLock::get)
+    }
+
     /// The newest with this id that was not removed.
     pub(super) fn find(&self, id: &str) -> Option<&Registered> {
-        let all = self.0.iter().map_while(OnceLock::get);
-        all.filter(|it| it.client.id == id && !it.removed.load(Ordering::SeqCst)).last()
+        self.all().filter(|it| it.client.id == id && !it.removed.load(Ordering::SeqCst)).last()
     }
 }
 
 /// Handles `POST /register` (RFC 7591 section 3.1).
 pub(super) async fn register(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
-    match answer(&server, &headers, &body) {
+    match answer(&server, &headers, &body).await {
         Ok(body) => private_json(StatusCode::CREATED, &body),
         Err(error) => error.into_response(),
     }
 }
 
-fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let is_open = server.has(Flaw::DcrOpen);
     let is_allowed = bearer(headers).is_some_and(|token| secrets::equal(token.as_bytes(), server.initial_access_token.as_bytes()));
     if !is_allowed && !is_open {
@@ -104,8 +108,10 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         return Err(invalid("a response type cannot be had"));
     }
     let method = text("token_endpoint_auth_method")?.unwrap_or("client_secret_basic").to_owned();
+    let uris = client_uris::read(server, &asked, &redirect_uris).await?;
     let secret = match method.as_str() {
         "none" => None,
+        "private_key_jwt" if uris.key.is_some() => None,
         "client_secret_basic" => Some(secrets::random()),
         _ => return Err(invalid("the authentication method cannot be had")),
     };
@@ -124,6 +130,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         metadata.insert(member.to_owned(), value);
     }
     metadata.extend(name.as_ref().map(|name| ("client_name".to_owned(), json!(name))));
+    metadata.extend(uris.metadata);
     if let Some(value) = asked.get("skip_consent").filter(|_| server.has(Flaw::DcrMassAssignment)) {
         metadata.insert("skip_consent".to_owned(), value.clone());
     }
@@ -135,8 +142,14 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         may_use_device: has(device::GRANT_TYPE),
         may_exchange: false,
         may_introspect: false,
-        auth: secret.clone().map_or(AuthMethod::None, AuthMethod::Secret),
+        auth: match (&secret, uris.key) {
+            (Some(secret), _) => AuthMethod::Secret(secret.clone()),
+            (None, Some(key)) if method == "private_key_jwt" => AuthMethod::Assertion(Box::new(key)),
+            _ => AuthMethod::None,
+        },
         redirect_uris,
+        sector: uris.sector,
+        logout_uri: uris.logout,
     };
     metadata.insert("client_id_issued_at".to_owned(), json!(now()));
     if let Some(secret) = secret {

@@ -40,6 +40,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "signed_requests_required",
     "device_authorization_endpoint",
     "registration_endpoint",
+    "subject_types",
+    "backchannel_logout",
 ];
 
 /// Facts of the user that a session logs in.

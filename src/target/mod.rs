@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod client;
 pub mod file;
+pub mod listener;
 pub mod load;
 mod login;
 pub mod registrations;
@@ -18,6 +19,7 @@ use crate::selector::Selector;
 
 pub use certificate::Certificate;
 pub use client::{Audience, Client, ClientAuthentication};
+pub use listener::Listener;
 pub use file::{LoginDriver, PermissionFile as Permission, Use};
 pub use secret::Secret;
 
@@ -53,6 +55,8 @@ pub struct Target {
     pub ca: Option<Vec<u8>>,
     /// Any server certificate is accepted.
     pub insecure_tls: bool,
+    /// Where a run listens for requests of the server.
+    pub listener: Option<Listener>,
     pub waivers: waivers::Waivers,
 }
 
@@ -197,6 +201,7 @@ impl Target {
             extras: Extras::default(),
             ca: None,
             insecure_tls: false,
+            listener: None,
             waivers: waivers::Waivers::default(),
         }
     }
