@@ -81,7 +81,10 @@ impl Listener {
     /// The address cannot be had; what to do.
     pub async fn bind(section: &target::Listener) -> Result<Listener, String> {
         let cannot = |error: std::io::Error| {
-            format!("the listener cannot be opened at {}: {error}\n  = help: give `listener.listen` another address or port", section.listen)
+            format!(
+                "the listener cannot be opened at {}: {error}\n  = help: give `listener.listen` another address or port",
+                section.listen
+            )
         };
         let socket = TcpListener::bind(section.listen).await.map_err(cannot)?;
         let bound: SocketAddr = socket.local_addr().map_err(cannot)?;

@@ -51,6 +51,9 @@ pub(super) async fn read(server: &Server, asked: &Map<String, Value>, redirect_u
     }
     uris.logout = text("backchannel_logout_uri")?.map(ToOwned::to_owned);
     if let Some(address) = text("jwks_uri")? {
+        if server.has(Flaw::SsrfRegistration) {
+            fetch::carelessly(address).await;
+        }
         uris.key = Some(key_of(&fetch::document(address).await.map_err(invalid)?).ok_or_else(|| invalid("jwks_uri has no key of P-256"))?);
     }
     let sector = match text("sector_identifier_uri")? {

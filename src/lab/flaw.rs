@@ -507,7 +507,7 @@ flaws! {
     SsrfJwtHeaders "ssrf-jwt-headers"
         "The addresses in the header members jku and x5u of any JWT are fetched."
     SsrfRegistration "ssrf-registration"
-        "Addresses in a registration that are meant for users are fetched, and redirects of the file of a sector are followed."
+        "Addresses in a registration that are meant for users are fetched, and redirects of those that must be are followed."
     DcrSectorUnverified "dcr-sector-unverified"
         "The file of a sector_identifier_uri is fetched, and not compared with the redirect URIs."
 

@@ -9,8 +9,8 @@ use axum::response::Response;
 
 use super::Flaw;
 use super::authorization_response::see_other;
-use super::directory::POST_LOGOUT_REDIRECT_URI;
 use super::backchannel;
+use super::directory::POST_LOGOUT_REDIRECT_URI;
 use super::pages;
 use super::params::Params;
 use super::redirect_uri::{Part, with_params};

@@ -177,7 +177,8 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
     let listens = steps.iter().any(|s| matches!(s.kind, StepKind::ListenerAddress | StepKind::ListenerRequest));
     let unheard = || {
         (listens && target.listener.is_none()).then(|| {
-            "add `listener: {listen: …, url: …}` to the target file: an address of ours that the server can reach (docs/targets.md)".to_owned()
+            "add `listener: {listen: …, url: …}` to the target file: an address of ours that the server can reach (docs/targets.md)"
+                .to_owned()
         })
     };
     lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard)

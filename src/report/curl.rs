@@ -9,12 +9,7 @@ pub fn decisive(attack: &Attack, trial: &Trial) -> Option<String> {
     let changed = |name: &str| attack.change.iter().any(|(step, _)| step == name);
     // What came to the listener was sent by the server.
     let ours = |step: &&StepObservation| step.kind != StepKind::ListenerRequest && !step.exchanges.is_empty();
-    let step = trial
-        .steps
-        .iter()
-        .rev()
-        .find(|s| changed(&s.step) && ours(s))
-        .or_else(|| trial.steps.iter().rev().find(ours))?;
+    let step = trial.steps.iter().rev().find(|s| changed(&s.step) && ours(s)).or_else(|| trial.steps.iter().rev().find(ours))?;
     // Of a login's pages, the first request is the one that carried the change.
     let exchange = match step.kind {
         StepKind::AuthorizationRequest => step.exchanges.first(),

@@ -165,8 +165,7 @@ fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found
 pub fn whole_flow(name: &str, flow: &FlowFile) -> Result<Control, Vec<Diagnostic>> {
     let mut found = Diagnostics::new(name, "");
     let steps = flow.steps.0.iter().map(|(step, _)| step.clone()).collect();
-    let file =
-        ControlFile { flow: flow.flow.clone(), steps, client: None, sessions: Names::default(), change: Names::default() };
+    let file = ControlFile { flow: flow.flow.clone(), steps, client: None, sessions: Names::default(), change: Names::default() };
     match control(&file, flow, &mut found) {
         Some((control, _)) if found.is_empty() => Ok(control),
         _ => Err(found.into_vec()),

@@ -109,10 +109,7 @@ mod tests {
         for (section, wrong) in [
             ("listener: {listen: here}", "5:20 `here` is no address to listen on"),
             ("listener: {listen: \"0.0.0.0:0\"}", "5:20 how the server reaches `0.0.0.0:0` is not said"),
-            (
-                "listener: {listen: \"127.0.0.1:0\", url: callbacks}",
-                "5:40 `callbacks` is no http or https URL without query and fragment",
-            ),
+            ("listener: {listen: \"127.0.0.1:0\", url: callbacks}", "5:40 `callbacks` is no http or https URL without query and fragment"),
             ("listener: {listen: \"127.0.0.1:0\", wait: long}", "5:41 `long` is no duration"),
         ] {
             assert_eq!(read(section), Err(vec![wrong.to_owned()]), "{section}");

@@ -19,8 +19,8 @@ use crate::selector::Selector;
 
 pub use certificate::Certificate;
 pub use client::{Audience, Client, ClientAuthentication};
-pub use listener::Listener;
 pub use file::{LoginDriver, PermissionFile as Permission, Use};
+pub use listener::Listener;
 pub use secret::Secret;
 
 /// A deployment, ready to be driven.

@@ -171,7 +171,7 @@ pub(super) async fn exchange_for_other_user(t: &Tester) -> Outcome<bool> {
 }
 
 /// A registration, with the initial access token unless `as_stranger`.
-async fn register(t: &Tester, as_stranger: bool, members: Value) -> Outcome<Value> {
+pub(super) async fn register(t: &Tester, as_stranger: bool, members: Value) -> Outcome<Value> {
     let mut body = json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" });
     if let (Some(body), Some(more)) = (body.as_object_mut(), members.as_object()) {
         body.extend(more.clone());
