@@ -90,6 +90,7 @@ impl Facts {
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
             ("subject_types", list("subject_types_supported", " ")),
+            ("client_id_documents", says("client_id_metadata_document_supported")),
             ("backchannel_logout", says("backchannel_logout_supported")),
             // RFC 9449 §5.1.
             ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),

@@ -511,6 +511,9 @@ flaws! {
     DcrSectorUnverified "dcr-sector-unverified"
         "The file of a sector_identifier_uri is fetched, and not compared with the redirect URIs."
 
+    CimdDocumentUnverified "cimd-document-unverified"
+        "A client ID metadata document is believed whatever client_id, redirect URIs and secret stand in it."
+
     // metadata and keys
     MetadataIssuerMismatch "metadata-issuer-mismatch"
         "The metadata of RFC 8414 names another issuer than that of OpenID Connect."

@@ -127,6 +127,7 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": SCOPES,
         "subject_types_supported": ["public", "pairwise"],
+        "client_id_metadata_document_supported": true,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": false,
         "id_token_signing_alg_values_supported": ["RS256"],

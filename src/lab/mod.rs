@@ -11,6 +11,7 @@ mod authorization_response;
 mod authorize;
 mod backchannel;
 mod careless;
+mod cimd;
 mod client_auth;
 mod client_uris;
 mod code_grant;
@@ -157,6 +158,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
 
 fn router(server: Server) -> Router {
     let server = Arc::new(server);
+    let known = axum::middleware::from_fn_with_state(Arc::clone(&server), cimd::look_up);
     let careless = axum::middleware::from_fn_with_state(Arc::clone(&server), careless::fetch_what_is_named);
     let metadata = get(metadata::document);
     Router::new()
@@ -181,6 +183,7 @@ fn router(server: Server) -> Router {
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))
         .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })
+        .layer(known)
         .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(server)

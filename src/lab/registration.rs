@@ -48,6 +48,22 @@ impl Registry {
         None
     }
 
+    /// A client that nobody registered, with what is known of it now. It is kept once, as long as nothing of it changes.
+    pub(super) fn know(&self, client: Client) {
+        let same = |known: &Registered| known.client.redirect_uris == client.redirect_uris && known.client.name == client.name;
+        if !self.find(&client.id).is_some_and(same) {
+            // Where there is no room any more, it stays unknown.
+            let _ = self.add(Registered { client, metadata: Map::new(), token: secrets::random(), removed: AtomicBool::new(false) });
+        }
+    }
+
+    /// Such a client is not known any more.
+    pub(super) fn forget(&self, id: &str) {
+        if let Some(known) = self.find(id) {
+            known.removed.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Every one that there ever was.
     pub(super) fn all(&self) -> impl Iterator<Item = &Registered> {
         self.0.iter().map_while(OnceLock::get)
@@ -94,7 +110,7 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
         Some(_) => Err(invalid("a member is no list")),
     };
     let redirect_uris: Vec<String> = list("redirect_uris", "")?;
-    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated)) {
+    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| redirect_uri::is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated)) {
         return Err(OAuthError::new("invalid_redirect_uri", "a redirect URI is missing, or none that a web client may have"));
     }
     let grants: Vec<String> = list("grant_types", "authorization_code")?;
@@ -159,14 +175,6 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
     let registered = Registered { client, metadata, token: secrets::random(), removed: AtomicBool::new(false) };
     let registered = server.registered.add(registered).ok_or_else(OAuthError::server_error)?;
     Ok(information(server, registered))
-}
-
-/// What a web client may be redirected to: https without user information, fragment and pattern, or an application on the user's
-/// own machine (RFC 8252 section 7.3).
-fn is_harmless(uri: &str) -> bool {
-    let rest = uri.strip_prefix("https://");
-    let is_whole = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || redirect_uri::is_loopback(uri);
-    is_whole && uri.bytes().all(|b| b.is_ascii_graphic()) && !uri.contains(['#', '*', '@', '\\', '"', '<', '>'])
 }
 
 /// The client information response (RFC 7591 section 3.2.1, RFC 7592 section 3).

@@ -42,6 +42,7 @@ pub const TARGET_FACTS: &[&str] = &[
     "registration_endpoint",
     "subject_types",
     "backchannel_logout",
+    "client_id_documents",
 ];
 
 /// Facts of the user that a session logs in.
