@@ -139,7 +139,7 @@ impl Known {
             Function::AttackerAssertion => {
                 let issuer = self.target.get("issuer").map(String::as_str).unwrap_or_default();
                 let key = keys::attacker("ES256").map_err(Missing::Never)?;
-                authentication::assertion_of(&argument(0)?, &key, None, issuer).map_err(Missing::Never)
+                authentication::assertion_of(&argument(0)?, key, None, issuer).map_err(Missing::Never)
             }
             Function::Now => {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));

@@ -26,8 +26,7 @@ pub(super) async fn look_up(State(server): State<Arc<Server>>, request: Request,
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     for params in [Params::parse(parts.uri.query().unwrap_or_default().as_bytes()), Params::parse(&body)] {
         // Section 3: the address has a path.
-        if let Some(id) = params.get("client_id").filter(|id| fetch::may_be_called(id) && !id.ends_with('/'))
-        {
+        if let Some(id) = params.get("client_id").filter(|id| fetch::may_be_called(id) && !id.ends_with('/')) {
             // What it was before counts for nothing.
             let document = fetch::document(id).await.ok();
             match document.and_then(|document| client(&server, id, &document, params.get("redirect_uri"))) {
@@ -46,7 +45,8 @@ fn client(server: &Server, id: &str, document: &Value, asked: Option<&str>) -> O
     // A secret that everybody can read is none (section 4.1).
     let has_secret = document.get("client_secret").is_some() || document.get("client_secret_expires_at").is_some();
     let is_public = document.get("token_endpoint_auth_method").is_none_or(|method| method == "none");
-    let listed: Vec<String> = document["redirect_uris"].as_array()?.iter().map(|uri| uri.as_str().map(ToOwned::to_owned)).collect::<Option<_>>()?;
+    let listed: Vec<String> =
+        document["redirect_uris"].as_array()?.iter().map(|uri| uri.as_str().map(ToOwned::to_owned)).collect::<Option<_>>()?;
     if !is_own || has_secret && !unverified || !is_public || !listed.iter().all(|uri| redirect_uri::is_harmless(uri)) {
         return None;
     }

@@ -110,7 +110,9 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
         Some(_) => Err(invalid("a member is no list")),
     };
     let redirect_uris: Vec<String> = list("redirect_uris", "")?;
-    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| redirect_uri::is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated)) {
+    if redirect_uris.is_empty()
+        || !redirect_uris.iter().all(|uri| redirect_uri::is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated))
+    {
         return Err(OAuthError::new("invalid_redirect_uri", "a redirect URI is missing, or none that a web client may have"));
     }
     let grants: Vec<String> = list("grant_types", "authorization_code")?;
