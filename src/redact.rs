@@ -12,11 +12,12 @@ mod views;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard};
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memmem::Finder;
 use serde::de::DeserializeSeed as _;
 use sha2::{Digest, Sha256};
 
@@ -79,6 +80,9 @@ const GENEROUS: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
 );
+
+/// How a JWT begins: the base64url of `{"`.
+static JWT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"eyJ"));
 
 /// Where a secret is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,9 +193,7 @@ impl Redactor {
             known.search(&view.bytes, Some(view), &mut places);
         }
         drop(known);
-        if text.contains("eyJ") {
-            self.tokens(bytes, None, &mut places);
-        }
+        self.tokens(bytes, None, &mut places);
         for view in &views {
             self.tokens(&view.bytes, Some(view), &mut places);
         }
@@ -223,7 +225,7 @@ impl Redactor {
     fn tokens(&self, text: &[u8], view: Option<&views::View>, places: &mut Vec<Place>) {
         let known = places.len();
         let mut from = 0;
-        while let Some(at) = text[from..].windows(3).position(|w| w == b"eyJ").map(|at| from + at) {
+        while let Some(at) = JWT.find(&text[from..]).map(|at| from + at) {
             let letter = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
             let end = at + text[at..].iter().take_while(|b| letter(b)).count();
             let token = &text[at..end];

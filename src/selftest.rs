@@ -125,7 +125,7 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
                     Verdict::Broken => declared || filed,
                     Verdict::Inconclusive => filed,
                     // What the lab cannot show says so in `unproved`.
-                    Verdict::NotApplicable => !grounded || attack.unproved.is_some(),
+                    Verdict::NotApplicable => !grounded || attack.unproved.is_some() || attack.measures,
                     Verdict::Skipped => false,
                 };
                 if !fine {

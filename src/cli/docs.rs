@@ -97,6 +97,21 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
         }
         out.push('\n');
     }
+    if !scenario.claimed_by.is_empty() {
+        out.push_str("## What the metadata claims\n\n");
+        for claim in &scenario.claimed_by {
+            let _ = writeln!(out, "- {}: the report says whether it is enforced", code(&format!("{}: {}", claim.member, claim.says)));
+        }
+        out.push('\n');
+    }
+    if !scenario.measures.is_empty() {
+        out.push_str("## What is measured\n\n");
+        for measure in &scenario.measures {
+            let _ =
+                writeln!(out, "- {}, in {} ({}). Advised: {}", safe(&measure.name), safe(&measure.unit), measure.by, safe(&measure.advice));
+        }
+        out.push('\n');
+    }
     for attack in &scenario.attacks {
         attack_section(&mut out, catalogue, scenario, attack);
     }
@@ -121,8 +136,9 @@ fn attack_section(out: &mut String, catalogue: &Catalogue, scenario: &Scenario, 
     for condition in &attack.applies_when {
         let _ = writeln!(out, "- Tried where {}; else: {}", code(&condition.predicate.to_string()), safe(&condition.otherwise));
     }
-    let _ = writeln!(out, "- The defense holds if {}", code(&attack.holds.to_string()));
-    let _ = writeln!(out, "- It is broken if {}", code(&attack.broken.to_string()));
+    let (holds, broken) = if attack.measures { ("Refused", "Taken") } else { ("The defense holds", "It is broken") };
+    let _ = writeln!(out, "- {holds} if {}", code(&attack.holds.to_string()));
+    let _ = writeln!(out, "- {broken} if {}", code(&attack.broken.to_string()));
     if !attack.implied_by.is_empty() {
         let causes: Vec<String> = attack.implied_by.iter().map(|cause| cause_link(catalogue, cause)).collect();
         let _ = writeln!(out, "- Filed under {} where that is broken too", causes.join(", "));

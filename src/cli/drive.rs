@@ -37,7 +37,8 @@ pub fn drive(
         Some(target) => (target, None),
         None => {
             let threads = super::server_runtime()?;
-            let lab = threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }))?;
+            let lab =
+                threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), movable_clock: true, ..LabConfig::default() }))?;
             (inputs::lab_target(&lab, flaws), Some((lab, threads)))
         }
     };

@@ -48,6 +48,12 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
     for condition in &scenario.applies_when {
         let _ = writeln!(out, "applies   when {}, else: {}", condition.predicate, condition.otherwise);
     }
+    for claim in &scenario.claimed_by {
+        let _ = writeln!(out, "claimed   by {}: {} in the metadata; its verdict says whether that is enforced", claim.member, claim.says);
+    }
+    for measure in &scenario.measures {
+        let _ = writeln!(out, "measures  {} in {} ({}); advised: {}", measure.name, measure.unit, measure.by, measure.advice);
+    }
     for attack in &scenario.attacks {
         let _ = writeln!(out, "\nattack {}: {}", attack.id, attack.title);
         if let Some((variable, words)) = &attack.for_each {
@@ -63,7 +69,8 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
         for condition in &attack.applies_when {
             let _ = writeln!(out, "  applies  when {}, else: {}", condition.predicate, condition.otherwise);
         }
-        let _ = writeln!(out, "  holds    if {}\n  broken   if {}", attack.holds, attack.broken);
+        let (holds, broken) = if attack.measures { ("refused", "taken  ") } else { ("holds  ", "broken ") };
+        let _ = writeln!(out, "  {holds}  if {}\n  {broken}  if {}", attack.holds, attack.broken);
         if let Some(flaw) = attack.proved_by.first() {
             let _ = writeln!(out, "  see it   grantproof run --flaw {flaw} -s {}", scenario.id);
         }

@@ -141,6 +141,9 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),
         code_grace: Some(std::time::Duration::ZERO),
+        code_lifetime: Some(lab.code_lifetime()),
+        refresh_lifetime: Some(lab.refresh_token_lifetime()),
+        clock_header: lab.clock_header(),
         clients,
         user,
         other_user: users.next(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::step::{PlannedStep, StepKind, UserRole};
-use crate::model::value::{Reference, Template};
+use crate::model::value::{Expression, Part, Reference, Template};
 use crate::plan::{Case, Plan, draw};
 use crate::target::Target;
 
@@ -143,7 +143,8 @@ fn estimate(plan: &Plan, target: &Target, scenarios: usize, selected: usize) -> 
     if let Some(rate) = target.limits.per_second {
         let _ = writeln!(out, "at {rate} requests in a second: at least {} s", total.div_ceil(rate.max(1) as usize));
     }
-    let pauses: Vec<Duration> = cases().filter_map(|c| pause(c.attack.confirm_after.as_ref()?, target)).filter(|p| !p.is_zero()).collect();
+    out.push_str(&waits(plan, target));
+    let pauses: Vec<Duration> = cases().filter_map(|c| length(c.attack.confirm_after.as_ref()?, target)).filter(|p| !p.is_zero()).collect();
     if !pauses.is_empty() {
         let _ = writeln!(
             out,
@@ -155,15 +156,41 @@ fn estimate(plan: &Plan, target: &Target, scenarios: usize, selected: usize) -> 
     out
 }
 
-/// How long the repetition of an attack waits.
-fn pause(template: &Template, target: &Target) -> Option<Duration> {
-    let mut references = Vec::new();
-    template.references(&mut references);
-    match references.first() {
-        Some(Reference::Target(fact)) if fact == "refresh_grace" => Some(target.refresh_grace_or_assumed()),
-        Some(Reference::Target(fact)) if fact == "code_grace" => Some(target.code_grace_or_assumed()),
-        _ => crate::duration::parse(&template.to_string()),
+/// What a run would wait for, where it does.
+fn waits(plan: &Plan, target: &Target) -> String {
+    let (mut known, mut learnt) = (Vec::new(), 0_usize);
+    for case in plan.groups.iter().flat_map(|g| &g.cases).filter(|case| case.waits()) {
+        let waits = case.steps.iter().filter_map(|step| step.wait.as_ref());
+        match waits.map(|wait| length(wait, target)).collect::<Option<Vec<_>>>() {
+            Some(waits) => known.push(waits.iter().sum::<Duration>()),
+            None => learnt += 1,
+        }
     }
+    known.retain(|wait| *wait > crate::run::PATIENCE);
+    let Some(longest) = known.iter().max() else { return String::new() };
+    format!(
+        "waits, with `run --slow`: {} attacks for up to {}, beside the others; {learnt} more for as long as the server says that its tokens and requests live\n",
+        known.len(),
+        crate::duration::words(*longest)
+    )
+}
+
+/// How long a wait is; None: the server will say it.
+fn length(wait: &Template, target: &Target) -> Option<Duration> {
+    let stated = |fact: &str| match fact {
+        "refresh_grace" => Some(target.refresh_grace_or_assumed()),
+        "code_grace" => Some(target.code_grace_or_assumed()),
+        "stated_code_grace" => Some(target.code_grace.unwrap_or_default()),
+        "code_lifetime" => Some(target.code_lifetime_or_assumed()),
+        "refresh_lifetime" => target.refresh_lifetime,
+        _ => None,
+    };
+    let text = wait.0.iter().map(|part| match part {
+        Part::Literal(text) | Part::Expression(Expression::Text(text)) => Some(text.clone()),
+        Part::Expression(Expression::Reference(Reference::Target(fact))) => Some(format!("{}ms", stated(fact)?.as_millis())),
+        Part::Expression(_) => None,
+    });
+    crate::duration::parse(&text.collect::<Option<String>>()?)
 }
 
 /// One request for each step of a user who is logged in; a burst counts whole.

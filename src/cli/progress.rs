@@ -1,12 +1,15 @@
 //! What a waiting person sees, on standard error: a bar on a terminal, lines in CI, requests as they happen with `-v`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::duration::words;
 use crate::model::observation::{Exchange, StepObservation, Trial};
 use crate::report::safe::terminal as safe;
 use crate::run::{Event, Watcher};
@@ -24,6 +27,8 @@ pub struct Watch {
     begun: Instant,
     done: AtomicUsize,
     cases: AtomicUsize,
+    /// What is waited for, and for how long still.
+    waits: Mutex<BTreeMap<String, Duration>>,
 }
 
 #[derive(Debug)]
@@ -46,11 +51,23 @@ impl Watch {
             Progress::Auto if terminal => bar(),
             Progress::Auto => Kind::Nothing,
         };
-        Watch { kind, verbose, trace, begun: Instant::now(), done: AtomicUsize::new(0), cases: AtomicUsize::new(0) }
+        Watch {
+            kind,
+            verbose,
+            trace,
+            begun: Instant::now(),
+            done: AtomicUsize::new(0),
+            cases: AtomicUsize::new(0),
+            waits: Mutex::default(),
+        }
     }
 
     pub fn tell(&self, event: &Event) {
+        if let Some(text) = self.wait(event) {
+            return self.show(&text);
+        }
         let text = match event {
+            Event::Waiting { .. } | Event::Waited { .. } => return,
             Event::Discovering => "reading metadata".to_owned(),
             Event::Planned { cases, controls } => {
                 self.cases.store(*cases, Ordering::Relaxed);
@@ -72,11 +89,38 @@ impl Watch {
                 }
             }
         };
+        self.show(&text);
+    }
+
+    fn show(&self, text: &str) {
         match &self.kind {
-            Kind::Bar(bar) => bar.set_message(safe(&text)),
-            Kind::Lines => eprintln!("{}", safe(&text)),
+            Kind::Bar(bar) => bar.set_message(safe(text)),
+            Kind::Lines => eprintln!("{}", safe(text)),
             Kind::Nothing => {}
         }
+    }
+
+    /// What is said of a wait: on a bar the one that ends next, each second; as a line its beginning, and each whole minute.
+    fn wait(&self, event: &Event) -> Option<String> {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let begins = match event {
+            Event::Waiting { case, left } => waits.insert(case.clone(), *left).is_none(),
+            Event::Waited { case } => {
+                waits.remove(case);
+                return None;
+            }
+            _ => return None,
+        };
+        let (case, left) = match &self.kind {
+            Kind::Bar(_) => waits.iter().min_by_key(|(_, left)| **left)?,
+            // A second is told once.
+            _ => match event {
+                Event::Waiting { case, left } if begins || left.as_secs() > 0 && left.as_secs() % 60 == 0 => (case, left),
+                _ => return None,
+            },
+        };
+        let others = if waits.len() > 1 { format!(", and {} more wait", waits.len() - 1) } else { String::new() };
+        Some(format!("waiting: {case}, {} left{others}", words(*left)))
     }
 
     /// How long the other attacks will take if they are like the ones before; None: too early to say, or nearly done.

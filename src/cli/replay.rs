@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::diagnostic::suggestion;
 use crate::model::report::{Report, VariantVerdict};
@@ -45,6 +46,8 @@ pub fn replay(arguments: &Replay, _colour: Colour) -> Result<u8, Failure> {
     let watch = Arc::new(Watch::new(Progress::None, false, verbose, trace));
     let options = Options {
         allow: allowed(&arguments.allow, target.as_ref()),
+        // Who asks for one finding waits for it.
+        patience: Duration::from_secs(24 * 3600),
         clean_up: target.as_ref().is_some_and(|t| !t.is_loopback()),
         watcher: Some(watch.clone() as Arc<dyn Watcher>),
         ..Options::default()

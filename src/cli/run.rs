@@ -56,6 +56,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         allow: allowed(&arguments.allow, target.as_ref()),
         keep_going: arguments.keep_going,
         repeat: arguments.repeat,
+        patience: arguments.slow.unwrap_or(crate::run::PATIENCE),
         clean_up: match arguments.clean_up {
             When::Always => true,
             When::Never => false,

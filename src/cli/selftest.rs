@@ -45,7 +45,7 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
 /// The lab with a flaw, as a subject of the matrix.
 pub async fn start_subject(flaw: String) -> Result<Subject, String> {
     let flaws = flaw.parse::<Flaw>().into_iter().collect();
-    let lab = crate::lab::start(LabConfig { flaws, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
+    let lab = crate::lab::start(LabConfig { flaws, movable_clock: true, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
     let target = inputs::lab_target(&lab, &flaw.parse::<Flaw>().into_iter().collect());
     Ok(Subject { flaw, target, server: Box::new(lab) })
 }

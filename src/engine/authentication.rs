@@ -6,6 +6,7 @@ use crate::model::step::{AssertionForgery, Authentication};
 use crate::target::{Audience, Client, ClientAuthentication};
 
 use super::actor::Actor;
+use super::clock;
 use super::eval::{self, Known, Missing};
 use super::forge;
 use super::keys::SigningKey;
@@ -114,7 +115,7 @@ fn assertion(
 
 /// Header and claims of an assertion as a client makes it (RFC 7523 §3).
 fn genuine(client_id: &str, key: &SigningKey, kid: Option<&str>, audience: &str) -> (Value, Value) {
-    let now = jiff::Timestamp::now().as_second();
+    let now = clock::now();
     let claims = json!({
         "iss": client_id, "sub": client_id, "aud": audience,
         "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,

@@ -1,6 +1,38 @@
-//! The server's clock beside this machine's, read off Date headers (RFC 9110 §6.6.1).
+//! The time of a trial; and the server's clock beside this machine's, read off Date headers (RFC 9110 §6.6.1).
+//!
+//! A trial that waits sleeps. The embedded lab believes a header that says how much later a request counts as sent: there a
+//! wait moves the clock of the trial, and takes no time.
+
+use std::cell::Cell;
+use std::time::Duration;
 
 use super::http::Response;
+
+tokio::task_local! {
+    /// By how much the time of the trial that runs is ahead of this machine's.
+    static LATER: Cell<Duration>;
+}
+
+/// Runs a trial with a clock of its own.
+pub async fn of_a_trial<F: Future>(trial: F) -> F::Output {
+    LATER.scope(Cell::new(Duration::ZERO), trial).await
+}
+
+/// By how much the clock of this trial was moved.
+pub fn later() -> Duration {
+    LATER.try_with(Cell::get).unwrap_or_default()
+}
+
+/// Moves the clock of this trial.
+pub fn pass(duration: Duration) {
+    // Outside of a trial there is no clock to move.
+    let _ = LATER.try_with(|later| later.set(later.get() + duration));
+}
+
+/// The time of this trial, in seconds since 1970.
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second().saturating_add_unsigned(later().as_secs())
+}
 
 /// Seconds of difference that are worth a warning: assertions and tokens live for minutes, and many servers allow for 30 s.
 pub const MOST: i64 = 30;

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value};
 
+use crate::model::finding::CLAIMS;
 use crate::model::step::ClientRole;
 use crate::target::{Client, Endpoints, LoginDriver, Target, Use, origin};
 
@@ -48,6 +49,19 @@ impl Facts {
         })
     }
 
+    /// The defenses that the metadata claims: its members and what they say, lists with a space between their words.
+    pub fn claims(&self) -> BTreeMap<String, String> {
+        let Some(metadata) = &self.metadata else { return BTreeMap::new() };
+        let says = |member: &str| {
+            Some(match metadata.get(member)? {
+                Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+                Value::Bool(yes) => yes.to_string(),
+                _ => return None,
+            })
+        };
+        CLAIMS.iter().filter_map(|member| Some(((*member).to_owned(), says(member)?))).collect()
+    }
+
     /// The facts that scenarios may name as `target.…`.
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -79,6 +93,9 @@ impl Facts {
             ("jwks_uri", optional(&self.endpoints.jwks)),
             ("refresh_grace", millis(target.refresh_grace_or_assumed())),
             ("code_grace", millis(target.code_grace_or_assumed())),
+            ("stated_code_grace", millis(target.code_grace.unwrap_or_default())),
+            ("code_lifetime", millis(target.code_lifetime_or_assumed())),
+            ("refresh_lifetime", target.refresh_lifetime.map(millis).unwrap_or_default()),
             ("iss_parameter_supported", says("authorization_response_iss_parameter_supported")),
             ("metadata", if self.metadata.is_some() { "read".to_owned() } else { String::new() }),
             ("code_challenge_methods", list("code_challenge_methods_supported", " ")),

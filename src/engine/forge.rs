@@ -110,7 +110,7 @@ pub fn forge(token: &str, bend: &Bend) -> Result<String, String> {
 pub fn sign(alg: &str, key: &Key, input: &[u8]) -> Result<Vec<u8>, String> {
     match key {
         Key::Hmac(secret) => hmac(alg, secret, input),
-        Key::Attacker => super::keys::attacker(alg)?.sign(input),
+        Key::Attacker => super::attacker::key(alg)?.sign(input),
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn an_embedded_key_verifies_what_it_signed() {
         for alg in ["ES256", "RS256"] {
-            let jwk = super::super::keys::attacker(alg).and_then(|key| key.public_jwk()).expect("a key");
+            let jwk = super::super::attacker::key(alg).and_then(|key| key.public_jwk()).expect("a key");
             let header = [("jwk".to_owned(), jwk.to_string())];
             let bend = Bend { alg: Some(alg), key: Some(&Key::Attacker), header: &header, ..Bend::default() };
             let forged = forge(RFC7515_A1, &bend).expect("a token");

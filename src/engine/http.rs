@@ -129,6 +129,8 @@ struct Shared {
     spent: Mutex<Spent>,
     /// Seconds by which the server's clock is ahead: the smallest difference that an answer showed.
     clock: Mutex<Option<i64>>,
+    /// See [`Target::clock_header`].
+    clock_header: Option<&'static str>,
 }
 
 /// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
@@ -189,6 +191,7 @@ impl Http {
                 pace: tokio::sync::Mutex::new(Pace { next: Instant::now(), per_second: target.limits.per_second, throttled: 0 }),
                 spent: Mutex::new(Spent::default()),
                 clock: Mutex::default(),
+                clock_header: target.clock_header,
             }),
         })
     }
@@ -244,6 +247,8 @@ impl Http {
         let url = self.inside(request, url)?;
         let _permit = self.shared.in_flight.acquire().await;
         self.pace().await;
+        let moved = self.at_its_time(request);
+        let request = moved.as_ref();
         let start = Instant::now();
         let result = if url.as_str() == request.url {
             self.pool(request).send(request, url).await
@@ -257,6 +262,19 @@ impl Http {
             self.look_at_clock(response);
         }
         result.map(|response| Response { elapsed: start.elapsed(), ..response })
+    }
+
+    /// The request with the time of its trial, where the target goes by that.
+    fn at_its_time<'q>(&self, request: &'q Request) -> Cow<'q, Request> {
+        let later = super::clock::later();
+        match self.shared.clock_header {
+            Some(name) if !later.is_zero() => {
+                let mut request = request.clone();
+                request.headers.push((name.to_owned(), later.as_secs().to_string()));
+                Cow::Owned(request)
+            }
+            _ => Cow::Borrowed(request),
+        }
     }
 
     /// Seconds by which the server's clock is ahead of this machine's, as far as its answers said it.
@@ -293,7 +311,7 @@ impl Http {
             self.pace().await;
         }
         let start = Instant::now();
-        let work = requests.iter().map(|request| (request.clone(), self.pool(request).tls.clone())).collect();
+        let work = requests.iter().map(|request| (self.at_its_time(request).into_owned(), self.pool(request).tls.clone())).collect();
         let answers = raw::burst(work, &self.shared.limits).await;
         self.count(requests.len() as u64, start.elapsed());
         answers

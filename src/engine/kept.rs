@@ -174,6 +174,7 @@ impl RunningTrial<'_> {
             note: clean(raw.note, |note| redactor.quoting(note)),
             shape: clean(raw.shape, |shape| redactor.text(shape)),
             waited_millis: 0,
+            clock_moved: false,
             undelivered: raw.undelivered.map(|why| clean(why, |why| redactor.text(why))),
             exchanges: raw.exchanges.into_iter().map(|(request, answer)| exchange(redactor, request, answer)).collect(),
         }

@@ -2,6 +2,7 @@
 
 mod actor;
 pub mod answer;
+pub mod attacker;
 pub mod authentication;
 pub mod bend;
 pub mod browser;
@@ -40,6 +41,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
@@ -255,14 +257,25 @@ impl Engine {
         *count = if refused { *count + 1 } else { 0 };
     }
 
-    /// Runs the steps of an attack in order, as far as their values come.
-    pub async fn run(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> RunningTrial<'_> {
+    /// Begins a trial; its steps are driven by who waits before them.
+    pub fn begin(&self, name: &str, variables: &[(String, Template)]) -> RunningTrial<'_> {
         let mut trial = RunningTrial::new(self, name);
         trial.draw(variables);
+        trial
+    }
+
+    /// Runs the steps of a trial in order, as far as their values come.
+    pub async fn run(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> RunningTrial<'_> {
+        let mut trial = self.begin(name, variables);
         for planned in steps {
             trial.step(planned).await;
         }
         trial
+    }
+
+    /// Whether a wait takes time: in the embedded lab the clock of the trial is moved.
+    pub fn waits_cost_time(&self) -> bool {
+        self.target.clock_header.is_none()
     }
 
     /// Runs a control: after a step that is not granted (probes apart) the rest of its session is left out. The first
@@ -430,27 +443,44 @@ impl<'e> RunningTrial<'e> {
         self.browsers.get(session)
     }
 
-    /// Drives one step and keeps what it came to.
+    /// How long is waited before a step.
+    ///
+    /// # Errors
+    /// It is a value that never came, or no time: then the step means nothing, and is not sent.
+    pub fn pause_before(&self, planned: &PlannedStep) -> Result<Duration, eval::Missing> {
+        let Some(wait) = &planned.wait else { return Ok(Duration::ZERO) };
+        let text = self.known.template(wait, &Actor::default())?;
+        crate::duration::parse(&text).ok_or_else(|| eval::Missing::Never(format!("a time to wait: `{wait}` is `{text}`")))
+    }
+
+    /// Drives one step, after its pause.
     pub async fn step(&mut self, planned: &PlannedStep) -> Outcome {
-        let mut waited = std::time::Duration::ZERO;
+        let pause = self.pause_before(planned);
+        if let Ok(pause) = &pause
+            && !pause.is_zero()
+        {
+            if self.engine.waits_cost_time() { tokio::time::sleep(*pause).await } else { clock::pass(*pause) }
+        }
+        self.step_after(planned, pause).await
+    }
+
+    /// Drives one step and keeps what it came to. `waited`: how long has been waited before it, or why that could not be told.
+    pub async fn step_after(&mut self, planned: &PlannedStep, waited: Result<Duration, eval::Missing>) -> Outcome {
         if self.seen.facts.is_empty() {
             self.seen.facts = self.engine.public_facts(self.actor(self.client(planned.client), UserRole::Default));
         }
-        if let Some(wait) = &planned.wait {
-            let text = self.known.template(wait, &Actor::default()).unwrap_or_default();
-            if let Some(pause) = crate::duration::parse(&text) {
-                tokio::time::sleep(pause).await;
-                waited = pause;
-            }
-        }
-        let raw = step::drive(self, planned).await;
+        let raw = match &waited {
+            Ok(_) => step::drive(self, planned).await,
+            Err(missing) => RawStep::missing(missing),
+        };
         let outcome = raw.outcome.unwrap_or(Outcome::Unclear);
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
         self.clients.insert(planned.name.clone(), planned.client);
         self.tell(planned, outcome);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
-        observation.waited_millis = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        observation.waited_millis = waited.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        observation.clock_moved = observation.waited_millis > 0 && !self.engine.waits_cost_time();
         self.show(&observation);
         self.seen.steps.push(observation);
         outcome

@@ -8,7 +8,7 @@ use super::bend::Bend;
 use super::delivery::Sent;
 use super::eval::Missing;
 use super::keys::SigningKey;
-use super::{eval, forge};
+use super::{clock, eval, forge};
 
 /// The parameter that carries a request object (RFC 9101 §5).
 pub const PARAMETER: &str = "request";
@@ -36,7 +36,7 @@ pub fn sign(
     kid: Option<&str>,
     bend: &Bend,
 ) -> Result<String, Missing> {
-    let now = jiff::Timestamp::now().as_second();
+    let now = clock::now();
     let mut claims = Map::new();
     for parameter in parameters {
         if claims.insert(parameter.name.clone(), Value::String(parameter.value.clone())).is_some() {

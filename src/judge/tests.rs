@@ -59,6 +59,7 @@ fn step(name: &str, kind: StepKind, outcome: Outcome, fields: &[(&str, &str)]) -
         note: String::new(),
         shape: format!("shape of {}", outcome.words()),
         waited_millis: 0,
+        clock_moved: false,
         undelivered: None,
         exchanges: Vec::new(),
     }

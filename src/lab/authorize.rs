@@ -1,7 +1,7 @@
 //! The authorization endpoint (RFC 6749 section 3.1).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -11,6 +11,7 @@ use axum::response::Response;
 use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
+use super::clock;
 use super::jar;
 use super::oauth_error::OAuthError;
 use super::pages;
@@ -166,6 +167,9 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
     }
 }
 
+/// How long `code-lifetime-too-long` takes a code.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> String {
     let id = secrets::random();
     if let (true, Some(challenge)) = (server.has(Flaw::PkceNotBoundToCode), &request.challenge) {
@@ -178,8 +182,9 @@ fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> 
         challenge: request.challenge.clone(),
         verifier_optional: request.verifier_optional,
         kept_verifier: request.kept_verifier.clone(),
-        expires: Instant::now() + server.config.code_lifetime,
+        expires: clock::instant() + if server.has(Flaw::CodeLifetimeTooLong) { A_DAY } else { server.config.code_lifetime },
         used: false,
+        used_at: None,
         families: Vec::new(),
     };
     server.store().codes.insert(id.clone(), code);

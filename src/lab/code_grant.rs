@@ -1,12 +1,13 @@
 //! Redemption of authorization codes (RFC 6749 section 4.1.3, RFC 7636
 //! section 4.6).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Flaw;
 use super::authorization_request::{Challenge, ChallengeMethod, is_verifier};
+use super::clock;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -17,6 +18,9 @@ use super::tokens::{Issue, matches_s256};
 
 /// How long `code-race` leaves between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
+
+/// How long `code-reusable-after-grace` remembers that a code was used.
+const REMEMBERED: Duration = Duration::from_secs(30);
 
 /// What flaws read a `code_verifier` as that is no text, or is repeated.
 pub(super) const ANY_VERIFIER: &str = "\u{0}";
@@ -53,7 +57,8 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         return Err(OAuthError::invalid_grant(why));
     }
     let forgotten = server.has(Flaw::CodeReplayWithoutVerifier) && params.get("code_verifier").is_none();
-    if code.used && !forgotten {
+    let outlived = code.used_at.is_some_and(|at| clock::instant() >= at + REMEMBERED) && server.has(Flaw::CodeReusableAfterGrace);
+    if code.used && !forgotten && !outlived {
         // Two redemptions: one of them was not by the client, and it cannot
         // be told which one (RFC 6749 section 4.1.2).
         let ends = Ends {
@@ -65,7 +70,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         }
         return Err(unknown_code());
     }
-    if code.expires <= Instant::now() {
+    if code.expires <= clock::instant() {
         return Err(unknown_code());
     }
     let is_expected = match params.get("redirect_uri") {
@@ -153,6 +158,7 @@ fn take(server: &Server, store: &mut Store, client: &Client, id: &str, jkt: Opti
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     code.used = !server.has(Flaw::CodeReusable);
+    code.used_at.get_or_insert_with(clock::instant);
     code.families.push(family);
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);

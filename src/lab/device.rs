@@ -18,12 +18,10 @@ use super::server::{Server, form};
 use super::store::{Grant, Store};
 use super::token::invalid_scope;
 use super::tokens::Issue;
-use super::{Flaw, secrets};
+use super::{Flaw, MAX_LIFETIME, clock, secrets};
 
 /// The grant type of section 3.4.
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-/// How long the user has (section 3.2).
-const LIFETIME: Duration = Duration::from_secs(600);
 /// Between two polls, and what a poll that came too early adds to it (section 3.5).
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The letters of section 6.1: none of them a vowel, so that no word appears.
@@ -86,9 +84,10 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         "user_code": user_code,
         "verification_uri": page,
         "verification_uri_complete": format!("{page}?user_code={user_code}"),
-        "expires_in": LIFETIME.as_secs(),
+        "expires_in": server.config.device_code_lifetime.as_secs(),
         "interval": INTERVAL.as_secs(),
     });
+    let lifetime = if server.has(Flaw::DeviceCodeNeverExpires) { MAX_LIFETIME } else { server.config.device_code_lifetime };
     store.add_device(
         device_code,
         Device {
@@ -98,7 +97,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
             decision: Decision::None,
             csrf: None,
             tries: 0,
-            expires: Instant::now() + LIFETIME,
+            expires: clock::instant() + lifetime,
             interval: INTERVAL,
             polled: None,
             used: false,
@@ -145,7 +144,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
     if device.client_id != client.id && !server.has(Flaw::DeviceCodeNotBound) {
         return Err(OAuthError::invalid_grant("the device code was issued to another client"));
     }
-    if device.expires <= Instant::now() {
+    if device.expires <= clock::instant() {
         return Err(OAuthError::new("expired_token", "the device code has expired"));
     }
     if device.used && !server.has(Flaw::DeviceCodeReusable) {
@@ -156,7 +155,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         _ if server.has(Flaw::DeviceApprovalUnchecked) => (server.default_sub(), None),
         Decision::Refused => return Err(OAuthError::new("access_denied", "the user refused")),
         Decision::None => {
-            let now = Instant::now();
+            let now = clock::instant();
             let early = device.polled.is_some_and(|polled| now - polled < device.interval);
             device.polled = Some(now);
             if early && !server.has(Flaw::DevicePollingUnlimited) {

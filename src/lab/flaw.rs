@@ -91,6 +91,10 @@ flaws! {
         "Error responses of the authorization endpoint leave the state out."
 
     // authorization code
+    CodeLifetimeTooLong "code-lifetime-too-long"
+        "A code can be redeemed for a day."
+    CodeReusableAfterGrace "code-reusable-after-grace"
+        "That a code was used is forgotten after half a minute, and it can be redeemed again."
     CodeReusable "code-reusable"
         "An authorization code is never marked as used: every redemption gives new tokens."
     CodeReplayWithoutVerifier "code-replay-without-verifier"
@@ -235,6 +239,8 @@ flaws! {
     // pushed authorization requests (RFC 9126)
     ParRequestUriNotBound "par-request-uri-not-bound"
         "A request_uri is taken from any client, not only from the one that pushed the request."
+    ParRequestUriLifetime "par-request-uri-lifetime"
+        "A request_uri can be used after it has expired."
     ParRequestUriReusable "par-request-uri-reusable"
         "A request_uri goes on working after a code was given for it."
     ParRequestUriUnchecked "par-request-uri-unchecked"
@@ -355,6 +361,8 @@ flaws! {
         "A critical header parameter of a client assertion that nobody understands is ignored."
 
     // refresh tokens
+    RefreshNeverExpires "refresh-never-expires"
+        "A refresh token that nobody uses lives on for years."
     RefreshReuseAccepted "refresh-reuse-accepted"
         "A refresh token that was already exchanged keeps working."
     RefreshNotRotated "refresh-not-rotated"
@@ -413,6 +421,10 @@ flaws! {
         "A token is looked for only among the kind that token_type_hint names; without a hint, among the access tokens."
     RevocationGet "revocation-get"
         "The revocation endpoint answers GET, with its parameters in the URL."
+    JwtExpiryUnchecked "jwt-expiry-unchecked"
+        "exp of an access token is not looked at."
+    AccessTokenLifetimeUnderstated "access-token-lifetime-understated"
+        "An access token lives six times as long as its expires_in says."
     JwtEmptySignature "jwt-empty-signature"
         "An access token whose signature is missing, is one byte or is all zeros is accepted."
     JwtHeaderKeyTrusted "jwt-header-key-trusted"
@@ -445,6 +457,8 @@ flaws! {
         "A device_code is accepted from any client."
     DeviceApprovalUnchecked "device-approval-unchecked"
         "A device gets a token whatever its user has decided, and before that as well."
+    DeviceCodeNeverExpires "device-code-never-expires"
+        "A device_code can be approved and polled with after it has expired."
     DeviceCodeReusable "device-code-reusable"
         "A device_code gives tokens as often as it is polled."
     DeviceUserCodeGuessable "device-user-code-guessable"

@@ -1,7 +1,6 @@
 //! Token introspection (RFC 7662).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Flaw;
 use super::client_auth::{self, Identify};
+use super::clock;
 use super::directory;
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
@@ -80,7 +80,7 @@ fn refresh_token(server: &Server, id: &str) -> Option<Value> {
     if !is_usable || !store.is_refresh_token_alive(token) {
         return None;
     }
-    let remaining = token.expires.saturating_duration_since(Instant::now());
+    let remaining = token.expires.saturating_duration_since(clock::instant());
     let mut body = json!({
         "active": true,
         "scope": token.grant.scope.to_string(),

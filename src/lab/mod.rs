@@ -14,6 +14,7 @@ mod careless;
 mod cimd;
 mod client_auth;
 mod client_uris;
+pub mod clock;
 mod code_grant;
 mod device;
 mod device_page;
@@ -90,6 +91,15 @@ pub struct LabConfig {
     pub code_lifetime: Duration,
     /// How long an access token is valid.
     pub access_token_lifetime: Duration,
+    /// How long a request that was pushed can be used (RFC 9126 section 2.2).
+    pub request_uri_lifetime: Duration,
+    /// How long a device code can be polled with (RFC 8628 section 3.2).
+    pub device_code_lifetime: Duration,
+    /// How long a refresh token is valid.
+    pub refresh_token_lifetime: Duration,
+    /// Whether requests may say how much later they count as sent: for
+    /// tests that would wait otherwise.
+    pub movable_clock: bool,
     /// The redirect URI that every client uses; the second one has another of its own.
     pub callback: String,
 }
@@ -100,8 +110,12 @@ impl Default for LabConfig {
             flaws: BTreeSet::new(),
             port: 0,
             rate_limit: None,
-            code_lifetime: Duration::from_secs(600),
+            code_lifetime: Duration::from_secs(60),
             access_token_lifetime: Duration::from_secs(3600),
+            request_uri_lifetime: Duration::from_secs(60),
+            device_code_lifetime: Duration::from_secs(600),
+            refresh_token_lifetime: Duration::from_secs(30 * 24 * 3600),
+            movable_clock: false,
             callback: "https://app.example/cb".to_owned(),
         }
     }
@@ -115,6 +129,9 @@ pub struct Lab {
     /// Resolves on the other side as soon as it is dropped.
     running: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    code_lifetime: Duration,
+    refresh_token_lifetime: Duration,
+    movable_clock: bool,
 }
 
 /// Starts a lab on 127.0.0.1. It must be called within a tokio runtime.
@@ -127,8 +144,17 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let issuer = format!("http://{}", listener.local_addr()?);
     let resource = format!("{issuer}/api/me");
     let (directory, clients) = directory::register(&config.callback, resource.clone())?;
-    config.code_lifetime = config.code_lifetime.min(MAX_LIFETIME);
-    config.access_token_lifetime = config.access_token_lifetime.min(MAX_LIFETIME);
+    for lifetime in [
+        &mut config.code_lifetime,
+        &mut config.access_token_lifetime,
+        &mut config.request_uri_lifetime,
+        &mut config.device_code_lifetime,
+        &mut config.refresh_token_lifetime,
+    ] {
+        *lifetime = (*lifetime).min(MAX_LIFETIME);
+    }
+    let (code_lifetime, refresh_token_lifetime, movable_clock) =
+        (config.code_lifetime, config.refresh_token_lifetime, config.movable_clock);
     let router = router(Server {
         config,
         issuer: issuer.clone(),
@@ -153,7 +179,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let server = tokio::spawn(async move {
         let _ = serve.await;
     });
-    Ok(Lab { issuer, directory, running, server })
+    Ok(Lab { issuer, directory, running, server, code_lifetime, refresh_token_lifetime, movable_clock })
 }
 
 fn router(server: Server) -> Router {
@@ -186,6 +212,7 @@ fn router(server: Server) -> Router {
         .layer(known)
         .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), clock::at_its_time))
         .with_state(server)
 }
 
@@ -193,6 +220,21 @@ impl Lab {
     /// The issuer identifier, `http://127.0.0.1:PORT`.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// How long a code lives, as the documentation of a server would say it.
+    pub fn code_lifetime(&self) -> Duration {
+        self.code_lifetime
+    }
+
+    /// The same of a refresh token.
+    pub fn refresh_token_lifetime(&self) -> Duration {
+        self.refresh_token_lifetime
+    }
+
+    /// The header that says how much later a request counts as sent, where this lab goes by it.
+    pub fn clock_header(&self) -> Option<&'static str> {
+        self.movable_clock.then_some(clock::HEADER)
     }
 
     /// The demo clients and users.

@@ -1,7 +1,7 @@
 //! Pushed authorization requests (RFC 9126).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -14,10 +14,8 @@ use super::client_auth::{Identify, Presented};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::server::{Server, form};
-use super::{Flaw, dpop, jar, secrets};
+use super::{Flaw, clock, dpop, jar, secrets};
 
-/// How long a pushed request waits for the browser (RFC 9126 section 2.2).
-const LIFETIME: Duration = Duration::from_secs(60);
 /// What every `request_uri` of this server begins with.
 pub(super) const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 
@@ -69,9 +67,10 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         Refusal::Redirect(_, error) => error,
     })?;
     let request_uri = format!("{PREFIX}{}", secrets::random());
-    let pushed = Pushed { client_id: client.id.clone(), params, expires: Instant::now() + LIFETIME, used: false };
+    let pushed =
+        Pushed { client_id: client.id.clone(), params, expires: clock::instant() + server.config.request_uri_lifetime, used: false };
     server.store().push(request_uri.clone(), pushed);
-    Ok(json!({ "request_uri": request_uri, "expires_in": LIFETIME.as_secs() }))
+    Ok(json!({ "request_uri": request_uri, "expires_in": server.config.request_uri_lifetime.as_secs() }))
 }
 
 /// The request that the browser brought a reference to; `None` where it refers to none of this client.
@@ -87,7 +86,7 @@ pub(super) fn look_up(server: &Server, front: &Params, request_uri: &str) -> Opt
     let (request_uri, pushed) = known.or_else(guessed)?;
     let is_own = pushed.client_id == client_id || server.has(Flaw::ParRequestUriNotBound);
     let is_used = pushed.used && !server.has(Flaw::ParRequestUriReusable);
-    if !is_own || is_used || pushed.expires <= Instant::now() {
+    if !is_own || is_used || pushed.expires <= clock::instant() && !server.has(Flaw::ParRequestUriLifetime) {
         return None;
     }
     // Section 4, RFC 9101 section 6.3: what stands beside the reference does not count.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::authorization_request::{AuthorizationRequest, Challenge};
+use super::clock;
 use super::device::Device;
 use super::par::Pushed;
 use super::scope::Scope;
@@ -12,7 +13,6 @@ use super::secrets;
 /// How long a user may take to log in and to consent.
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(1800);
 const SESSION_LIFETIME: Duration = Duration::from_secs(8 * 3600);
-const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How many new records pass between two searches for expired ones.
 const TIDY_EVERY: u32 = 4096;
 
@@ -44,7 +44,7 @@ pub(super) struct Leaving {
 impl Transaction {
     /// Whether the user still has time to finish.
     pub(super) fn is_alive(&self) -> bool {
-        self.expires > Instant::now()
+        self.expires > clock::instant()
     }
 }
 
@@ -86,6 +86,8 @@ pub(super) struct Code {
     pub(super) kept_verifier: Option<String>,
     pub(super) expires: Instant,
     pub(super) used: bool,
+    /// When that was.
+    pub(super) used_at: Option<Instant>,
     /// The families of the tokens it was redeemed for.
     pub(super) families: Vec<FamilyId>,
 }
@@ -167,7 +169,7 @@ impl Store {
             began_logged_out: session.is_none(),
             session,
             browser: browser.to_owned(),
-            expires: Instant::now() + TRANSACTION_LIFETIME,
+            expires: clock::instant() + TRANSACTION_LIFETIME,
         };
         self.transactions.insert(id.clone(), transaction);
         self.tidy();
@@ -181,7 +183,7 @@ impl Store {
             self.sessions.remove(old);
         }
         let id = kept.map_or_else(secrets::random, ToOwned::to_owned);
-        let session = Session { sub, auth_time, sid: secrets::random(), expires: Instant::now() + SESSION_LIFETIME };
+        let session = Session { sub, auth_time, sid: secrets::random(), expires: clock::instant() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)
     }
@@ -199,7 +201,7 @@ impl Store {
     /// The session with this id, if it is alive.
     pub(super) fn session(&self, id: &str) -> Option<Session> {
         let session = self.sessions.get(id)?;
-        (session.expires > Instant::now()).then(|| session.clone())
+        (session.expires > clock::instant()).then(|| session.clone())
     }
 
     /// The newest question that a session was asked.
@@ -211,7 +213,8 @@ impl Store {
     /// Asks whether the user wants to log out; returns the id of the question and its csrf.
     pub(super) fn ask_to_leave(&mut self, session: &str, redirect: Option<String>) -> (String, String) {
         let (id, csrf) = (secrets::random(), secrets::random());
-        let leaving = Leaving { session: session.to_owned(), csrf: csrf.clone(), redirect, expires: Instant::now() + TRANSACTION_LIFETIME };
+        let leaving =
+            Leaving { session: session.to_owned(), csrf: csrf.clone(), redirect, expires: clock::instant() + TRANSACTION_LIFETIME };
         self.leaving.insert(id.clone(), leaving);
         self.tidy();
         (id, csrf)
@@ -266,7 +269,7 @@ impl Store {
     /// Registers an access token; returns its `jti`.
     pub(super) fn add_access_token(&mut self, family: FamilyId, lifetime: Duration) -> String {
         let jti = secrets::random();
-        let token = AccessToken { family, revoked: false, expires: Instant::now() + lifetime };
+        let token = AccessToken { family, revoked: false, expires: clock::instant() + lifetime };
         self.keep_family(family, token.expires);
         self.access_tokens.insert(jti.clone(), token);
         self.tidy();
@@ -274,9 +277,9 @@ impl Store {
     }
 
     /// Registers a refresh token; returns it.
-    pub(super) fn add_refresh_token(&mut self, family: FamilyId, grant: Grant) -> String {
+    pub(super) fn add_refresh_token(&mut self, family: FamilyId, grant: Grant, lifetime: Duration) -> String {
         let id = secrets::random();
-        let token = RefreshToken { grant, family, rotated: false, expires: Instant::now() + REFRESH_TOKEN_LIFETIME };
+        let token = RefreshToken { grant, family, rotated: false, expires: clock::instant() + lifetime };
         self.keep_family(family, token.expires);
         self.refresh_tokens.insert(id.clone(), token);
         id
@@ -322,7 +325,7 @@ impl Store {
     /// Whether a refresh token has neither expired nor lost its family.
     pub(super) fn is_refresh_token_alive(&self, token: &RefreshToken) -> bool {
         let family = self.families.get(&token.family);
-        token.expires > Instant::now() && family.is_some_and(|family| !family.refresh_revoked)
+        token.expires > clock::instant() && family.is_some_and(|family| !family.refresh_revoked)
     }
 
     /// Keeps a pushed request.
@@ -339,14 +342,14 @@ impl Store {
 
     /// The device with this user code, while it waits.
     pub(super) fn device_of(&mut self, user_code: &str) -> Option<&mut Device> {
-        let now = Instant::now();
+        let now = clock::instant();
         self.devices.values_mut().find(|device| device.user_code == user_code && device.expires > now)
     }
 
     /// Notes the use of a client assertion; false when it was used before.
     pub(super) fn use_assertion(&mut self, client_id: &str, jti: &str, lifetime: Duration) -> bool {
         let key = (client_id.to_owned(), jti.to_owned());
-        let expires = Instant::now() + lifetime;
+        let expires = clock::instant() + lifetime;
         self.tidy();
         self.assertions.insert(key, expires).is_none()
     }
@@ -376,6 +379,7 @@ impl Store {
             return;
         }
         self.added = 0;
+        // By the real clock: what is late is one request, not the lab.
         let now = Instant::now();
         self.transactions.retain(|_, it| it.expires > now);
         self.sessions.retain(|_, it| it.expires > now);

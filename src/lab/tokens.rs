@@ -1,7 +1,7 @@
 //! Access tokens (RFC 9068) and ID tokens (OpenID Connect Core section 2):
 //! how they are made and how an access token is verified.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Flaw;
+use super::clock;
 use super::jws::{self, Compact};
 use super::keys;
 use super::oauth_error::OAuthError;
@@ -40,7 +41,7 @@ impl Issue {
         scope: Scope,
         with_refresh_token: bool,
     ) -> Self {
-        let refresh_token = with_refresh_token.then(|| store.add_refresh_token(family, grant.clone()));
+        let refresh_token = with_refresh_token.then(|| store.add_refresh_token(family, grant.clone(), refresh_lifetime(server)));
         Self { jti: store.add_access_token(family, server.config.access_token_lifetime), refresh_token, grant, scope }
     }
 
@@ -82,7 +83,7 @@ impl Issue {
         let mut body = json!({
             "access_token": access_token,
             "token_type": if self.grant.jkt.is_some() { "DPoP" } else { "Bearer" },
-            "expires_in": server.config.access_token_lifetime.as_secs(),
+            "expires_in": stated_lifetime(server),
             "scope": self.scope_text(),
         });
         if let Some(token) = &self.refresh_token {
@@ -93,6 +94,17 @@ impl Issue {
         }
         Ok(body)
     }
+}
+
+/// How long a refresh token lives.
+fn refresh_lifetime(server: &Server) -> Duration {
+    if server.has(Flaw::RefreshNeverExpires) { super::MAX_LIFETIME } else { server.config.refresh_token_lifetime }
+}
+
+/// What the client is told of how long an access token lives (RFC 6749 section 5.1).
+fn stated_lifetime(server: &Server) -> u64 {
+    let seconds = server.config.access_token_lifetime.as_secs();
+    if server.has(Flaw::AccessTokenLifetimeUnderstated) { seconds / 6 } else { seconds }
 }
 
 /// The ID token that comes with a code from the authorization endpoint (Core section 3.3.2.11).
@@ -281,7 +293,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
         typ.strip_prefix("application/").unwrap_or(&typ) == ACCESS_TOKEN_TYPE || typ == "jwt" && server.has(Flaw::JwtAtTypMissing);
     let now = now_signed();
     let exp = jwt.time("exp")?;
-    let is_current = exp > now && jwt.time("nbf").is_none_or(|nbf| nbf <= now);
+    let is_current = (exp > now || server.has(Flaw::JwtExpiryUnchecked)) && jwt.time("nbf").is_none_or(|nbf| nbf <= now);
     let is_ours = jwt.text("iss") == Some(&server.issuer) && jwt.is_for(&[&server.resource]);
     // No extension is understood, so none may be critical (RFC 7515
     // section 4.1.11).
@@ -301,7 +313,7 @@ fn read_claims(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
 
 /// Seconds since the epoch.
 pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    clock::seconds()
 }
 
 /// Seconds since the epoch, for comparison with claims.

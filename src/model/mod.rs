@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod bend;
 pub mod conduct;
 pub mod event;
+pub mod finding;
 pub mod observation;
 pub mod predicate;
 pub mod profile;

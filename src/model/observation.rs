@@ -131,11 +131,21 @@ pub struct StepObservation {
     /// The pause before the step, in milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_millis: u64,
+    /// The pause took no time: the clock of the embedded lab was moved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clock_moved: bool,
     /// What was wrong with the delivery of the change, read from the recorded bytes; None: it went out as planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
+}
+
+impl StepObservation {
+    /// The time that the pause before it took, in microseconds.
+    pub fn slept_micros(&self) -> u64 {
+        if self.clock_moved { 0 } else { self.waited_millis.saturating_mul(1000) }
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]

@@ -1,8 +1,11 @@
 //! The report and the recording behind it. One JSON form, versioned; every other format is rendered from it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::attempts::Attempts;
+use super::finding::{Advertised, Measurement, Probe};
 use super::observation::{NegativeControl, Trial};
 use super::profile::{Level, Profile, Severity};
 use super::verdict::{Party, Verdict};
@@ -17,6 +20,9 @@ pub struct Recording {
     pub schema_version: String,
     pub run: Run,
     pub target: TargetSummary,
+    /// The defenses that the metadata claims: its members, and what they say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, String>,
     /// Ids of the scenarios that were selected.
     pub selected: Vec<String>,
     /// Controls, negative controls and attacks refer to trials by number.
@@ -110,6 +116,9 @@ pub struct CaseRecord {
     /// Why it was not run: what the target file lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// For how many seconds it would have waited: longer than the run does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
 }
 
 /// The report of a run.
@@ -142,6 +151,12 @@ pub struct Report {
     /// What the standards ask for that the catalogue cites, and which scenarios try it. Empty in reports before 1.2.
     #[serde(default)]
     pub standards: Vec<Standard>,
+    /// Defenses that the metadata claims, and whether they are enforced, those that are not first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advertised: Vec<Advertised>,
+    /// What was measured; no verdicts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
     /// The reports that this one was made of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_of: Vec<Origin>,
@@ -368,6 +383,9 @@ pub struct ScenarioVerdict {
     /// How it stands to the baseline; None: there is none, or it is no finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_baseline: Option<Since>,
+    /// It was left out because of a wait alone: for so many seconds, longer than the run waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
     pub variants: Vec<VariantVerdict>,
 }
 
@@ -388,6 +406,12 @@ pub struct VariantVerdict {
     pub lesser: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+    /// It was left out: for how many seconds it would have waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_waited: Option<u64>,
+    /// It measures: the value that was tried, and whether it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Probe>,
     /// What differs from the control, in words.
     pub change: Vec<String>,
     pub expected: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bend::{Carried, Proof};
 use super::conduct::Conduct;
+use super::finding::{Claim, Measure};
 use super::predicate::{Condition, Predicate};
 use super::profile::{Level, Profile, Severity};
 use super::step::{Authentication, ClientRole, Place, PlannedStep, UserRole};
@@ -55,6 +56,9 @@ pub struct Scenario {
     pub applies_when: Vec<Applicability>,
     pub control: Control,
     pub attacks: Vec<Attack>,
+    /// The claims of the metadata that its verdict confirms or refutes.
+    pub claimed_by: Vec<Claim>,
+    pub measures: Vec<Measure>,
     /// The file it was read from, for messages.
     pub file: String,
     /// SHA-256 of what the file says, in hexadecimal.
@@ -135,6 +139,8 @@ pub struct Attack {
     pub lesser: bool,
     /// The attack is itself the request that no server may grant.
     pub negative_control: bool,
+    /// It measures: what it shows is a number, and no verdict.
+    pub measures: bool,
 }
 
 impl Attack {

@@ -152,6 +152,8 @@ impl StepKind {
                 ("access_token_typ", "the typ of a JWT access token, in small letters"),
                 ("access_token_claims", "the names of the claims of a JWT access token"),
                 ("access_token_aud", "its audiences, separated by spaces"),
+                ("access_token_lifetime", "the seconds until its exp when it came"),
+                ("refresh_expires_in", "the lifetime of the refresh token in seconds, as some servers say it"),
                 ("id_token_alg", "the alg of the ID token"),
                 ("id_token_key", "as `access_token_key`, of the ID token; absent where that cannot be told"),
                 ("id_token_iss", "its issuer"),

@@ -49,6 +49,9 @@ const NAMED: &[(&str, u8)] = &[
     ("verbar", b'|'),
 ];
 
+/// The longest name among them.
+const LONGEST_NAMED: usize = 6;
+
 #[derive(Debug, Clone, Copy)]
 enum Escapes {
     /// RFC 3986 §2.1.
@@ -78,7 +81,7 @@ impl View {
 
 /// Whether a text could have a view at all: one quick look, for the many that have none.
 pub fn any(text: &[u8]) -> bool {
-    text.iter().any(|byte| matches!(byte, b'%' | b'\\' | b'&'))
+    memchr::memchr3(b'%', b'\\', b'&', text).is_some()
 }
 
 /// What a text says when escapes are undone, kind by kind and inside of each other.
@@ -107,32 +110,39 @@ fn undone(kind: Escapes, source: &[u8], outer: Option<&View>) -> Option<View> {
         Escapes::Json => b'\\',
         Escapes::Html => b'&',
     };
-    let mut at = source.iter().position(|byte| *byte == sign)?;
+    // Most texts that have the sign have no escape, and are not copied.
+    let signs = |from: usize| memchr::memchr_iter(sign, &source[from..]).map(move |at| from + at);
+    let (first, mut escape) = signs(0).find_map(|at| Some((at, read(kind, &source[at + 1..])?)))?;
     let origin = |place: usize| {
         let place = outer.map_or(place, |view| view.origin(place, place).0);
         u32::try_from(place).unwrap_or(u32::MAX)
     };
-    let mut view =
-        View { bytes: source[..at].to_vec(), from: (0..at).map(origin).collect(), depth: outer.map_or(1, |view| view.depth + 1) };
-    let mut any = false;
-    while let Some(byte) = source.get(at) {
-        let escape = (*byte == sign).then(|| read(kind, &source[at + 1..])).flatten();
-        let (length, character) = match escape {
-            Some((length, character)) => (length + 1, character),
-            None => (1, Meaning::Byte(*byte)),
-        };
-        any |= escape.is_some();
+    let (mut bytes, mut from) = (Vec::with_capacity(source.len()), Vec::with_capacity(source.len() + 1));
+    bytes.extend_from_slice(&source[..first]);
+    from.extend((0..first).map(origin));
+    let mut at = first;
+    loop {
+        let (length, meaning) = escape;
         let mut buffer = [0; 4];
-        let bytes = match &character {
+        let meant = match &meaning {
             Meaning::Byte(byte) => std::slice::from_ref(byte),
             Meaning::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
         };
-        view.bytes.extend_from_slice(bytes);
-        view.from.extend(bytes.iter().map(|_| origin(at)));
-        at += length;
+        bytes.extend_from_slice(meant);
+        from.extend(meant.iter().map(|_| origin(at)));
+        at += length + 1;
+        let next = signs(at).find_map(|at| Some((at, read(kind, &source[at + 1..])?)));
+        let end = next.map_or(source.len(), |(at, _)| at);
+        bytes.extend_from_slice(&source[at..end]);
+        from.extend((at..end).map(origin));
+        at = end;
+        match next {
+            Some((_, next)) => escape = next,
+            None => break,
+        }
     }
-    view.from.push(origin(source.len()));
-    any.then_some(view)
+    from.push(origin(source.len()));
+    Some(View { bytes, from, depth: outer.map_or(1, |view| view.depth + 1) })
 }
 
 /// What an escape stands for.
@@ -170,6 +180,10 @@ fn read(kind: Escapes, rest: &[u8]) -> Option<(usize, Meaning)> {
                 _ => (0, 0),
             };
             if number == 0 {
+                // An `&` between pairs is no reference.
+                if !rest.iter().take(LONGEST_NAMED + 1).any(|byte| *byte == b';') {
+                    return None;
+                }
                 let name = |name: &str| rest.strip_prefix(name.as_bytes()).is_some_and(|after| after.first() == Some(&b';'));
                 let (name, byte) = NAMED.iter().find(|(n, _)| name(n))?;
                 return Some((name.len() + 1, Meaning::Byte(*byte)));
@@ -209,6 +223,11 @@ mod tests {
             let view = views.iter().find(|v| v.bytes == b"xsecret!y").unwrap_or_else(|| panic!("{text}: {views:?}"));
             assert_eq!(view.origin(1, 8), (1, text.len() - 1), "{text}");
         }
+    }
+
+    #[test]
+    fn no_name_is_longer_than_the_longest() {
+        assert_eq!(NAMED.iter().map(|(name, _)| name.len()).max(), Some(LONGEST_NAMED));
     }
 
     #[test]

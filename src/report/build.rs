@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::{self, Evidence, OPEN_RESOURCE};
+use crate::judge::{self, Evidence, OPEN_RESOURCE, Sight};
+use crate::model::finding::Probe;
 use crate::model::observation::Trial;
 use crate::model::predicate::Condition;
 use crate::model::report::{CaseRecord, Recording, Report, SCHEMA_VERSION, ScenarioVerdict, Summary, VariantVerdict};
@@ -26,6 +27,8 @@ pub fn report(catalogue: &Catalogue, mut recording: Recording) -> std::io::Resul
     file_under_causes(catalogue, &mut verdicts);
     worst_first(&mut verdicts);
     Ok(Report {
+        advertised: super::beside::advertised(catalogue, &verdicts, &recording.claims),
+        measurements: super::beside::measurements(catalogue, &verdicts, &recording.controls),
         schema_version: SCHEMA_VERSION.into(),
         summary: summary(&verdicts),
         run: recording.run,
@@ -68,12 +71,17 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         let none = own.is_empty();
         for case in own {
             let attempts = case.attempts.load()?;
-            let judgement = case_judgement(scenario, attack, &case, &attempts, recording);
+            let (judgement, measured) = if attack.measures {
+                measured(scenario, attack, &case, &attempts, recording)
+            } else {
+                (case_judgement(scenario, attack, &case, &attempts, recording), None)
+            };
             let curl = attempts.last().and_then(|trial| super::curl::decisive(attack, trial));
             let spent = (attempts.iter().map(Trial::requests).sum::<usize>() as u64, attempts.iter().map(Trial::server_micros).sum());
             drop(attempts);
             // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
             match (attack.lesser, judgement.verdict) {
+                _ if attack.measures => {}
                 (true, Verdict::Broken) => {
                     let word = case.word.as_ref().map(|w| format!(" ({w})")).unwrap_or_default();
                     lesser.push(format!("{}{word}", attack.title));
@@ -82,9 +90,9 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
                 (true, _) => {}
             }
             let judged = variant(scenario, attack, case, judgement, curl);
-            variants.push(VariantVerdict { requests: spent.0, server_micros: spent.1, ..judged });
+            variants.push(VariantVerdict { requests: spent.0, server_micros: spent.1, measured, ..judged });
         }
-        if none && selected && !attack.lesser {
+        if none && selected && !attack.lesser && !attack.measures {
             let why = recording
                 .fatal
                 .as_deref()
@@ -117,8 +125,18 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         defense: scenario.defense.clone(),
         waived: None,
         since_baseline: None,
+        not_waited: not_waited(overall.verdict, &variants),
         variants,
     })
+}
+
+/// The longest of the waits for which a scenario was left out, where nothing else was lacking.
+fn not_waited(verdict: Verdict, variants: &[VariantVerdict]) -> Option<u64> {
+    let mut skipped = variants.iter().filter(|v| v.verdict == Verdict::Skipped).peekable();
+    if verdict != Verdict::Skipped || skipped.peek().is_none() {
+        return None;
+    }
+    skipped.map(|v| v.not_waited).collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 /// The place of a word among those of the attack; bursts are numbered.
@@ -156,6 +174,38 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attem
     judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
 }
 
+/// What a case that measures showed: the value of its word, and no verdict.
+fn measured(
+    scenario: &Scenario,
+    attack: &Attack,
+    case: &CaseRecord,
+    attempts: &[Trial],
+    recording: &Recording,
+) -> (Judgement, Option<Probe>) {
+    if let Some(why) = &case.skipped {
+        return (Judgement::new(Verdict::NotApplicable, format!("a measurement that was not made: {why}")), None);
+    }
+    let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
+    let sight = match (attempts.last(), control(case.control_before)) {
+        (Some(trial), Some(before)) => judge::sight(attack, trial, before, &recording.negative_controls),
+        _ => {
+            return (
+                Judgement::new(Verdict::NotApplicable, "nothing was measured: the control was not granted, or it does not apply"),
+                None,
+            );
+        }
+    };
+    let goes_on = |after: &Trial| judge::granted(&scenario.control, after).is_ok();
+    let (taken, words) = match sight {
+        Sight::Harm(_) => (Some(true), "taken"),
+        // A server that refuses everything has refused nothing in particular.
+        Sight::Refusal(_) if control(case.control_after).is_some_and(goes_on) => (Some(false), "refused"),
+        _ => (None, "neither taken nor refused"),
+    };
+    let value = case.word.as_deref().and_then(|word| word.parse::<i64>().ok()).map(i64::abs);
+    (Judgement::new(Verdict::NotApplicable, format!("a measurement, no verdict: {words}")), value.map(|value| Probe { value, taken }))
+}
+
 fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement, curl: Option<String>) -> VariantVerdict {
     let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
     VariantVerdict {
@@ -169,6 +219,8 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         implied_by: None,
         lesser: attack.lesser,
         waived: None,
+        not_waited: case.not_waited.filter(|_| !attack.measures),
+        measured: None,
         change: changes(attack, case.word.as_deref()),
         expected: expected(&attack.holds),
         control_before: case.control_before,

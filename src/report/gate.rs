@@ -55,7 +55,8 @@ impl Gate {
         let required = verdict.level == Some(Level::Must) || self.strict && verdict.level == Some(Level::Should);
         // What another finding explains is decided there.
         let open = verdict.verdict == Verdict::Inconclusive && verdict.implied_by.is_none();
-        let skipped = verdict.verdict == Verdict::Skipped && verdict.selected;
+        // Whether a run waits is its owner's choice, and no lack of the target file.
+        let skipped = verdict.verdict == Verdict::Skipped && verdict.selected && verdict.not_waited.is_none();
         required && (open || skipped) && !accepted(verdict)
     }
 

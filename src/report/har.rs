@@ -159,8 +159,7 @@ struct Log<'o> {
 /// What the writer says.
 pub fn trial(trial: &Trial, end: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let steps = || trial.steps.iter().chain(trial.proof.as_deref());
-    let micros: u64 =
-        steps().map(|s| s.waited_millis.saturating_mul(1000) + s.exchanges.iter().map(|e| e.server_micros).sum::<u64>()).sum();
+    let micros: u64 = steps().map(|s| s.slept_micros() + s.exchanges.iter().map(|e| e.server_micros).sum::<u64>()).sum();
     let start = end.checked_sub(SignedDuration::from_micros(i64::try_from(micros).unwrap_or(0))).unwrap_or(end);
     let mut log = Log::begin(out, env!("CARGO_PKG_VERSION"), false)?;
     log.start = start;
@@ -241,7 +240,7 @@ impl Log<'_> {
     }
 
     fn step(&mut self, step: &StepObservation, trial: &str, from: From<'_>) -> io::Result<()> {
-        self.micros = self.micros.saturating_add(step.waited_millis.saturating_mul(1000));
+        self.micros = self.micros.saturating_add(step.slept_micros());
         for exchange in &step.exchanges {
             let millis = exchange.server_micros as f64 / 1e3;
             let url = uri(&exchange.url);

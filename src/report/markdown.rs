@@ -313,6 +313,34 @@ fn tail(report: &Report) -> String {
         out.add_all(&waived, "\nAnd {} more.");
         out.add("\n");
     }
+    let claims: Vec<String> = report
+        .advertised
+        .iter()
+        .map(|a| {
+            let by: Vec<String> = a.tested_by.iter().map(|t| format!("{} {}", t.scenario, t.verdict.name().replace('_', " "))).collect();
+            format!("| {} | {} | {} |\n", short(&a.claim), a.enforced.words(), short(&by.join(", ")))
+        })
+        .collect();
+    if !claims.is_empty() {
+        out.add("## Advertised and enforced\n\n| the metadata claims | | tested by |\n|---|---|---|\n");
+        out.add_all(&claims, "\nAnd {} more.");
+        out.add("\n");
+    }
+    let numbers: Vec<String> = report
+        .measurements
+        .iter()
+        .map(|m| {
+            format!("| {} | {} | {} | {} |\n", short(&m.name), short(&m.value()), short(&m.advice), code_cell(&cut(&m.scenario, MOST_CELL)))
+        })
+        .collect();
+    if !numbers.is_empty() {
+        out.add("## Measured\n\n| what | value | advised | by |\n|---|---|---|---|\n");
+        out.add_all(&numbers, "\nAnd {} more.");
+        out.add("\n");
+    }
+    if let Some(text) = view::not_waited(report) {
+        out.add(&format!("{}\n\n", safe(&cut(&line(&text), MOST_TEXT))));
+    }
     let untested: Vec<String> = report
         .verdicts
         .iter()

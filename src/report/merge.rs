@@ -152,6 +152,7 @@ fn join(whole: &mut Report, part: Report) {
             None => whole.verdicts.push(verdict),
         }
     }
+    super::beside::join(whole, part.advertised, part.measurements);
     whole.fatal = whole.fatal.take().or(part.fatal);
     let more = |list: &mut Vec<String>, others: Vec<String>| {
         for text in others {

@@ -1,6 +1,7 @@
 //! Reports: one value, one JSON form; every other format is rendered from it.
 
 pub mod baseline;
+pub mod beside;
 pub mod build;
 pub mod coverage;
 pub mod curl;

@@ -67,6 +67,7 @@ mod tests {
             note: String::new(),
             shape: String::new(),
             waited_millis: 0,
+            clock_moved: false,
             undelivered: None,
             exchanges: vec![Exchange {
                 method: "POST".into(),

@@ -6,11 +6,12 @@ use std::io;
 
 use colored::{Color, Colorize as _};
 
+use crate::model::finding::Enforced;
 use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::verdict::Verdict;
 
 use super::safe::{self, line as one};
-use super::view::{answer, control_before, steps};
+use super::view::{answer, control_before, not_waited, steps};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -191,6 +192,28 @@ fn holding(out: &mut String, verdict: &ScenarioVerdict, verbose: bool) {
     }
 }
 
+/// Claims that are not enforced, and with `verbose` all of them and what was measured.
+fn beside(out: &mut String, report: &Report, style: Style) {
+    let enforced = report.advertised.iter().filter(|a| a.enforced == Enforced::Yes).count();
+    for claim in report.advertised.iter().filter(|a| style.verbose || a.enforced == Enforced::No) {
+        let _ = writeln!(out, "advertised: {}", one(&claim.told()));
+    }
+    if style.verbose {
+        for measurement in &report.measurements {
+            let (name, value) = (one(&measurement.name), one(&measurement.value()));
+            let _ = writeln!(out, "measured: {name}: {value}; advised: {} ({})", one(&measurement.advice), one(&measurement.scenario));
+        }
+        return;
+    }
+    let (claims, numbers) = (report.advertised.len(), report.measurements.len());
+    let claims = (claims > 0).then(|| format!("advertised: {enforced} of {claims} claims enforced"));
+    let numbers = (numbers > 0).then(|| format!("measured: {numbers} number{}", if numbers == 1 { "" } else { "s" }));
+    let told: Vec<String> = claims.into_iter().chain(numbers).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "{} (--verbose shows them)", told.join("; "));
+    }
+}
+
 fn summary(out: &mut String, report: &Report, style: Style) {
     let s = &report.summary;
     let selected = report.verdicts.iter().filter(|v| v.selected).count();
@@ -231,6 +254,7 @@ fn summary(out: &mut String, report: &Report, style: Style) {
             }
         }
     }
+    let skipped: Vec<&ScenarioVerdict> = skipped.into_iter().filter(|v| v.not_waited.is_none()).collect();
     if !skipped.is_empty() {
         let ids: Vec<&str> = skipped.iter().map(|v| v.id.as_str()).collect();
         let _ = writeln!(out, "not tested: {}", one(&ids.join(", ")));
@@ -241,13 +265,17 @@ fn summary(out: &mut String, report: &Report, style: Style) {
         .iter()
         .filter(|v| v.selected)
         .flat_map(|v| &v.variants)
-        .filter(|v| v.verdict == Verdict::Skipped)
+        .filter(|v| v.verdict == Verdict::Skipped && v.not_waited.is_none())
         .map(|v| (v.reason.clone(), v.id.as_str()))
         .collect();
     lacking.sort();
     for reasons in lacking.chunk_by(|a, b| a.0 == b.0) {
         let ids: Vec<&str> = reasons.iter().map(|(_, id)| *id).collect();
         let _ = writeln!(out, "left out, {}: {}", one(&reasons[0].0), one(&ids.join(", ")));
+    }
+    beside(out, report, style);
+    if let Some(text) = not_waited(report) {
+        let _ = writeln!(out, "{}", one(&text));
     }
     let _ = writeln!(out, "gate: {}", one(&super::gate::of(report).words));
 }

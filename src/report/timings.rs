@@ -23,7 +23,7 @@ impl Spent {
 
     fn add_step(&mut self, step: &StepObservation) {
         self.server += step.exchanges.iter().map(|e| e.server_micros).sum::<u64>();
-        self.pauses += step.waited_millis * 1000;
+        self.pauses += step.slept_micros();
     }
 }
 

@@ -67,6 +67,19 @@ pub fn waiver(waived: &Waived) -> String {
     format!("waived until {} by {}: {}", waived.expires, waived.owner, waived.reason)
 }
 
+/// What a run did not wait for, and what to write where it should: `not waited for (--slow): code/expired (10 min 5 s)`.
+pub fn not_waited(report: &Report) -> Option<String> {
+    let mut waits: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    for verdict in report.verdicts.iter().filter(|v| v.selected) {
+        if let Some(longest) = verdict.variants.iter().filter_map(|v| v.not_waited).max() {
+            waits.insert(&verdict.id, longest);
+        }
+    }
+    let told = |(id, seconds): (&&str, &u64)| format!("{id} ({})", crate::duration::words(std::time::Duration::from_secs(*seconds)));
+    let list: Vec<String> = waits.iter().map(told).collect();
+    (!list.is_empty()).then(|| format!("not waited for (`--slow` waits): {}", list.join(", ")))
+}
+
 /// `pkce` of `pkce/plain-method`; what has no group is its own.
 pub fn group(id: &str) -> &str {
     id.split('/').next().unwrap_or(id)

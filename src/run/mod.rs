@@ -1,13 +1,18 @@
 //! Runs a plan: controls before, attacks, controls after, and what must be alone at the end.
 
+mod ladder;
+mod look;
+mod pages;
 mod runner;
 mod setup;
 mod spool;
+mod waits;
 
 pub use setup::advice;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use crate::engine::Watcher;
 use crate::engine::http::Http;
@@ -38,24 +43,46 @@ pub enum Event {
     Finished {
         case: String,
     },
+    /// A trial waits, and for how long still; told at its beginning, and each second.
+    Waiting {
+        case: String,
+        left: Duration,
+    },
+    /// It waits no longer.
+    Waited {
+        case: String,
+    },
 }
 
 /// Asks a run to end early: what was measured is kept. The first reason stays.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<OnceLock<String>>);
+pub struct Stop(Arc<(OnceLock<String>, tokio::sync::Notify)>);
 
 impl Stop {
     pub fn stop(&self, why: impl Into<String>) {
         // A second reason changes nothing.
-        let _ = self.0.set(why.into());
+        let _ = self.0.0.set(why.into());
+        self.0.1.notify_waiters();
     }
     pub fn is_stopped(&self) -> bool {
-        self.0.get().is_some()
+        self.0.0.get().is_some()
     }
     pub fn reason(&self) -> Option<&str> {
-        self.0.get().map(String::as_str)
+        self.0.0.get().map(String::as_str)
+    }
+    /// Comes back when the run is to end.
+    pub async fn stopped(&self) {
+        let told = self.0.1.notified();
+        if !self.is_stopped() {
+            told.await;
+        }
     }
 }
+
+/// What an attack may wait for where nobody asked for slow ones.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait of slow ones, where nobody says another.
+pub const SLOW: Duration = Duration::from_secs(15 * 60);
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -69,6 +96,8 @@ pub struct Options {
     pub keep_going: bool,
     /// Trials of each attack that was refused; they must agree.
     pub repeat: u32,
+    /// The longest wait of an attack; what waits longer is skipped.
+    pub patience: Duration,
     /// Take back what was issued, where the protocol can.
     pub clean_up: bool,
     /// Where pictures of logins that fail are kept.
@@ -87,6 +116,7 @@ impl Default for Options {
             allow: Risk::Noisy,
             keep_going: false,
             repeat: 1,
+            patience: PATIENCE,
             clean_up: false,
             evidence: None,
             in_memory: IN_MEMORY,
@@ -122,6 +152,7 @@ pub async fn run(
             server_millis: 0,
         },
         target: summary(target),
+        claims: std::collections::BTreeMap::new(),
         selected: selected.iter().map(|s| s.id.clone()).collect(),
         controls: Vec::new(),
         negative_controls: Vec::new(),
@@ -156,6 +187,7 @@ pub async fn run(
         }
         Ok(facts) => {
             record.warnings.extend(facts.warnings.iter().cloned());
+            record.claims = facts.claims();
             let engine = Engine::new(target.clone(), http.clone(), facts)
                 .with_evidence(options.evidence.clone())
                 .with_watcher(options.watcher.clone())

@@ -1,12 +1,14 @@
 //! The order of a run: controls before, attacks beside each other, controls after, and what must be alone at the end.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, clock};
 use crate::judge::{self, Sight};
 use crate::model::attempts::Attempts;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
@@ -16,23 +18,12 @@ use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
+use super::ladder::{Ladder, confirming, is_next};
+use super::look::{excluded, in_front_channel, stopped_in_front_channel};
+use super::pages;
 use super::spool::{Seen, Spool};
+use super::waits::{self, Places};
 use super::{Event, Options, Stop};
-
-/// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
-/// granted the first time. What was refused at once has no grace window that could be waited out.
-fn confirming<'c>(case: &'c Case<'_>, first: &Trial) -> Cow<'c, [PlannedStep]> {
-    let added = case.steps.iter().position(|s| s.added);
-    let granted = |at: usize| first.step(&case.steps[at].name).is_none_or(|s| s.outcome.granted());
-    match (&case.attack.confirm_after, added.filter(|at| granted(*at))) {
-        (Some(pause), Some(at)) => {
-            let mut steps = case.steps.clone();
-            steps[at].wait = Some(pause.clone());
-            Cow::Owned(steps)
-        }
-        _ => Cow::Borrowed(&case.steps),
-    }
-}
 
 pub struct Runner<'r> {
     engine: &'r Engine,
@@ -62,22 +53,6 @@ const MOST_THROTTLED_IN_A_ROW: u32 = 4;
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
 
-/// Whether a control failed before anything reached the back channel.
-fn in_front_channel(control: &Control, failed: &judge::Failed) -> bool {
-    control.steps.iter().any(|s| s.name == failed.step && s.kind == StepKind::AuthorizationRequest)
-}
-
-/// Whether a control shows that there is nothing to attack: what the server does not have, it need not grant.
-fn excluded(case: &Case<'_>, trial: &Trial) -> bool {
-    let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
-    conditions.into_iter().any(|condition| judge::applies(condition, &case.control, trial, &[]) == judge::Applies::No)
-}
-
-/// Whether an attack got no further than an authorization request.
-fn stopped_in_front_channel(trial: &Trial) -> bool {
-    trial.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && !s.outcome.granted())
-}
-
 /// A group with the numbers of the trials of its control, the newest last.
 struct Framed<'a> {
     group: Group<'a>,
@@ -88,10 +63,16 @@ struct Framed<'a> {
 #[derive(Default)]
 struct Tried {
     seen: Seen,
+    /// It shows the harm.
+    harmed: bool,
     /// It shows the refusal, so that the control after it decides.
     refused: bool,
     /// It got no further than an authorization request.
     in_front_channel: bool,
+    /// It was left out, because it would have waited for so long.
+    not_waited: Option<Duration>,
+    /// The run was ended before anything of it was seen.
+    cut_short: bool,
 }
 
 /// A case with what was seen of it so far.
@@ -128,6 +109,7 @@ impl<'r> Runner<'r> {
                 control_after: None,
                 attempts: Attempts::default(),
                 skipped: Some(left.why.clone()),
+                not_waited: None,
             });
         }
         (self.tell)(Event::Planned { cases: plan.groups.iter().map(|g| g.cases.len()).sum(), controls: plan.groups.len() });
@@ -222,7 +204,7 @@ impl<'r> Runner<'r> {
     async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
-        let (trial, negatives, warnings) = self.engine.run_control(&name, &control.variables, &control.steps).await;
+        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, &control.variables, &control.steps)).await;
         self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
         self.listen(&trial);
@@ -270,31 +252,47 @@ impl<'r> Runner<'r> {
 
     /// The cases of a risk: those that may run beside each other, then those that must be alone, then the controls after.
     async fn batch<'a>(&mut self, groups: &mut [Framed<'a>], risk: Risk) {
-        let (mut beside, mut alone) = (Vec::new(), Vec::new());
+        let (mut beside, mut alone) = (Vec::<Ladder<'a>>::new(), Vec::<Ladder<'a>>::new());
         for (index, framed) in groups.iter_mut().enumerate() {
             let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut framed.group.cases).into_iter().partition(|c| c.scenario.risk == risk);
             framed.group.cases = later;
             for case in now {
                 let before = self.newest(&framed.controls, &case.control);
-                if case.alone() { &mut alone } else { &mut beside }.push((index, case, before));
+                let list = if case.alone() { &mut alone } else { &mut beside };
+                match list.last_mut() {
+                    Some(last) if is_next(last, &case) => last.push((index, case, before)),
+                    _ => list.push(vec![(index, case, before)]),
+                }
             }
         }
-        // What waits is begun first, so that the others go on meanwhile.
-        beside.sort_by_key(|(_, case, _)| !case.waits());
+        // What waits is begun first, so that the others go on meanwhile; a trial has a place while it does not wait.
+        beside.sort_by_key(|rung| !rung.iter().any(|(_, case, _)| case.waits()));
         let done = Mutex::new(Vec::new());
+        let paged = self.with_pages(groups);
+        let (places, in_turn) = (Places::new(self.engine.target.limits.in_flight), Places::new(1));
         let this = &*self;
-        let attack = |(index, case, before): (usize, Case<'a>, Option<usize>)| {
-            let done = &done;
+        let attack = |ladder: Ladder<'a>| {
+            let concerned = ladder.iter().any(|(_, case, _)| pages::concern(case, &paged, &self.engine.target));
+            let (done, places) = (&done, if concerned { &in_turn } else { &places });
             async move {
-                if !this.stop.is_stopped() {
-                    let tried = this.attempts(&case, before).await;
-                    (this.tell)(Event::Finished { case: case.name() });
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
+                let mut goes_on = true;
+                for (index, case, before) in ladder {
+                    if goes_on && !this.stop.is_stopped() {
+                        let tried = this.attempts(&case, before, places).await;
+                        goes_on = tried.harmed;
+                        (this.tell)(Event::Finished { case: case.name() });
+                        if tried.cut_short {
+                            continue;
+                        }
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, Open { case, tried, before, after: None }));
+                    } else {
+                        (this.tell)(Event::Finished { case: case.name() });
+                    }
                 }
             }
         };
-        let in_flight = if self.logins_need_pages() { 1 } else { self.engine.target.limits.in_flight.max(1) };
-        futures_util::stream::iter(beside).for_each_concurrent(in_flight, attack).await;
+        futures_util::stream::iter(beside).for_each_concurrent(None, attack).await;
+        // Also what waits: the grant that somebody else ended meanwhile would look like one that has expired.
         futures_util::stream::iter(alone).for_each(attack).await;
         let mut open: Vec<Vec<Open<'a>>> = groups.iter().map(|_| Vec::new()).collect();
         for (index, case) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -317,26 +315,25 @@ impl<'r> Runner<'r> {
         numbers.iter().rev().find(grants).or(numbers.last()).copied()
     }
 
-    /// Whether the server shows a page again to a client and user that it has shown one before. Then trials of one
-    /// session would stumble over each other's pages.
-    fn logins_need_pages(&self) -> bool {
-        let pages = |step: &crate::model::observation::StepObservation| step.fields.get("form_pages").is_some_and(|n| n != "0");
-        let mut seen = std::collections::BTreeSet::new();
-        self.record.controls.iter().flat_map(|trial| &trial.steps).filter(|s| s.kind == StepKind::AuthorizationRequest).any(|step| {
-            let session = PlannedStep::session_of(&step.step).to_owned();
-            let again = !seen.insert((step.sent.get("client_id").cloned(), session, step.sent.get("scope").cloned()));
-            again && pages(step)
-        })
+    /// The clients whose trials must not be beside each other.
+    fn with_pages(&self, groups: &[Framed<'_>]) -> BTreeSet<String> {
+        let trials = groups.iter().flat_map(|framed| framed.controls.iter().map(|number| (&framed.group.control, *number)));
+        let trials = trials.filter_map(|(control, number)| Some((control, self.record.controls.get(number)?)));
+        pages::shown_again(trials, &self.engine.target)
     }
 
     /// The trials of one case: the attack, and its repetition where the harm was seen.
-    async fn attempts(&self, case: &Case<'_>, before: Option<usize>) -> Tried {
+    async fn attempts(&self, case: &Case<'_>, before: Option<usize>, places: &Places) -> Tried {
         let mut tried = Tried::default();
         let Some(control) = before.and_then(|number| self.record.controls.get(number)) else {
             return tried;
         };
         if judge::granted(&case.control, control).is_err() || !self.applies(case, control) {
             return tried;
+        }
+        let wait = waits::of(&case.steps, control).filter(|wait| *wait > self.options.patience && self.engine.waits_cost_time());
+        if wait.is_some() {
+            return Tried { not_waited: wait, ..tried };
         }
         let mut steps = Cow::Borrowed(case.steps.as_slice());
         // Trials that the server throttled, and all others.
@@ -345,7 +342,9 @@ impl<'r> Runner<'r> {
         let mut harms = 0;
         loop {
             let name = format!("{} {}", case.name(), lost + seen + 1);
-            let (trial, sight) = self.attack(&name, case, &steps, control).await;
+            let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, places)).await else {
+                return Tried { cut_short: lost + seen == 0, ..tried };
+            };
             let throttled = trial.is_throttled();
             if throttled {
                 lost += 1;
@@ -357,6 +356,7 @@ impl<'r> Runner<'r> {
                 }
             }
             harms += usize::from(matches!(sight, Sight::Harm(_)));
+            tried.harmed = matches!(sight, Sight::Harm(_));
             tried.refused = matches!(sight, Sight::Refusal(_));
             tried.in_front_channel = stopped_in_front_channel(&trial);
             self.spool.put(&mut tried.seen, trial);
@@ -367,7 +367,7 @@ impl<'r> Runner<'r> {
                 Sight::Neither { .. } if race && !throttled && harms == 0 && seen < 3 => {}
                 // The client waits as long as the server asks, and goes on more slowly.
                 _ if throttled && lost <= MOST_THROTTLED => {}
-                Sight::Harm(_) if seen < 2 => {}
+                Sight::Harm(_) if seen < 2 && !case.attack.measures => {}
                 Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
                 _ => return tried,
             }
@@ -378,15 +378,30 @@ impl<'r> Runner<'r> {
     }
 
     /// One trial of an attack; where it shows the harm, the token is shown to work.
-    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial) -> (Trial, Sight) {
-        let mut running = self.engine.run(name, &case.scenario.control.variables, steps).await;
+    /// None: the run was ended while it waited.
+    async fn attack(&self, name: &str, case: &Case<'_>, steps: &[PlannedStep], control: &Trial, places: &Places) -> Option<(Trial, Sight)> {
+        let mut place = places.take().await;
+        let mut running = self.engine.begin(name, &case.scenario.control.variables);
+        for step in steps {
+            let pause = waits::bounded(self.engine, self.options.patience, running.pause_before(step));
+            if let Ok(pause) = &pause
+                && !pause.is_zero()
+            {
+                drop(place.take());
+                if !waits::wait(self.engine, &case.name(), *pause, self.stop, self.tell).await {
+                    return None;
+                }
+                place = places.take().await;
+            }
+            running.step_after(step, pause).await;
+        }
         let sight = judge::sight(case.attack, running.so_far(), control, &self.record.negative_controls);
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
             running.prove(step, field).await;
         }
         let trial = running.finish();
         self.listen(&trial);
-        (trial, sight)
+        Some((trial, sight))
     }
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.
@@ -454,7 +469,7 @@ impl<'r> Runner<'r> {
             let mut open = Vec::new();
             for old in half {
                 if self.grants(before, &old.case.control) && !self.stop.is_stopped() {
-                    let tried = self.attempts(&old.case, Some(before)).await;
+                    let tried = self.attempts(&old.case, Some(before), &Places::new(1)).await;
                     open.push(Open { tried, before: Some(before), after: None, ..old });
                 } else {
                     // The control does not come back: the evidence is kept and cannot become `holds`.
@@ -496,7 +511,8 @@ impl<'r> Runner<'r> {
             control_before: open.before,
             control_after: open.after,
             attempts,
-            skipped: None,
+            skipped: open.tried.not_waited.map(waits::too_long),
+            not_waited: open.tried.not_waited.map(|wait| wait.as_secs()),
         });
     }
 }

@@ -163,21 +163,31 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
     Err((format!("`{what}` does nothing in a {}", step.kind.name()), Some(format!("it belongs to a {}", names.join(" or a ")))))
 }
 
-/// A pause: a duration, or a grace of the target.
+/// A pause: durations, those that the target file states, and seconds that an answer says, with ` + ` between them.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn pause(template: &Template) -> Result<(), Mistake> {
-    let graces = ["refresh_grace", "code_grace"];
-    let known = match (template.as_literal(), template.0.as_slice()) {
-        (Some(text), _) => crate::duration::parse(text).is_some(),
-        (None, [Part::Expression(Expression::Reference(Reference::Target(fact)))]) => graces.contains(&fact.as_str()),
-        _ => false,
-    };
-    if known {
+    const STATED: [&str; 5] = ["refresh_grace", "code_grace", "stated_code_grace", "code_lifetime", "refresh_lifetime"];
+    const SECONDS: [&str; 4] = ["expires_in", "interval", "refresh_expires_in", "access_token_lifetime"];
+    // As it may read once the values are known.
+    let text: Option<String> = template
+        .0
+        .iter()
+        .map(|part| match part {
+            Part::Literal(text) => Some(text.as_str()),
+            Part::Expression(Expression::Reference(Reference::Target(fact))) if STATED.contains(&fact.as_str()) => Some("1s"),
+            Part::Expression(Expression::Reference(Reference::Field { field, .. })) if SECONDS.contains(&field.as_str()) => Some("1"),
+            // The variable of `for_each`.
+            Part::Expression(Expression::Reference(Reference::Variable(_)) | Expression::Text(_)) => Some("1"),
+            Part::Expression(_) => None,
+        })
+        .collect();
+    if text.is_some_and(|text| crate::duration::parse(&text).is_some()) {
         return Ok(());
     }
-    Err((format!("`{template}` is no pause"), Some("write `30s`, `500ms`, `2m`, ${target.refresh_grace} or ${target.code_grace}".into())))
+    let help = "write `30s`, `500ms`, `2m`, `1h`, a value of the target (${target.code_grace}), seconds that came (${push.expires_in}s), or a sum: `${target.code_lifetime} + 5s`";
+    Err((format!("`{template}` is no pause"), Some(help.into())))
 }
 
 /// The steps of one case of an attack: the control with its change, the `for_each` word in place of its variable.
@@ -196,6 +206,7 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
             if step.parameters.iter().any(|p| p.value.names(variable)) {
                 step.parameters_mut().iter_mut().for_each(|p| p.value.substitute(variable, word));
             }
+            step.wait.iter_mut().for_each(|wait| wait.substitute(variable, word));
             if let Some(authentication) = &mut step.authentication {
                 authentication.substitute(variable, word);
             }

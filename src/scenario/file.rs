@@ -46,8 +46,34 @@ pub struct ScenarioFile {
     /// Conditions on the control and the target; the first one that is false is the reason for `not_applicable`.
     #[serde(default)]
     pub applies_when: Vec<Names<At<String>>>,
+    /// The members of the metadata by which a server claims the defense, each with what it must say: `S256`, `true`, `any`.
+    #[serde(default)]
+    pub claimed_by: Names<At<String>>,
+    /// Numbers that are reported, without a verdict.
+    #[serde(default)]
+    pub measures: Vec<MeasureFile>,
     pub control: ControlFile,
     pub attacks: Vec<AttackFile>,
+}
+
+/// A number that a scenario measures.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureFile {
+    /// What it is: `lifetime of a code`.
+    pub name: At<String>,
+    /// `s`.
+    pub unit: At<String>,
+    /// A field that the control is given: what the server states (`redeem.expires_in`).
+    pub reads: Option<At<String>>,
+    /// The attack that tries the numbers of its `for_each`, in their order, until one is refused; where it waits, all of them. It gives
+    /// no verdict: `broken_if_…` says what being taken looks like.
+    pub by: Option<At<String>>,
+    /// What the standards advise, in words.
+    pub advice: At<String>,
+    /// Ids of the requirements that do.
+    #[serde(default)]
+    pub basis: Vec<At<String>>,
 }
 
 /// Strength per profile.

@@ -47,7 +47,9 @@ fn step_of(reference: &Reference) -> Option<&str> {
 /// A value must come from a step that runs earlier.
 fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
     for (index, step) in steps.iter().enumerate() {
-        for reference in step.references() {
+        let mut waits = Vec::new();
+        step.wait.iter().for_each(|wait| wait.references(&mut waits));
+        for reference in step.references().into_iter().chain(waits) {
             let Some(source) = step_of(reference) else {
                 continue;
             };
@@ -105,7 +107,12 @@ fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
         return;
     };
     let rounds = steps.iter().any(|s| s.burst.is_some());
-    let used = steps.iter().any(|step| step.references().iter().any(|r| matches!(r, Reference::Variable(name) if name == variable)));
+    let names = |references: &[&Reference]| references.iter().any(|r| matches!(r, Reference::Variable(name) if name == variable));
+    let used = steps.iter().any(|step| {
+        let mut waits = Vec::new();
+        step.wait.iter().for_each(|wait| wait.references(&mut waits));
+        names(&step.references()) || names(&waits)
+    });
     if !used && !rounds {
         found.at(
             &file.id,

@@ -1,5 +1,6 @@
 //! Scenario files: their shape, the loader with its diagnostics, the embedded catalogue.
 
+pub mod beside;
 pub mod catalogue;
 pub mod change;
 mod conditions;

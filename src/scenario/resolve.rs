@@ -10,6 +10,7 @@ use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, Tran
 use crate::model::value::{Reference, Template, Value};
 use crate::place::{At, Names};
 
+use super::beside;
 use super::change;
 use super::conditions::{applies, condition};
 use super::expression::{Scope, template};
@@ -95,6 +96,8 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
         disturbs: file.disturbs,
         card: file.card,
         applies_when: applies,
+        claimed_by: beside::claims(file, found),
+        measures: beside::measures(file, &scope, library, found),
         control,
         attacks,
         file: name.to_owned(),
@@ -387,7 +390,10 @@ fn attack(
                 None
             }
         });
+    let measures = beside::is_measure(file, &attack.id.value);
     match (attack.proved_by.0.is_empty(), &attack.unproved) {
+        // What gives no verdict proves nothing.
+        (true, None) if measures => {}
         (true, None) => found.at(
             &attack.id,
             format!("the attack `{}` has neither `proved_by` nor `unproved`", attack.id.value),
@@ -429,6 +435,7 @@ fn attack(
         unproved: attack.unproved.as_ref().map(|u| u.value.clone()),
         lesser: attack.lesser,
         negative_control: attack.negative_control,
+        measures,
     })
 }
 

@@ -46,6 +46,10 @@ pub struct TargetFile {
     pub refresh_grace: Option<At<String>>,
     /// How long a used code is forgiven on purpose; not given: at most 31s is assumed.
     pub code_grace: Option<At<String>>,
+    /// How long a code lives (`60s`); not given: the ten minutes of RFC 6749 are waited out (`run --slow`).
+    pub code_lifetime: Option<At<String>>,
+    /// How long a refresh token lives that is not used (`15m`, `8h`, `30d`); not given: its expiry is not tried.
+    pub refresh_lifetime: Option<At<String>>,
     pub clients: ClientsFile,
     pub users: UsersFile,
     #[serde(default)]

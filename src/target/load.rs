@@ -111,6 +111,8 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
     super::login::command(file, found);
     let refresh_grace = duration(&file.refresh_grace, found);
     let code_grace = duration(&file.code_grace, found);
+    let code_lifetime = duration(&file.code_lifetime, found);
+    let refresh_lifetime = duration(&file.refresh_lifetime, found);
     let loopback = origins.iter().all(|o| super::is_loopback(o));
     permission(file, loopback, found);
     let limits = limits(file, loopback, found);
@@ -144,6 +146,9 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         extras: extras(file, folder, found),
         refresh_grace,
         code_grace,
+        code_lifetime,
+        refresh_lifetime,
+        clock_header: None,
         clients,
         user: user?,
         other_user: match other_user {
@@ -236,7 +241,11 @@ pub(super) fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> O
     match crate::duration::parse(&place.value) {
         Some(duration) => Some(duration),
         None => {
-            found.at(place, format!("`{}` is no duration", place.value), Some("write `30s`, `500ms` or `2m`, at most 10m".into()));
+            found.at(
+                place,
+                format!("`{}` is no duration", place.value),
+                Some("write `30s`, `500ms`, `2m`, `8h` or `30d`, at most 366d".into()),
+            );
             None
         }
     }

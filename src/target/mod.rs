@@ -45,6 +45,12 @@ pub struct Target {
     pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
+    /// How long a code lives.
+    pub code_lifetime: Option<Duration>,
+    /// How long a refresh token lives that nobody uses.
+    pub refresh_lifetime: Option<Duration>,
+    /// The request header by which the embedded lab is told what time it is: there a wait takes no time. No target file has it.
+    pub clock_header: Option<&'static str>,
     pub clients: BTreeMap<ClientRole, Client>,
     pub user: User,
     pub other_user: Option<User>,
@@ -192,6 +198,9 @@ impl Target {
             resource: None,
             refresh_grace: None,
             code_grace: None,
+            code_lifetime: None,
+            refresh_lifetime: None,
+            clock_header: None,
             clients: BTreeMap::new(),
             user: User::new("", Secret::new("")),
             other_user: None,
@@ -236,6 +245,11 @@ impl Target {
     /// The pause after which a used refresh token must be dead.
     pub fn refresh_grace_or_assumed(&self) -> Duration {
         self.refresh_grace.unwrap_or(Duration::from_secs(65))
+    }
+
+    /// How long a code lives at most: as stated, or the ten minutes of RFC 6749 §4.1.2.
+    pub fn code_lifetime_or_assumed(&self) -> Duration {
+        self.code_lifetime.unwrap_or(Duration::from_secs(600))
     }
 
     /// The pause after which a used code must be dead.

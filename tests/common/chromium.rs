@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use grantproof::engine::chromium::Session;
 use serde_json::{Value, json};
@@ -71,7 +72,9 @@ impl Viewer {
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
             "unhandledPromptBehavior": "ignore",
         });
-        let session = Session::start(port, &capabilities).await.expect("Chromium starts");
+        let mut session = Session::start(port, &capabilities).await.expect("Chromium starts");
+        // A busy machine may need minutes for every rule on a long page.
+        session.allow_scripts(Duration::from_secs(600)).await.expect("scripts may take their time");
         Viewer { session, driver, profile }
     }
 

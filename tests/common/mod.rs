@@ -28,7 +28,7 @@ pub fn catalogue() -> Catalogue {
 
 pub async fn lab(flaws: &[Flaw]) -> (Lab, Target) {
     let flaws: BTreeSet<Flaw> = flaws.iter().copied().collect();
-    let lab = grantproof::lab::start(LabConfig { flaws: flaws.clone(), ..LabConfig::default() }).await.expect("a lab");
+    let lab = grantproof::lab::start(LabConfig { flaws: flaws.clone(), movable_clock: true, ..LabConfig::default() }).await.expect("a lab");
     let mut target = inputs::lab_target(&lab, &flaws);
     // What throttles in these tests does so for ever, or is over at once.
     target.limits.longest_pause = Duration::from_millis(50);

@@ -147,6 +147,7 @@ Examples:
   grantproof run -t staging.yaml --report json=out.json --report junit=out.xml
                                                         a server of yours, with reports for machines
   grantproof run -t staging.yaml -s pkce,refresh        two groups
+  grantproof run -t staging.yaml --slow                 also what waits until a code or a token has expired
   grantproof run -t staging.yaml --fail-on high         gate on what is at least high
   grantproof run -t staging.yaml --record rec/          keep what was seen; `grantproof judge rec/` judges it again")]
 pub struct Run {
@@ -164,6 +165,10 @@ pub struct Run {
     /// Judge what works when a client or user of the target file does not
     #[arg(long)]
     pub keep_going: bool,
+    /// Wait for codes, tokens and requests to expire: attacks with waits of up to this long, 15m where no time is given (`--slow=2h`).
+    /// They begin first and are waited for beside the others; without it what waits for more than 5s is skipped, and named at the end
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "15m", value_parser = duration)]
+    pub slow: Option<std::time::Duration>,
     /// Trials of each refused attack; they must agree
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub repeat: u32,
@@ -189,6 +194,11 @@ pub struct Run {
     /// How to show progress on standard error
     #[arg(long, value_name = "MODE", default_value = "auto", env = "GRANTPROOF_PROGRESS", help_heading = "Output")]
     pub progress: Progress,
+}
+
+/// `15m`, `2h`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::duration::parse(text).ok_or_else(|| "write `90s`, `15m` or `2h`, at most 366d".to_owned())
 }
 
 #[derive(Debug, Args)]

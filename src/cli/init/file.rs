@@ -88,6 +88,7 @@ fn head(out: &mut String, facts: &Facts) {
     }
     line(out, "# refresh_grace: 0s", "how long reuse is forgiven on purpose; without it 65s are waited out before");
     line(out, "# code_grace: 0s", "a replay is called broken; the same for codes, without it 31s");
+    line(out, "# code_lifetime: 60s", "how long a code lives; without it `run --slow` waits for ten minutes");
     for (origin, contacted) in facts.hosts.iter().filter(|(_, contacted)| *contacted) {
         debug_assert!(contacted);
         if !out.contains("\nhosts:\n") {

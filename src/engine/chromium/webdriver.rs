@@ -63,6 +63,16 @@ impl Session {
         Ok(session)
     }
 
+    /// Lets scripts take longer than half a minute, which is what the driver gives them (WebDriver §9.1).
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub async fn allow_scripts(&mut self, most: Duration) -> Result<(), Trouble> {
+        self.limits.timeout = self.limits.timeout.max(most + Duration::from_secs(10));
+        let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        self.command("POST", "/timeouts", json!({ "script": millis })).await.map(drop)
+    }
+
     /// One command; the `value` of its answer.
     ///
     /// # Errors

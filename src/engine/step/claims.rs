@@ -15,6 +15,8 @@ pub fn of_access_token(raw: &mut RawStep, header: &Map<String, Value>, claims: &
     raw.field("access_token_typ", answer::text(header, "typ").map(|typ| typ.to_ascii_lowercase()));
     raw.field("access_token_claims", Some(names(claims)));
     raw.field("access_token_aud", audiences(claims));
+    let left = claims.get("exp").and_then(Value::as_f64).map(|exp| (exp as i64).saturating_sub(crate::engine::clock::now()).max(0));
+    raw.field("access_token_lifetime", left.map(|seconds| seconds.to_string()));
 }
 
 /// The names of the members of an object, separated by spaces.
@@ -36,7 +38,7 @@ pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token:
     raw.field("id_token_aud", audiences(&claims));
     let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64);
     if let (Some(iat), Some(exp)) = (time("iat"), time("exp")) {
-        let now = jiff::Timestamp::now().as_second();
+        let now = crate::engine::clock::now();
         raw.field("id_token_lifetime", Some(exp.saturating_sub(iat).max(0).to_string()));
         raw.field("id_token_current", Some((iat <= now + LEEWAY && exp > now - LEEWAY).to_string()));
     }

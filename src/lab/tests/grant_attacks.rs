@@ -6,12 +6,12 @@ use super::forge::write;
 use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, with};
 use crate::lab::device::GRANT_TYPE;
 
-async fn device(t: &Tester, changes: Pairs<'_>) -> Outcome<Answer> {
+pub(super) async fn device(t: &Tester, changes: Pairs<'_>) -> Outcome<Answer> {
     let base = [("client_id", "lab-public"), ("scope", "openid profile")];
     t.send("/device_authorization", Some(&with(&base, changes)), &[]).await
 }
 
-async fn poll(t: &Tester, device: &Answer, changes: Pairs<'_>) -> Outcome<Answer> {
+pub(super) async fn poll(t: &Tester, device: &Answer, changes: Pairs<'_>) -> Outcome<Answer> {
     let code = device.text("device_code");
     let base = [("client_id", "lab-public"), ("grant_type", GRANT_TYPE), ("device_code", code.as_str())];
     t.send("/token", Some(&with(&base, changes)), &[]).await
@@ -30,7 +30,7 @@ async fn question(t: &Tester, user: usize, device: &Answer) -> Outcome<Answer> {
     t.browse(answer.location(), None).await
 }
 
-async fn decide(t: &Tester, device: &Answer, decision: &str) -> Outcome {
+pub(super) async fn decide(t: &Tester, device: &Answer, decision: &str) -> Outcome {
     let csrf = question(t, 0, device).await?.field("csrf");
     let code = device.text("user_code");
     t.browse("/device/confirm", Some(&[("user_code", &code), ("csrf", &csrf), ("decision", decision)])).await?;

@@ -9,6 +9,7 @@ use super::front_attacks as on_front;
 use super::grant_attacks as on_grants;
 use super::interaction_attacks as on_interactions;
 use super::request_attacks as on_requests;
+use super::time_attacks as on_times;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
 use crate::lab::Flaw;
@@ -26,6 +27,15 @@ macro_rules! attacks {
 }
 
 attacks! {
+    on_times {
+        code_late: [CodeLifetimeTooLong];
+        code_again_late: [CodeReusable, CodeReusableAfterGrace];
+        pushed_late: [ParRequestUriLifetime];
+        token_late: [JwtExpiryUnchecked];
+        token_after_expires_in: [JwtExpiryUnchecked, AccessTokenLifetimeUnderstated];
+        refresh_late: [RefreshNeverExpires];
+        device_late: [DeviceCodeNeverExpires];
+    }
     on_codes {
         plain: [PkcePlainAccepted];
         plain_unstated: [PkcePlainAccepted];

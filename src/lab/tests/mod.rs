@@ -10,10 +10,12 @@ mod interaction_attacks;
 mod matrix;
 mod request_attacks;
 mod strict;
+mod time_attacks;
 mod token_attacks;
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use reqwest::header::HeaderMap;
@@ -37,6 +39,8 @@ struct Tester {
     lab: Lab,
     http: reqwest::Client,
     cookie: Mutex<Option<String>>,
+    /// How many seconds later requests count as sent.
+    later: AtomicU64,
 }
 
 struct Answer {
@@ -99,7 +103,7 @@ impl Tester {
 
     async fn flawed(flaws: &[Flaw]) -> Outcome<Self> {
         let flaws: BTreeSet<Flaw> = flaws.iter().copied().collect();
-        Self::configured(LabConfig { flaws, ..LabConfig::default() }).await
+        Self::configured(LabConfig { flaws, movable_clock: true, ..LabConfig::default() }).await
     }
 
     async fn configured(config: LabConfig) -> Outcome<Self> {
@@ -109,6 +113,7 @@ impl Tester {
             lab: start(config).await?,
             http: reqwest::Client::builder().redirect(Policy::none()).no_proxy().build()?,
             cookie: Mutex::default(),
+            later: AtomicU64::new(0),
         })
     }
 
@@ -134,6 +139,10 @@ impl Tester {
             None => self.http.get(url),
             Some(pairs) => self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(encode(pairs)),
         };
+        let later = self.later.load(Ordering::Relaxed);
+        if later > 0 {
+            request = request.header(super::clock::HEADER, later);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

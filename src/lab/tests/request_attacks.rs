@@ -22,12 +22,12 @@ const PUSHED: Pairs<'static> = &[
     ("code_challenge_method", "S256"),
 ];
 
-async fn push(t: &Tester, changes: Pairs<'_>) -> Outcome<String> {
+pub(super) async fn push(t: &Tester, changes: Pairs<'_>) -> Outcome<String> {
     Ok(t.send("/par", Some(&with(PUSHED, changes)), &[]).await?.text("request_uri"))
 }
 
 /// The code for a pushed request, "" where it is refused.
-async fn bring(t: &Tester, request_uri: &str, more: Pairs<'_>) -> Outcome<String> {
+pub(super) async fn bring(t: &Tester, request_uri: &str, more: Pairs<'_>) -> Outcome<String> {
     let base = [("client_id", "lab-public"), ("request_uri", request_uri)];
     Ok(t.authorize(&with(&base, more)).await?.param("code").unwrap_or_default())
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use maud::{Markup, html};
 
+use crate::duration::words;
 use crate::model::observation::{StepObservation, Trial};
 use crate::model::report::VariantVerdict;
 use crate::model::verdict::Verdict;
@@ -167,7 +169,11 @@ fn step_head(step: &StepObservation, change: &[&str]) -> Markup {
     html! {
         p class="label" {
             (T(&step.step)) ": " (T(&diagram::answer_words(step)))
-            @if step.waited_millis > 0 { " (after a pause of " (step.waited_millis) " ms)" }
+            @if step.waited_millis > 0 {
+                " (after a pause of " (words(Duration::from_millis(step.waited_millis)))
+                @if step.clock_moved { ", for which the clock of the lab was moved" }
+                ")"
+            }
             @if !change.is_empty() { " — " mark { "changed: " (T(&change.join("; "))) } }
         }
         @if !step.note.is_empty() { p class="dim" { (Prose(&step.note)) } }

@@ -68,14 +68,16 @@ pub fn not_tested(view: &View<'_>) -> Markup {
     let all = || view.report.verdicts.iter().enumerate();
     let of = |mark: Mark| -> Vec<(usize, &ScenarioVerdict)> { all().filter(|(_, v)| Mark::of(v) == mark).collect() };
     let (skipped, none, unselected) = (of(Mark::Skipped), of(Mark::NotApplicable), of(Mark::NotSelected));
+    let (waits, skipped): (Vec<_>, Vec<_>) = skipped.into_iter().partition(|(_, v)| v.not_waited.is_some());
     let left_out = left_out(view);
     let anchor = view.anchor("untested");
     html! {
         section aria-labelledby=[view.label(&anchor)] {
             (heading(view.level, Some(&anchor), &html! { "What was not tested, and why" }))
-            @if skipped.is_empty() && none.is_empty() && unselected.is_empty() && left_out.is_empty() {
+            @if skipped.is_empty() && waits.is_empty() && none.is_empty() && unselected.is_empty() && left_out.is_empty() {
                 p { "Every scenario of the catalogue was tried in all its variants." }
             }
+            (reasons(view, &waits, "Not waited for: a run with --slow does"))
             (reasons(view, &skipped, "Skipped: something is missing that the target file could supply"))
             (reasons(view, &none, "Not applicable: there is nothing to attack"))
             @if !left_out.is_empty() {
@@ -126,7 +128,7 @@ fn reasons(view: &View<'_>, scenarios: &[(usize, &ScenarioVerdict)], title: &str
 fn left_out<'r>(view: &View<'r>) -> BTreeMap<(Mark, &'r str), Vec<&'r str>> {
     let mut reasons: BTreeMap<(Mark, &str), Vec<&str>> = BTreeMap::new();
     let ran = |v: &&ScenarioVerdict| v.selected && !matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable);
-    let open = |v: &&VariantVerdict| matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable);
+    let open = |v: &&VariantVerdict| matches!(v.verdict, Verdict::Skipped | Verdict::NotApplicable) && v.measured.is_none();
     for variant in view.report.verdicts.iter().filter(ran).flat_map(|v| v.variants.iter().filter(open)) {
         reasons.entry((Mark::plain(variant.verdict), &variant.reason)).or_default().push(&variant.id);
     }

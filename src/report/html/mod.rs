@@ -4,6 +4,7 @@
 
 mod about;
 mod answer;
+mod beside;
 mod changes;
 mod coverage;
 mod diagram;
@@ -103,6 +104,7 @@ fn report(view: &View<'_>, evidence: usize, out: &mut dyn Write) -> io::Result<(
     findings::undecided(view, &mut budget, out)?;
     writeln!(out, "{}", holds::holds(view).into_string())?;
     coverage::write(view, out)?;
+    writeln!(out, "{}", beside::beside(view).into_string())?;
     writeln!(out, "{}", holds::not_tested(view).into_string())?;
     writeln!(out, "{}", about::about(view).into_string())
 }
@@ -171,6 +173,7 @@ fn sections(view: &View<'_>) -> Markup {
             @if undecided > 0 { li { a href={ "#" (view.anchor("undecided")) } { "Undecided" span class="count" { (undecided) } } } }
             li { a href={ "#" (view.anchor("holds")) } { "What holds" } }
             @if !view.report.standards.is_empty() { li { a href={ "#" (view.anchor("standards")) } { "By standard" } } }
+            @if beside::is_any(view) { li { a href={ "#" (view.anchor("beside")) } { "Advertised and measured" } } }
             li { a href={ "#" (view.anchor("untested")) } { "Not tested" } }
             li { a href={ "#" (view.anchor("about")) } { "About this run" } }
         }
