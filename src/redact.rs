@@ -46,6 +46,7 @@ pub fn secret_kind(parameter: &str) -> Option<&'static str> {
         "access_token" | "other_access_token" => "access_token",
         "refresh_token" | "other_refresh_token" => "refresh_token",
         "id_token" | "id_token_hint" => "id_token",
+        "logout_token" => "logout_token",
         "code" => "code",
         "device_code" => "device_code",
         "code_verifier" => "code_verifier",

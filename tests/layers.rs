@@ -39,7 +39,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde_json_canonicalizer", &["report/integrity.rs"]),
     ("tempfile", &["run/spool.rs"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("axum", &["lab"]),
+    ("axum", &["lab", "engine/listener.rs"]),
     ("lol_html", &["engine/html.rs", "selector.rs"]),
     ("httparse", &["engine/raw.rs"]),
     ("cookie_store", &["engine/browser.rs"]),

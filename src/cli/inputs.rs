@@ -11,7 +11,7 @@ use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
-use crate::target::{Client, ClientAuthentication, Endpoints, Extras, Limits, Login, SecondResource, Secret, Target, User};
+use crate::target::{Client, ClientAuthentication, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User};
 
 use super::Failure;
 use super::args::Choose;
@@ -153,6 +153,8 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         limits: Limits { in_flight: 4, ..Limits::default() },
         ca: None,
         insecure_tls: false,
+        // What the lab fetches, it fetches before it answers: there is nothing to wait for.
+        listener: Some(Listener { wait: std::time::Duration::ZERO, ..Listener::on_loopback() }),
         waivers: crate::target::waivers::Waivers::default(),
     }
 }

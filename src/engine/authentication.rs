@@ -99,15 +99,7 @@ fn assertion(
     known: &Known,
     actor: &Actor<'_>,
 ) -> Result<String, Missing> {
-    let now = clock::now();
-    let claims = json!({
-        "iss": client.id, "sub": client.id, "aud": audience,
-        "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,
-    });
-    let mut header = json!({ "alg": key.alg(), "typ": "JWT" });
-    if let Some(kid) = kid {
-        header["kid"] = Value::String(kid.to_owned());
-    }
+    let (mut header, claims) = genuine(&client.id, key, kid, audience);
     match forgery {
         None => forge::jws(&header, &claims, Some(key)),
         Some(AssertionForgery::FreshKey) => key.fresh().and_then(|fresh| forge::jws(&header, &claims, Some(&fresh))),
@@ -119,6 +111,29 @@ fn assertion(
         Some(AssertionForgery::Bent(bend)) => return known.bend(bend, actor)?.jws(&header, &claims, key),
     }
     .map_err(Missing::Never)
+}
+
+/// Header and claims of an assertion as a client makes it (RFC 7523 §3).
+fn genuine(client_id: &str, key: &SigningKey, kid: Option<&str>, audience: &str) -> (Value, Value) {
+    let now = clock::now();
+    let claims = json!({
+        "iss": client_id, "sub": client_id, "aud": audience,
+        "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,
+    });
+    let mut header = json!({ "alg": key.alg(), "typ": "JWT" });
+    if let Some(kid) = kid {
+        header["kid"] = Value::String(kid.to_owned());
+    }
+    (header, claims)
+}
+
+/// The assertion of a client that is in no target file.
+///
+/// # Errors
+/// The key cannot sign.
+pub fn assertion_of(client_id: &str, key: &SigningKey, kid: Option<&str>, audience: &str) -> Result<String, String> {
+    let (header, claims) = genuine(client_id, key, kid, audience);
+    forge::jws(&header, &claims, Some(key))
 }
 
 /// The algorithm with which a client signs its assertions, where it does.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -10,8 +10,8 @@ use crate::model::finding::CLAIMS;
 use crate::model::step::ClientRole;
 use crate::target::{Client, Endpoints, LoginDriver, Target, Use, origin};
 
-use super::answer;
 use super::http::{Http, Request, Response};
+use super::{RunningTrial, answer};
 
 /// What is known of the server before anything is tried.
 #[derive(Debug, Clone, Default)]
@@ -111,12 +111,27 @@ impl Facts {
             ("registration_endpoint", optional(&self.endpoints.registration)),
             ("grant_types", list("grant_types_supported", " ")),
             ("assertion_algs", list("token_endpoint_auth_signing_alg_values_supported", " ")),
+            ("subject_types", list("subject_types_supported", " ")),
+            ("client_id_documents", says("client_id_metadata_document_supported")),
+            ("backchannel_logout", says("backchannel_logout_supported")),
             // RFC 9449 §5.1.
             ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+    }
+}
+
+impl RunningTrial<'_> {
+    /// Fetches the published keys again.
+    pub async fn refresh_keys(&mut self) {
+        if let Some(keys) = keys(&self.engine.http, &self.engine.facts().endpoints).await {
+            let keys = Arc::new(keys);
+            let mut facts = self.engine.facts.write().unwrap_or_else(PoisonError::into_inner);
+            *facts = Arc::new(Facts { jwks: Some(Arc::clone(&keys)), ..(**facts).clone() });
+            self.known.jwks = Some(keys);
+        }
     }
 }
 

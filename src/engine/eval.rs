@@ -15,7 +15,7 @@ use crate::wire;
 
 use super::actor::Actor;
 use super::forge::{self, Bend, Key};
-use super::{attacker, clock, dpop, keys};
+use super::{attacker, authentication, clock, dpop, keys};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +135,11 @@ impl Known {
             Function::WildDot => wild_dot(&argument(0)?),
             Function::AttackerJwk => {
                 attacker::key(&argument(0)?).and_then(|key| key.public_jwk()).map(|jwk| jwk.to_string()).map_err(Missing::Never)
+            }
+            Function::AttackerAssertion => {
+                let issuer = self.target.get("issuer").map(String::as_str).unwrap_or_default();
+                let key = attacker::key("ES256").map_err(Missing::Never)?;
+                authentication::assertion_of(&argument(0)?, key, None, issuer).map_err(Missing::Never)
             }
             Function::Now => {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));

@@ -23,6 +23,7 @@ mod kept;
 pub mod keys;
 pub mod learned;
 pub mod leavings;
+pub mod listener;
 pub mod login;
 pub mod obstacle;
 pub mod outside;
@@ -98,6 +99,8 @@ pub struct Engine {
     evidence: Option<PathBuf>,
     pictures: AtomicU32,
     watcher: Option<Arc<dyn Watcher>>,
+    /// Where the server's own requests come, where the target file names an address.
+    listener: Option<listener::Listener>,
 }
 
 /// Somebody who looks on while trials run; sees what the judge will see, without secrets.
@@ -134,6 +137,7 @@ impl Engine {
             evidence: None,
             pictures: AtomicU32::new(0),
             watcher: None,
+            listener: None,
         }
     }
 
@@ -327,6 +331,8 @@ pub struct RunningTrial<'e> {
     before: HashMap<String, Browser>,
     /// Pages at which a step stopped, as it was told.
     paused: HashMap<String, step::Paused>,
+    /// Steps whose address of the listener something has been sent with.
+    told: BTreeSet<String>,
     /// Sessions whose browser is no longer that of their user.
     apart: BTreeSet<String>,
     redactor: Redactor,
@@ -390,6 +396,7 @@ impl<'e> RunningTrial<'e> {
             before_login: HashMap::new(),
             before: HashMap::new(),
             paused: HashMap::new(),
+            told: BTreeSet::new(),
             apart: BTreeSet::new(),
             redactor: engine.redactor.clone(),
             is_control: false,
@@ -471,6 +478,7 @@ impl<'e> RunningTrial<'e> {
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
         self.clients.insert(planned.name.clone(), planned.client);
+        self.tell(planned, outcome);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = waited.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         observation.clock_moved = observation.waited_millis > 0 && !self.engine.waits_cost_time();
@@ -509,16 +517,6 @@ impl<'e> RunningTrial<'e> {
     fn show(&self, step: &StepObservation) {
         if let Some(watcher) = &self.engine.watcher {
             watcher.step(&self.seen.name, step);
-        }
-    }
-
-    /// Fetches the published keys again.
-    pub async fn refresh_keys(&mut self) {
-        if let Some(keys) = discover::keys(&self.engine.http, &self.engine.facts().endpoints).await {
-            let keys = Arc::new(keys);
-            let mut facts = self.engine.facts.write().unwrap_or_else(PoisonError::into_inner);
-            *facts = Arc::new(Facts { jwks: Some(Arc::clone(&keys)), ..(**facts).clone() });
-            self.known.jwks = Some(keys);
         }
     }
 

@@ -15,7 +15,7 @@ mod predicate;
 pub use predicate::{Truth, View};
 
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
-use crate::model::predicate::{Condition, Predicate};
+use crate::model::predicate::{Condition, Predicate, Word};
 use crate::model::scenario::{Applicability, Attack, Control};
 use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
@@ -138,7 +138,7 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
     }
     if harms == sights.len() && harms >= 2 {
         let proved = attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
-        let shown = at_the_resource(attack);
+        let shown = attempts.last().is_some_and(|trial| at_the_resource(attack, trial));
         return Judgement { confirmed: (proved || shown) && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, harm) };
     }
     if harms == sights.len() {
@@ -169,7 +169,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         return Sight::Neither { what, fault: fault(step), filed_under: None };
     }
     if let Some(truth) = condition(&view, &attack.broken) {
-        if at_the_resource(attack) && !attack.negative_control && !resource_refuses(negatives) {
+        if at_the_resource(attack, trial) && !attack.negative_control && !resource_refuses(negatives) {
             return Sight::Neither {
                 what: format!(
                     "{}; but this endpoint takes a made-up token as well, so that shows nothing (see {OPEN_RESOURCE})",
@@ -199,9 +199,12 @@ fn spoilt<'t>(attack: &Attack, trial: &'t Trial, control: &Trial) -> Option<&'t 
     before.into_iter().find(|s| !s.outcome.granted() && control.step(&s.step).is_some_and(|c| c.outcome.granted()))
 }
 
-/// Where the harm is a token that was accepted.
-fn at_the_resource(attack: &Attack) -> bool {
-    attack.broken.predicates().any(|p| matches!(p, Predicate::Outcome { word: crate::model::predicate::Word::Accepted, .. }))
+/// Where the harm is a token that was accepted: what another endpoint accepts, a registration say, is no token.
+fn at_the_resource(attack: &Attack, trial: &Trial) -> bool {
+    let takes_token =
+        |step: &str| trial.step(step).is_some_and(|step| matches!(step.kind, StepKind::ResourceRequest | StepKind::IntrospectionRequest));
+    let accepted = |p: &Predicate| matches!(p, Predicate::Outcome { step, word: Word::Accepted, .. } if takes_token(step));
+    attack.broken.predicates().any(accepted)
 }
 
 /// The proof endpoint has been seen to refuse a made-up token and no token (rule 4).
@@ -242,6 +245,8 @@ fn fault(step: &StepObservation) -> Party {
         Outcome::Throttled | Outcome::TimedOut | Outcome::Unreachable => Party::Edge,
         Outcome::Stuck => Party::LoginPage,
         Outcome::NotSent => Party::Configuration,
+        // Whether the server can come to the listener is for the target file to say.
+        Outcome::Unclear if step.kind == StepKind::ListenerRequest => Party::Configuration,
         _ if step.kind == StepKind::ResourceRequest => Party::Resource,
         _ => Party::AuthorizationServer,
     }

@@ -124,7 +124,8 @@ fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Sessio
 
 /// Whether the user is not the one whom the client asked for.
 fn is_another(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
-    let differs = |sub: &Option<String>| sub.as_deref().is_some_and(|sub| sub != session.sub);
+    let is_session = |sub: &str| server.user_of(sub).is_some_and(|user| user.sub == session.sub);
+    let differs = |sub: &Option<String>| sub.as_deref().is_some_and(|sub| !is_session(sub));
     differs(&request.hinted_sub) && !server.has(Flaw::IdTokenHintIgnored) || differs(&request.wanted_sub)
 }
 
@@ -140,7 +141,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
     }
     let grant = Grant {
         client_id: request.client_id.clone(),
-        sub: session.sub.to_owned(),
+        sub: server.client(&request.client_id).map_or_else(|| session.sub.to_owned(), |client| server.subject_for(client, session.sub)),
         scope: request.scope,
         nonce: request.nonce.clone(),
         auth_time: Some(session.auth_time),
@@ -150,6 +151,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         resources: request.resources.clone(),
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
+    server.store().visit(&session.sid, &request.client_id);
     if let Some(nonce) = &request.nonce {
         server.store().note_nonce(session.sub, nonce);
     }

@@ -170,7 +170,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
     };
     Ok(Grant {
         client_id: client.id.clone(),
-        sub: sub.to_owned(),
+        sub: server.subject_for(client, sub),
         scope: device.scope,
         nonce: None,
         auth_time,

@@ -103,6 +103,10 @@ pub(super) struct Client {
     pub(super) is_anonymous: bool,
     /// What pages call it; its id where it has no name.
     pub(super) name: Option<String>,
+    /// What its subject identifiers are made for, where they are pairwise.
+    pub(super) sector: Option<String>,
+    /// Where it is told that its users have logged out.
+    pub(super) logout_uri: Option<String>,
 }
 
 impl Client {
@@ -207,6 +211,8 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
             introspects: if matches!(auth, AuthMethod::None) { Introspects::Nothing } else { Introspects::All },
             is_anonymous: false,
             name: None,
+            sector: None,
+            logout_uri: None,
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });

@@ -544,6 +544,22 @@ flaws! {
     LogoutHintUnverified "logout-hint-unverified"
         "The signature of the id_token_hint of a logout is not verified."
 
+    LogoutTokenMalformed "logout-token-malformed"
+        "A logout token has the typ JWT and a nonce, so that it could be taken for an ID token."
+
+    // Requests of the server's own
+    SsrfRequestUri "ssrf-request-uri"
+        "The authorization endpoint fetches whatever a request_uri names before it refuses it."
+    SsrfJwtHeaders "ssrf-jwt-headers"
+        "The addresses in the header members jku and x5u of any JWT are fetched."
+    SsrfRegistration "ssrf-registration"
+        "Addresses in a registration that are meant for users are fetched, and redirects of those that must be are followed."
+    DcrSectorUnverified "dcr-sector-unverified"
+        "The file of a sector_identifier_uri is fetched, and not compared with the redirect URIs."
+
+    CimdDocumentUnverified "cimd-document-unverified"
+        "A client ID metadata document is believed whatever client_id, redirect URIs and secret stand in it."
+
     // metadata and keys
     MetadataIssuerMismatch "metadata-issuer-mismatch"
         "The metadata of RFC 8414 names another issuer than that of OpenID Connect."

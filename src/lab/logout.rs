@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::Flaw;
 use super::authorization_response::see_other;
+use super::backchannel;
 use super::directory::POST_LOGOUT_REDIRECT_URI;
 use super::pages;
 use super::params::Params;
@@ -26,14 +27,24 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(params) = of_browser(&method, query.as_deref(), &headers, &body) else { return refuse(&server, NO_FORM) };
+    let ended = server.session(&headers);
+    let response = answer(&server, &method, query.as_deref(), &headers, &body);
+    // Whoever ended it, and whether he was asked before.
+    if let Some((_, session)) = ended.filter(|(id, _)| server.store().session(id).is_none()) {
+        backchannel::tell(backchannel::notices(&server, &session)).await;
+    }
+    response
+}
+
+fn answer(server: &Server, method: &Method, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response {
+    let Some(params) = of_browser(method, query, headers, body) else { return refuse(server, NO_FORM) };
     if params.fault().is_some() {
-        return refuse(&server, "A parameter is there twice.");
+        return refuse(server, "A parameter is there twice.");
     }
-    if method == Method::POST && params.get("tx").is_some() {
-        return decide(&server, &params, &headers);
+    if *method == Method::POST && params.get("tx").is_some() {
+        return decide(server, &params, headers);
     }
-    ask(&server, &params, &headers).unwrap_or_else(|why| refuse(&server, why))
+    ask(server, &params, headers).unwrap_or_else(|why| refuse(server, why))
 }
 
 /// Section 2: only with a hint that names the user does the session end without a question.
@@ -55,7 +66,7 @@ fn ask(server: &Server, params: &Params, headers: &HeaderMap) -> Result<Response
 
 fn is_wanted(server: &Server, hint: Option<&Hint>, session: &Session) -> bool {
     match hint {
-        Some(hint) => hint.sub == session.sub,
+        Some(hint) => server.user_of(&hint.sub).is_some_and(|user| user.sub == session.sub),
         None => server.has(Flaw::LogoutCsrf),
     }
 }

@@ -127,7 +127,10 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "introspection_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "authorization_response_iss_parameter_supported": true,
         "scopes_supported": SCOPES,
-        "subject_types_supported": ["public"],
+        "subject_types_supported": ["public", "pairwise"],
+        "client_id_metadata_document_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": false,
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported":
             ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "name", "email"],

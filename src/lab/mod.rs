@@ -9,7 +9,11 @@ mod assertion;
 mod authorization_request;
 mod authorization_response;
 mod authorize;
+mod backchannel;
+mod careless;
+mod cimd;
 mod client_auth;
+mod client_uris;
 pub mod clock;
 mod code_grant;
 mod consent;
@@ -18,6 +22,7 @@ mod device_page;
 mod directory;
 mod dpop;
 mod exchange;
+mod fetch;
 mod flaw;
 mod introspection;
 mod jar;
@@ -161,6 +166,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         resource,
         clients,
         registered: Registry::default(),
+        pairwise_salt: secrets::random(),
         initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
         store: Mutex::new(Store::default()),
@@ -183,6 +189,8 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
 
 fn router(server: Server) -> Router {
     let server = Arc::new(server);
+    let known = axum::middleware::from_fn_with_state(Arc::clone(&server), cimd::look_up);
+    let careless = axum::middleware::from_fn_with_state(Arc::clone(&server), careless::fetch_what_is_named);
     let metadata = get(metadata::document);
     Router::new()
         .route("/", get(metadata::home))
@@ -207,6 +215,8 @@ fn router(server: Server) -> Router {
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))
         .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })
+        .layer(known)
+        .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), clock::at_its_time))
         .with_state(server)

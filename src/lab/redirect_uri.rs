@@ -187,6 +187,14 @@ pub(super) fn with_params(uri: &str, part: Part, pairs: &[(&str, &str)]) -> Stri
     location
 }
 
+/// What a web client may be redirected to: https without user information, fragment and pattern, or an application on the user's
+/// own machine (RFC 8252 section 7.3).
+pub(super) fn is_harmless(uri: &str) -> bool {
+    let rest = uri.strip_prefix("https://");
+    let is_whole = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || is_loopback(uri);
+    is_whole && uri.bytes().all(|b| b.is_ascii_graphic()) && !uri.contains(['#', '*', '@', '\\', '"', '<', '>'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

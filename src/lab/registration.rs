@@ -15,7 +15,7 @@ use super::oauth_error::{OAuthError, private_json};
 use super::scope::Scope;
 use super::server::Server;
 use super::tokens::now;
-use super::{Flaw, device, jws, redirect_uri, secrets};
+use super::{Flaw, client_uris, device, jws, redirect_uri, secrets};
 
 /// How many clients may be registered while the lab runs.
 const MOST: usize = 1024;
@@ -49,22 +49,42 @@ impl Registry {
         None
     }
 
+    /// A client that nobody registered, with what is known of it now. It is kept once, as long as nothing of it changes.
+    pub(super) fn know(&self, client: Client) {
+        let same = |known: &Registered| known.client.redirect_uris == client.redirect_uris && known.client.name == client.name;
+        if !self.find(&client.id).is_some_and(same) {
+            // Where there is no room any more, it stays unknown.
+            let _ = self.add(Registered { client, metadata: Map::new(), token: secrets::random(), removed: AtomicBool::new(false) });
+        }
+    }
+
+    /// Such a client is not known any more.
+    pub(super) fn forget(&self, id: &str) {
+        if let Some(known) = self.find(id) {
+            known.removed.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Every one that there ever was.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Registered> {
+        self.0.iter().map_while(OnceLock::get)
+    }
+
     /// The newest with this id that was not removed.
     pub(super) fn find(&self, id: &str) -> Option<&Registered> {
-        let all = self.0.iter().map_while(OnceLock::get);
-        all.filter(|it| it.client.id == id && !it.removed.load(Ordering::SeqCst)).last()
+        self.all().filter(|it| it.client.id == id && !it.removed.load(Ordering::SeqCst)).last()
     }
 }
 
 /// Handles `POST /register` (RFC 7591 section 3.1).
 pub(super) async fn register(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
-    match answer(&server, &headers, &body) {
+    match answer(&server, &headers, &body).await {
         Ok(body) => private_json(StatusCode::CREATED, &body),
         Err(error) => error.into_response(),
     }
 }
 
-fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let is_anonymous = match bearer(headers) {
         None => true,
         Some(token) if secrets::equal(token.as_bytes(), server.initial_access_token.as_bytes()) => false,
@@ -91,7 +111,9 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         Some(_) => Err(invalid("a member is no list")),
     };
     let redirect_uris: Vec<String> = list("redirect_uris", "")?;
-    if redirect_uris.is_empty() || !redirect_uris.iter().all(|uri| is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated)) {
+    if redirect_uris.is_empty()
+        || !redirect_uris.iter().all(|uri| redirect_uri::is_harmless(uri) || server.has(Flaw::DcrRedirectUriUnvalidated))
+    {
         return Err(OAuthError::new("invalid_redirect_uri", "a redirect URI is missing, or none that a web client may have"));
     }
     let grants: Vec<String> = list("grant_types", "authorization_code")?;
@@ -110,10 +132,11 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     }
     let scope = text("scope")?.map_or(Some(Scope::ALL), Scope::parse).ok_or_else(|| invalid("the scope has an unknown value"))?;
     let method = text("token_endpoint_auth_method")?.unwrap_or("client_secret_basic").to_owned();
+    let uris = client_uris::read(server, &asked, &redirect_uris).await?;
     let auth = match method.as_str() {
         "none" => AuthMethod::None,
         "client_secret_basic" => AuthMethod::Secret(secrets::random()),
-        "private_key_jwt" => AuthMethod::Assertion(Box::new(client_keys(&asked).map_err(invalid)?)),
+        "private_key_jwt" => AuthMethod::Assertion(Box::new(client_keys(&asked, uris.keys.as_ref()).map_err(invalid)?)),
         _ => return Err(invalid("the authentication method cannot be had")),
     };
     let name = text("client_name")?.map(ToOwned::to_owned);
@@ -132,6 +155,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         metadata.insert(member.to_owned(), value);
     }
     metadata.extend(name.as_ref().map(|name| ("client_name".to_owned(), json!(name))));
+    metadata.extend(uris.metadata);
     if let Some(value) = asked.get("skip_consent").filter(|_| server.has(Flaw::DcrMassAssignment)) {
         metadata.insert("skip_consent".to_owned(), value.clone());
     }
@@ -154,29 +178,25 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         is_anonymous,
         auth,
         redirect_uris,
+        sector: uris.sector,
+        logout_uri: uris.logout,
     };
     let registered = Registered { client, metadata, token: secrets::random(), removed: AtomicBool::new(false) };
     let registered = server.registered.add(registered).ok_or_else(OAuthError::server_error)?;
     Ok(information(server, registered))
 }
 
-/// What a web client may be redirected to: https without user information, fragment and pattern, or an application on the user's
-/// own machine (RFC 8252 section 7.3).
-fn is_harmless(uri: &str) -> bool {
-    let rest = uri.strip_prefix("https://");
-    let is_whole = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || redirect_uri::is_loopback(uri);
-    is_whole && uri.bytes().all(|b| b.is_ascii_graphic()) && !uri.contains(['#', '*', '@', '\\', '"', '<', '>'])
-}
-
-/// The keys of `private_key_jwt`, and the one algorithm that they are for: ES256 unless the registration says otherwise.
-fn client_keys(asked: &Map<String, Value>) -> Result<ClientKeys, &'static str> {
-    let keys = asked.get("jwks").and_then(|jwks| jwks.get("keys")).and_then(Value::as_array).ok_or("private_key_jwt needs jwks")?;
-    let ec = keys.iter().find_map(jws::ec_key).ok_or("jwks has no key of P-256")?;
+/// The keys of `private_key_jwt`, and the one algorithm that they are for: ES256 unless the registration says otherwise. `fetched`: the document of its
+/// `jwks_uri`.
+fn client_keys(asked: &Map<String, Value>, fetched: Option<&Value>) -> Result<ClientKeys, &'static str> {
+    let set = fetched.or(asked.get("jwks"));
+    let keys = set.and_then(|set| set.get("keys")).and_then(Value::as_array).ok_or("private_key_jwt needs jwks or jwks_uri")?;
+    let ec = keys.iter().find_map(jws::ec_key).ok_or("the client's keys have none of P-256")?;
     let rsa = keys.iter().find(|key| key["kty"] == "RSA").cloned();
     let alg = match asked.get("token_endpoint_auth_signing_alg").map(|alg| alg.as_str().unwrap_or_default()) {
         None | Some("ES256") => "ES256",
         Some("RS256") if rsa.is_some() => "RS256",
-        Some(_) => return Err("the algorithm of the assertions cannot be had, or jwks has no key for it"),
+        Some(_) => return Err("the algorithm of the assertions cannot be had, or the client has no key for it"),
     };
     Ok(ClientKeys { ec, rsa, alg })
 }

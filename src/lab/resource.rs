@@ -47,7 +47,7 @@ pub(super) async fn userinfo(State(server): State<Arc<Server>>, method: Method, 
     if server.has(Flaw::UserinfoSubMismatch) {
         body["sub"] = json!(claims.sub.replace('-', "+"));
     }
-    if let Some(user) = directory::user_by_sub(&claims.sub) {
+    if let Some(user) = server.user_of(&claims.sub) {
         if claims.has_scope("profile") {
             body["name"] = json!(user.display_name);
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 
-use super::directory::{AuthMethod, Client, USERS};
+use super::directory::{self, AuthMethod, Client, USERS, User};
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -14,7 +14,7 @@ use super::registration::Registry;
 use super::scope::Scope;
 use super::store::{Session, Store};
 use super::target::SecondApi;
-use super::{Flaw, LabConfig, pages};
+use super::{Flaw, LabConfig, pages, secrets};
 
 /// One authorization server.
 pub(super) struct Server {
@@ -28,6 +28,8 @@ pub(super) struct Server {
     /// Those that registered themselves.
     pub(super) registered: Registry,
     pub(super) initial_access_token: String,
+    /// Without it nobody can tell whose a pairwise subject identifier is.
+    pub(super) pairwise_salt: String,
     pub(super) key: &'static SigningKey,
     pub(super) store: Mutex<Store>,
 }
@@ -72,6 +74,22 @@ impl Server {
         let id = session_cookie(headers)?;
         let session = self.store().session(id)?;
         Some((id.to_owned(), session))
+    }
+
+    /// The subject identifier of a user for a client (OpenID Connect Core section 8): the public one, or one for its sector alone.
+    pub(super) fn subject_for(&self, client: &Client, sub: &str) -> String {
+        client.sector.as_deref().map_or_else(|| sub.to_owned(), |sector| self.pairwise(sector, sub))
+    }
+
+    fn pairwise(&self, sector: &str, sub: &str) -> String {
+        secrets::s256(&format!("{sector} {sub} {}", self.pairwise_salt))
+    }
+
+    /// The user with this subject identifier, public or pairwise.
+    pub(super) fn user_of(&self, sub: &str) -> Option<&'static User> {
+        let sectors = || self.registered.all().filter_map(|registered| registered.client.sector.as_deref());
+        let is_of = |user: &User| sectors().any(|sector| self.pairwise(sector, user.sub) == sub);
+        directory::user_by_sub(sub).or_else(|| USERS.iter().find(|user| is_of(user)))
     }
 
     /// The subject of the user whose data a careless resource gives away.

@@ -56,6 +56,8 @@ pub(super) struct Session {
     pub(super) sub: &'static str,
     /// When the password was given, in seconds since the epoch.
     pub(super) auth_time: u64,
+    /// What tells it from other sessions of the user, and opens nothing.
+    pub(super) sid: String,
     expires: Instant,
 }
 
@@ -150,6 +152,8 @@ pub(super) struct Store {
     pub(super) last_asked: HashMap<String, String>,
     access_tokens: HashMap<String, AccessToken>,
     families: HashMap<FamilyId, Family>,
+    /// The clients that were given something in a session, by its sid.
+    visits: HashMap<String, HashSet<String>>,
     /// The nonce of the newest request of each user.
     nonces: HashMap<String, String>,
     /// Requests that were pushed, by their `request_uri`.
@@ -191,9 +195,19 @@ impl Store {
         if let Some(bound) = old.and_then(|old| self.bound.remove(old)) {
             self.bound.entry(id.clone()).or_default().extend(bound);
         }
-        let session = Session { id: id.clone(), sub, auth_time, expires: clock::instant() + SESSION_LIFETIME };
+        let session = Session { id: id.clone(), sub, auth_time, sid: secrets::random(), expires: clock::instant() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)
+    }
+
+    /// Notes that a client was given something in a session.
+    pub(super) fn visit(&mut self, sid: &str, client_id: &str) {
+        self.visits.entry(sid.to_owned()).or_default().insert(client_id.to_owned());
+    }
+
+    /// The clients that were given something in a session.
+    pub(super) fn visited_in(&self, sid: &str) -> HashSet<String> {
+        self.visits.get(sid).cloned().unwrap_or_default()
     }
 
     /// The session with this id, if it is alive.
@@ -399,6 +413,8 @@ impl Store {
         self.transactions.retain(|_, it| it.expires > now);
         self.sessions.retain(|_, it| it.expires > now);
         self.bound.retain(|session, _| self.sessions.contains_key(session));
+        let alive: HashSet<&String> = self.sessions.values().map(|session| &session.sid).collect();
+        self.visits.retain(|sid, _| alive.contains(sid));
         self.leaving.retain(|_, it| it.expires > now);
         self.codes.retain(|_, it| it.expires > now);
         self.refresh_tokens.retain(|_, it| it.expires > now);

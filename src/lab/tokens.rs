@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::Flaw;
 use super::clock;
-use super::directory;
 use super::jws::{self, Compact};
 use super::keys;
 use super::oauth_error::OAuthError;
@@ -103,7 +102,7 @@ impl Issue {
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = json!(token);
         }
-        if self.scope.has("openid") && directory::user_by_sub(&self.grant.sub).is_some() {
+        if self.scope.has("openid") && server.user_of(&self.grant.sub).is_some() {
             body["id_token"] = json!(self.id_token(server, &access_token)?);
         }
         Ok(body)

@@ -33,6 +33,10 @@ pub enum StepKind {
     EndpointRequest,
     /// A page that a user opens in his browser: the verification page of the device flow (RFC 8628 §3.3).
     PageRequest,
+    /// A new address of our listener, with what it answers: nothing is sent.
+    ListenerAddress,
+    /// A request of the server's own to such an address is waited for: nothing is sent either.
+    ListenerRequest,
 }
 
 impl StepKind {
@@ -47,6 +51,8 @@ impl StepKind {
         StepKind::DocumentRequest,
         StepKind::EndpointRequest,
         StepKind::PageRequest,
+        StepKind::ListenerAddress,
+        StepKind::ListenerRequest,
     ];
 
     /// The name in flow files.
@@ -62,6 +68,8 @@ impl StepKind {
             StepKind::DocumentRequest => "document_request",
             StepKind::EndpointRequest => "endpoint_request",
             StepKind::PageRequest => "page_request",
+            StepKind::ListenerAddress => "listener_address",
+            StepKind::ListenerRequest => "listener_request",
         }
     }
 
@@ -222,6 +230,23 @@ impl StepKind {
                 ("form_body", "what it would have sent"),
                 ("status", "the HTTP status of the last answer"),
                 ("pages", "what was done with each page, for people"),
+            ],
+            StepKind::ListenerAddress => &[("url", "the address, which nobody guesses")],
+            StepKind::ListenerRequest => &[
+                ("called", "`true`: the server came; `false`: it did not within the time, and it is known that it can"),
+                ("calls", "how often it came"),
+                ("method", "the HTTP method of its first request"),
+                ("paths", "what stood behind the address, separated by spaces; absent: nothing"),
+                ("logout_token", "the logout token that it brought"),
+                ("logout_token_alg", "its alg"),
+                ("logout_token_typ", "its typ, in small letters"),
+                ("logout_token_key", "as `access_token_key`; absent where that cannot be told"),
+                ("logout_token_claims", "the names of its claims"),
+                ("logout_token_iss", "its issuer"),
+                ("logout_token_sub", "its subject"),
+                ("logout_token_aud", "its audiences, separated by spaces"),
+                ("logout_token_event", "`true` where its events name a back-channel logout, else `false`"),
+                ("logout_token_names_session", "`true` where it has sub or sid, else `false`"),
             ],
         }
     }

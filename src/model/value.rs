@@ -89,6 +89,7 @@ pub enum Function {
     WildDot,
     AttackerJwk,
     AttackerKey,
+    AttackerAssertion,
     PublicKey,
     ClientKey,
     GuessedSecret,
@@ -146,6 +147,13 @@ impl Function {
             0,
             0,
             "the attacker's own private key; for `key:` of a forgery with alg ES256 or RS256 only",
+        ),
+        (
+            Function::AttackerAssertion,
+            "attacker_assertion",
+            1,
+            1,
+            "`attacker_assertion(client_id)`: an assertion of this client (RFC 7523 §3) for the issuer, signed with the attacker's own ES256 key",
         ),
         (
             Function::PublicKey,

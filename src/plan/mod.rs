@@ -174,7 +174,14 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
         ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
         other => format!("add `clients.{}` to the target file", other.name()),
     });
-    lacking.or_else(|| one_for_two(&roles, target))
+    let listens = steps.iter().any(|s| matches!(s.kind, StepKind::ListenerAddress | StepKind::ListenerRequest));
+    let unheard = || {
+        (listens && target.listener.is_none()).then(|| {
+            "add `listener: {listen: …, url: …}` to the target file: an address of ours that the server can reach (docs/targets.md)"
+                .to_owned()
+        })
+    };
+    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard)
 }
 
 /// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be
@@ -211,6 +218,8 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
             StepKind::ResourceRequest | StepKind::RevocationRequest | StepKind::LogoutRequest | StepKind::DocumentRequest => continue,
             // Of any endpoint, and a page: there is no one request that none of them may grant.
             StepKind::EndpointRequest | StepKind::PageRequest => continue,
+            // Nothing is sent.
+            StepKind::ListenerAddress | StepKind::ListenerRequest => continue,
         };
         if !step.parameters.iter().any(|p| p.name == name) || !seen.insert(step.kind) {
             continue;
@@ -277,7 +286,9 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
         | StepKind::LogoutRequest
         | StepKind::DocumentRequest
         | StepKind::EndpointRequest
-        | StepKind::PageRequest => {}
+        | StepKind::PageRequest
+        | StepKind::ListenerAddress
+        | StepKind::ListenerRequest => {}
     }
     all
 }

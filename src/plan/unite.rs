@@ -104,6 +104,7 @@ fn stands_for(steps: &[PlannedStep], member: &[PlannedStep]) -> bool {
 fn changes_nothing(step: &PlannedStep) -> bool {
     match step.kind {
         StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
+        StepKind::ListenerAddress | StepKind::ListenerRequest => true,
         StepKind::RevocationRequest => references(step).is_empty(),
         StepKind::AuthorizationRequest
         | StepKind::PushedAuthorizationRequest

@@ -1,20 +1,18 @@
 //! The request that made the difference, as a line for a shell.
 
-use crate::model::observation::{Exchange, Trial};
+use crate::model::observation::{Exchange, StepObservation, Trial};
 use crate::model::scenario::Attack;
+use crate::model::step::StepKind;
 
 /// The last request of the last step that the attack changed.
 pub fn decisive(attack: &Attack, trial: &Trial) -> Option<String> {
     let changed = |name: &str| attack.change.iter().any(|(step, _)| step == name);
-    let step = trial
-        .steps
-        .iter()
-        .rev()
-        .find(|s| changed(&s.step) && !s.exchanges.is_empty())
-        .or_else(|| trial.steps.iter().rev().find(|s| !s.exchanges.is_empty()))?;
+    // What came to the listener was sent by the server.
+    let ours = |step: &&StepObservation| step.kind != StepKind::ListenerRequest && !step.exchanges.is_empty();
+    let step = trial.steps.iter().rev().find(|s| changed(&s.step) && ours(s)).or_else(|| trial.steps.iter().rev().find(ours))?;
     // Of a login's pages, the first request is the one that carried the change.
     let exchange = match step.kind {
-        crate::model::step::StepKind::AuthorizationRequest => step.exchanges.first(),
+        StepKind::AuthorizationRequest => step.exchanges.first(),
         _ => step.exchanges.last(),
     };
     exchange.map(line)

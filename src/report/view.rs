@@ -5,6 +5,7 @@ use std::io;
 use crate::model::observation::{StepObservation, Trial};
 use crate::model::profile::Level;
 use crate::model::report::{GateOutcome, Report, ScenarioVerdict, Since, VariantVerdict, Waived};
+use crate::model::step::StepKind;
 use crate::model::verdict::Verdict;
 
 /// How a selected verdict stands before the gate.
@@ -108,6 +109,10 @@ fn told(step: &StepObservation) -> String {
 
 /// The answer of a step that its fields are of, in one line: of a burst that is not the last one.
 pub fn answer(step: &StepObservation) -> String {
+    if step.kind == StepKind::ListenerRequest {
+        let field = |name: &str| step.fields.get(name).map_or("", String::as_str);
+        return format!("the server came with {} {}", field("method"), field("paths")).trim().to_owned();
+    }
     let last = || step.exchanges.last().map_or(String::new(), |e| if e.status == 0 { "no answer".into() } else { e.status.to_string() });
     let status = step.fields.get("status").cloned().unwrap_or_else(last);
     let what: Vec<String> = ["error", "code", "access_token", "refresh_token", "delivered_to", "sub"]

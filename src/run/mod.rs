@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub use crate::engine::Watcher;
 use crate::engine::http::Http;
+use crate::engine::listener::Listener;
 use crate::engine::{self, Engine, clock, discover, leavings, tls};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
@@ -168,6 +169,16 @@ pub async fn run(
             return record;
         }
     };
+    let listener = match &target.listener {
+        Some(section) => match Listener::bind(section).await {
+            Ok(listener) => Some(listener),
+            Err(why) => {
+                record.fatal = Some(why);
+                return record;
+            }
+        },
+        None => None,
+    };
     tell(Event::Discovering);
     match discover::discover(&http, target).await {
         Err(mut why) => {
@@ -179,9 +190,10 @@ pub async fn run(
             record.claims = facts.claims();
             let engine = Engine::new(target.clone(), http.clone(), facts)
                 .with_evidence(options.evidence.clone())
-                .with_watcher(options.watcher.clone());
+                .with_watcher(options.watcher.clone())
+                .with_listener(listener);
             let mut runner = Runner::new(&engine, options, stop, tell, record);
-            runner.all(selected).await;
+            runner.all(selected, catalogue.reach.as_ref()).await;
             record = runner.record;
             let settled = leavings::settle(&engine, options.clean_up && !stop.is_stopped()).await;
             record.cleaned_up = settled.cleaned_up;

@@ -14,7 +14,7 @@ use crate::model::attempts::Attempts;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
-use crate::model::step::PlannedStep;
+use crate::model::step::{PlannedStep, StepKind};
 use crate::plan::{self, Case, Group, Plan};
 use crate::target::LoginDriver;
 
@@ -98,7 +98,7 @@ impl<'r> Runner<'r> {
     }
 
     /// Runs everything that was selected.
-    pub async fn all(&mut self, selected: &[&Scenario]) {
+    pub async fn all(&mut self, selected: &[&Scenario], reach: Option<&Control>) {
         let plan = plan::draw(selected, &self.engine.target, self.options.allow);
         for left in &plan.left {
             self.record.cases.push(CaseRecord {
@@ -118,6 +118,9 @@ impl<'r> Runner<'r> {
             return;
         }
         self.learn_refusals(&groups).await;
+        if groups.iter().flat_map(|framed| &framed.group.control.steps).any(|s| s.kind == StepKind::ListenerRequest) {
+            self.look_for_the_server(reach).await;
+        }
         // What is noisy or destructive has controls of its own, so that nothing else hangs on what it does to the server.
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
             self.batch(&mut groups, risk).await;
@@ -227,6 +230,23 @@ impl<'r> Runner<'r> {
                 }
                 self.record.negative_controls.push(NegativeControl { kind: blatant.kind, what: blatant.what.to_owned(), answer });
             }
+        }
+    }
+
+    /// Has the server fetch what it is meant to fetch, where nothing has shown yet that it can come to the listener: only then does
+    /// it say something that no request comes.
+    async fn look_for_the_server(&mut self, reach: Option<&Control>) {
+        let (engine, stopped) = (self.engine, self.stop.is_stopped());
+        let (Some(listener), Some(reach), false) = (engine.listener(), reach, stopped) else { return };
+        if listener.reached().is_none() {
+            // Which of its steps the server takes does not matter.
+            let (_number, _granted) = self.control_once(reach, "whether the server comes to the listener").await;
+        }
+        if listener.reached().is_none() {
+            self.record.warnings.push(format!(
+                "the server was not seen to fetch anything from the listener at {}, so that no request comes says nothing: where you have seen that it can, say `proven: true` under `listener` in the target file",
+                listener.base()
+            ));
         }
     }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
-use crate::model::scenario::Scenario;
+use crate::model::scenario::{Control, Scenario};
 
 use super::file::{FlowFile, ScenarioFile};
 use super::resolve::{self, Library};
@@ -42,11 +42,16 @@ mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 }
 
+/// The flow that shows whether a server can come to the listener.
+const REACH: &str = "listener_reached";
+
 /// Every scenario that the program knows, by id, with what they rest on.
 #[derive(Debug)]
 pub struct Catalogue {
     pub scenarios: BTreeMap<String, Scenario>,
     pub flows: BTreeMap<String, FlowFile>,
+    /// What a server is meant to fetch: it shows whether it can come to the listener.
+    pub reach: Option<Control>,
     pub requirements: BTreeMap<String, Requirement>,
     /// Document → title and link.
     pub documents: Documents,
@@ -106,6 +111,11 @@ impl Catalogue {
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
         }
+        let reach = library.flows.get(REACH).map(|flow| resolve::whole_flow(&format!("flows/{REACH}.yaml"), flow)).transpose();
+        let reach = reach.unwrap_or_else(|diagnostics| {
+            wrong.extend(diagnostics);
+            None
+        });
         let mut own = BTreeMap::new();
         if let Some(folder) = extra {
             read_folder(folder, folder, &mut own, &mut wrong);
@@ -135,7 +145,7 @@ impl Catalogue {
             return Err(wrong);
         }
         let digest = hexadecimal(&hasher.finalize());
-        Ok(Catalogue { scenarios, flows: library.flows, requirements, documents, digest })
+        Ok(Catalogue { scenarios, flows: library.flows, reach, requirements, documents, digest })
     }
 
     /// What `lint` needs to check a file that stands alone.

@@ -48,6 +48,9 @@ pub const TARGET_FACTS: &[&str] = &[
     "registration_endpoint",
     "grant_types",
     "assertion_algs",
+    "subject_types",
+    "backchannel_logout",
+    "client_id_documents",
 ];
 
 /// Facts of the user that a session logs in.

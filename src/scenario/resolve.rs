@@ -8,13 +8,13 @@ use crate::model::profile::{Level, Profile};
 use crate::model::scenario::{Attack, Attacker, Control, Operation, Scenario};
 use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, Transport, UserRole};
 use crate::model::value::{Reference, Template, Value};
-use crate::place::At;
+use crate::place::{At, Names};
 
 use super::beside;
 use super::change;
 use super::conditions::{applies, condition};
 use super::expression::{Scope, template};
-use super::file::{AttackFile, FlowFile, LevelFile, ScenarioFile, SessionFile};
+use super::file::{AttackFile, ControlFile, FlowFile, LevelFile, ScenarioFile, SessionFile};
 use super::lint;
 use super::operations::{known_step, read_authentication, read_operations};
 
@@ -66,7 +66,7 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
         found.at(&file.control.flow, format!("no flow `{}`", file.control.flow.value), help);
         return None;
     };
-    let (control, scope) = control(file, flow, found)?;
+    let (control, scope) = control(&file.control, flow, found)?;
     let applies = applies(&file.applies_when, &scope, found);
     let mut attacks = Vec::new();
     let mut seen = BTreeSet::new();
@@ -161,16 +161,30 @@ fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found
     }
 }
 
-fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Option<(Control, Scope)> {
+/// Every step of a flow, in its order.
+///
+/// # Errors
+/// Every mistake found.
+pub fn whole_flow(name: &str, flow: &FlowFile) -> Result<Control, Vec<Diagnostic>> {
+    let mut found = Diagnostics::new(name, "");
+    let steps = flow.steps.0.iter().map(|(step, _)| step.clone()).collect();
+    let file = ControlFile { flow: flow.flow.clone(), steps, client: None, sessions: Names::default(), change: Names::default() };
+    match control(&file, flow, &mut found) {
+        Some((control, _)) if found.is_empty() => Ok(control),
+        _ => Err(found.into_vec()),
+    }
+}
+
+fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Option<(Control, Scope)> {
     let mut scope = Scope { variables: flow.vars.0.iter().map(|(n, _)| n.value.clone()).collect(), ..Scope::default() };
-    let sessions: BTreeMap<&str, &SessionFile> = file.control.sessions.0.iter().map(|(n, s)| (n.value.as_str(), s)).collect();
-    for step in &file.control.steps {
+    let sessions: BTreeMap<&str, &SessionFile> = file.sessions.0.iter().map(|(n, s)| (n.value.as_str(), s)).collect();
+    for step in &file.steps {
         let session = PlannedStep::session_of(&step.value);
         if !session.is_empty() {
             scope.sessions.insert(session.to_owned());
         }
     }
-    for (name, _) in &file.control.sessions.0 {
+    for (name, _) in &file.sessions.0 {
         if !scope.sessions.contains(&name.value) {
             found.at(
                 name,
@@ -182,7 +196,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
     let known: Vec<&str> = flow.steps.0.iter().map(|(n, _)| n.value.as_str()).collect();
     let mut steps: Vec<PlannedStep> = Vec::new();
     let mut sound = true;
-    for step in &file.control.steps {
+    for step in &file.steps {
         let session = PlannedStep::session_of(&step.value).to_owned();
         let base = step.value.rsplit('.').next().unwrap_or(&step.value);
         let Some((_, flow_step)) = flow.steps.0.iter().find(|(n, _)| n.value == base) else {
@@ -218,7 +232,7 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
         scope.sent.insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
         scope.steps.push((step.value.clone(), flow_step.send));
         let session_file = sessions.get(session.as_str());
-        let session_client = session_file.map(|s| s.client).or(file.control.client.filter(|_| session.is_empty())).unwrap_or_default();
+        let session_client = session_file.map(|s| s.client).or(file.client.filter(|_| session.is_empty())).unwrap_or_default();
         steps.push(PlannedStep {
             name: step.value.clone(),
             session,
@@ -243,11 +257,11 @@ fn control(file: &ScenarioFile, flow: &FlowFile, found: &mut Diagnostics) -> Opt
         });
     }
     if steps.is_empty() {
-        found.at(&file.control.flow, "the control has no steps", Some(format!("choose from: {}", known.join(", "))));
+        found.at(&file.flow, "the control has no steps", Some(format!("choose from: {}", known.join(", "))));
         return None;
     }
     let mut bent = Vec::new();
-    for (step, operations) in &file.control.change.0 {
+    for (step, operations) in &file.change.0 {
         if !known_step(step, &scope, found) {
             sound = false;
             continue;

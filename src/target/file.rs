@@ -62,6 +62,8 @@ pub struct TargetFile {
     pub limits: LimitsFile,
     #[serde(default)]
     pub tls: TlsFile,
+    /// Where a run listens for requests of the server; without it, attacks that make the server call out are skipped.
+    pub listener: Option<ListenerFile>,
     /// Known risks that somebody accepted for a while.
     #[serde(default)]
     pub waivers: Vec<super::waivers::WaiverFile>,
@@ -303,6 +305,23 @@ pub struct LimitsFile {
     pub timeout: Option<At<u32>>,
     /// The longest pause, in seconds, that is made when the server answers "too many requests" (0 to 3600).
     pub longest_pause: Option<At<u32>>,
+}
+
+/// An address of ours that the server can reach: it is sent where a server may fetch something, and records who comes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerFile {
+    /// The local address to listen on, `127.0.0.1:0`; the port 0 takes a free one.
+    pub listen: At<String>,
+    /// How the server reaches it, with `{port}` where the port stands: `https://callbacks.example:{port}`. Not given: the local
+    /// address itself, which must be on loopback then.
+    pub url: Option<At<String>>,
+    /// How long a request of the server is waited for (`10s`, the default).
+    pub wait: Option<At<String>>,
+    /// You have seen the server itself fetch something from this address. Then a request that does not come counts as refused, also
+    /// where the run sees no fetch that the server is meant to make.
+    #[serde(default)]
+    pub proven: bool,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

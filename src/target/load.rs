@@ -167,6 +167,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         limits,
         ca,
         insecure_tls: file.tls.insecure,
+        listener: file.listener.as_ref().and_then(|listener| super::listener::listener(listener, found)),
         waivers: Waivers { file: name.to_owned(), text: text.to_owned(), list: file.waivers.clone() },
     })
 }
@@ -239,7 +240,7 @@ fn user(file: &UserFile, driver: LoginDriver, folder: &Path, found: &mut Diagnos
     Some(User { name: file.name.value.clone(), password, totp, cookie })
 }
 
-fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {
+pub(super) fn duration(place: &Option<At<String>>, found: &mut Diagnostics) -> Option<Duration> {
     let place = place.as_ref()?;
     match crate::duration::parse(&place.value) {
         Some(duration) => Some(duration),

@@ -3,6 +3,7 @@
 pub mod certificate;
 pub mod client;
 pub mod file;
+pub mod listener;
 pub mod load;
 mod login;
 pub mod registrations;
@@ -19,6 +20,7 @@ use crate::selector::Selector;
 pub use certificate::Certificate;
 pub use client::{Audience, Client, ClientAuthentication};
 pub use file::{LoginDriver, PermissionFile as Permission, Use};
+pub use listener::Listener;
 pub use secret::Secret;
 
 /// A deployment, ready to be driven.
@@ -60,6 +62,8 @@ pub struct Target {
     pub ca: Option<Vec<u8>>,
     /// Any server certificate is accepted.
     pub insecure_tls: bool,
+    /// Where a run listens for requests of the server.
+    pub listener: Option<Listener>,
     pub waivers: waivers::Waivers,
 }
 
@@ -215,6 +219,7 @@ impl Target {
             extras: Extras::default(),
             ca: None,
             insecure_tls: false,
+            listener: None,
             waivers: waivers::Waivers::default(),
         }
     }

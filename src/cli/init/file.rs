@@ -44,6 +44,7 @@ pub fn text(facts: &Facts) -> String {
     clients(&mut out, facts);
     users(&mut out, facts.answers);
     permission(&mut out, facts);
+    listener(&mut out, facts.loopback);
     out
 }
 
@@ -185,6 +186,16 @@ fn permission(out: &mut String, facts: &Facts) {
     line(out, "permission:", "who permitted the test; printed in every report");
     line(out, &format!("  by: {}", always_quoted(&answers.permission_by)), "a person or a ticket");
     line(out, &format!("  until: {}", always_quoted(&answers.permission_until)), "the last day, 2027-03-01");
+}
+
+/// Whether the server reaches this machine is for the user to know.
+fn listener(out: &mut String, loopback: bool) {
+    out.push_str("\n# An address of ours that the server can reach lets attacks run that make it call out; docs/targets.md says how.\n");
+    out.push_str(if loopback {
+        "# listener: {listen: \"127.0.0.1:0\"}\n"
+    } else {
+        "# listener: {listen: \"0.0.0.0:8900\", url: \"https://callbacks.example\"}\n"
+    });
 }
 
 /// Text of the server in a comment: one line, without control characters.

@@ -51,7 +51,7 @@ pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token:
 }
 
 /// Whether the signature verifies with a published key; None where nobody here can tell.
-async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option<&'static str> {
+pub async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option<&'static str> {
     if alg.starts_with("HS") {
         return Some("secret");
     }
@@ -65,7 +65,7 @@ async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option<&'s
     keys::verified(token, alg, jwk).map(|verified| if verified { "public" } else { "unverified" })
 }
 
-fn audiences(claims: &Map<String, Value>) -> Option<String> {
+pub fn audiences(claims: &Map<String, Value>) -> Option<String> {
     match claims.get("aud")? {
         Value::String(one) => Some(one.clone()),
         Value::Array(many) => Some(many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")),

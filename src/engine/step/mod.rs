@@ -5,6 +5,7 @@ mod back_channel;
 pub(super) mod claims;
 mod document;
 mod endpoint;
+mod listener;
 mod logout;
 mod page;
 mod push;
@@ -45,6 +46,8 @@ pub async fn drive(trial: &mut RunningTrial<'_>, planned: &PlannedStep) -> RawSt
         StepKind::DocumentRequest => document::drive(trial, &step).await,
         StepKind::EndpointRequest => endpoint::drive(trial, &step).await,
         StepKind::PageRequest => page::drive(trial, &step).await,
+        StepKind::ListenerAddress => listener::open(trial, &step),
+        StepKind::ListenerRequest => listener::await_request(trial, &step).await,
     }
 }
 

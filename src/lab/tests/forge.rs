@@ -115,3 +115,25 @@ pub(super) fn assertion(tester: &Tester, with: With, changes: &Value) -> Outcome
         }
     }))
 }
+
+/// A key of P-256, and its public half as a JWK.
+pub(super) fn fresh_key() -> (SigningKey, Value) {
+    let key = SigningKey::random(&mut rand::rngs::OsRng);
+    let point = key.verifying_key().to_encoded_point(false);
+    let text = |part: Option<&p256::FieldBytes>| URL_SAFE_NO_PAD.encode(part.map(|part| part.to_vec()).unwrap_or_default());
+    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": text(point.x()), "y": text(point.y()) });
+    (key, jwk)
+}
+
+/// The assertion of a client that registered itself.
+pub(super) fn assertion_of(tester: &Tester, client_id: &str, key: &SigningKey) -> String {
+    let claims = json!({
+        "iss": client_id, "sub": client_id, "aud": tester.lab.issuer(), "iat": now(), "exp": now() + 60,
+        "jti": crate::lab::secrets::random(),
+    });
+    let sign = |message: &[u8]| {
+        let signature: Signature = key.sign(message);
+        signature.to_bytes().to_vec()
+    };
+    write(&json!({ "alg": "ES256" }), &claims, sign)
+}

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use super::callout_attacks as on_callouts;
 use super::client_attacks as on_clients;
 use super::code_attacks as on_codes;
 use super::front_attacks as on_front;
@@ -248,6 +249,14 @@ attacks! {
         introspected_by_other: [IntrospectionCrossClient, IntrospectionOpen];
         refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenClaimsWrong];
     }
+    on_callouts {
+        request_uri_of_stranger: [SsrfRequestUri];
+        keys_named_by_jwt: [SsrfJwtHeaders];
+        logo_fetched: [SsrfRegistration];
+        redirect_followed: [SsrfRegistration];
+        joined_foreign_sector: [DcrSectorUnverified];
+        logout_token_with_nonce: [LogoutTokenMalformed];
+    }
 }
 
 #[tokio::test]
@@ -261,6 +270,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     assert!(
         on_grants::honest_device(&tester).await? && on_grants::honest_exchange(&tester).await? && on_grants::honest_client(&tester).await?
     );
+    assert!(on_callouts::honest_sector(&tester).await? && on_callouts::honest_logout(&tester).await?);
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
     assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
     Ok(())

@@ -1,5 +1,6 @@
 //! The lab as its clients see it: over HTTP.
 
+mod callout_attacks;
 mod client_attacks;
 mod code_attacks;
 mod endpoints;

@@ -117,7 +117,9 @@ fn ends(step: &StepObservation) -> (Actor, Actor) {
         | StepKind::IntrospectionRequest
         | StepKind::RevocationRequest
         | StepKind::DocumentRequest
-        | StepKind::EndpointRequest => (Actor::Client, Actor::Server),
+        | StepKind::EndpointRequest
+        | StepKind::ListenerAddress => (Actor::Client, Actor::Server),
+        StepKind::ListenerRequest => (Actor::Server, Actor::Client),
     }
 }
 

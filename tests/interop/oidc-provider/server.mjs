@@ -90,6 +90,9 @@ if (mode === 'weak') {
   config.rotateRefreshToken = false;
   config.acceptQueryParamAccessTokens = true;
   config.features.introspection.allowedPolicy = () => true;
+  config.features.backchannelLogout = { enabled: true };
+  // By itself the library cuts every connection of its own to loopback and private networks.
+  config.fetch = (url, { dispatcher, ...options }) => fetch(url, options);
   config.responseTypes = ['code', 'id_token', 'id_token token', 'code token', 'code id_token', 'code id_token token'];
   for (const each of clients) {
     each.grant_types = [...each.grant_types, 'implicit'];
