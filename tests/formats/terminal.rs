@@ -19,6 +19,8 @@ const OURS: &[&str] = &[
     "fixed since: ",
     "no longer decided: ",
     "not tested: ",
+    "advertised: ",
+    "measured: ",
     "left out, ",
     "gate: ",
 ];
