@@ -9,6 +9,7 @@ use grantproof::model::report::Recording;
 use grantproof::model::scenario::{Risk, Scenario};
 use grantproof::plan;
 use grantproof::report::build;
+use grantproof::run::pages;
 use grantproof::target::Target;
 
 use crate::bare::Site;
@@ -18,15 +19,17 @@ use crate::servers::OutsideLab;
 use crate::{BARE, Bench, Failed, PROGRAM, ROUNDS, RUNS, client_runtime, least, median, millis};
 
 impl Bench {
-    /// The exchanges of a recording, for the bare client.
+    /// The exchanges of a recording, for the bare client: what the run made by itself, it makes by itself.
     fn plan(&self, recording: &Recording, target: &Target) -> Plan {
         let scenarios = self.scenarios();
         let drawn = plan::draw(&scenarios, target, Risk::Noisy);
+        let shown = drawn.groups.iter().zip(&recording.controls).map(|(group, trial)| (&group.control, trial));
+        let paged = pages::shown_again(shown, target);
         let alone: BTreeSet<(&str, &str, Option<&str>)> = drawn
             .groups
             .iter()
             .flat_map(|g| &g.cases)
-            .filter(|c| c.alone())
+            .filter(|case| case.alone() || pages::concern(case, &paged, target))
             .map(|c| (c.scenario.id.as_str(), c.attack.id.as_str(), c.word.as_deref()))
             .collect();
         Plan::of(recording, target, |scenario, attack, word| alone.contains(&(scenario, attack, word)))

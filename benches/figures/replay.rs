@@ -183,7 +183,10 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn chain<'t>(&mut self, exchanges: impl IntoIterator<Item = (&'t Exchange, &'t Sent)>) -> Chain {
-        exchanges.into_iter().map(|(exchange, sent)| self.op(exchange, sent)).collect()
+        // What the server asked of us it asks again by itself, or not.
+        let ours = |exchange: &Exchange| exchange.url.starts_with(&self.target.issuer);
+        let list: Vec<_> = exchanges.into_iter().filter(|(exchange, _)| ours(exchange)).collect();
+        list.into_iter().map(|(exchange, sent)| self.op(exchange, sent)).collect()
     }
 
     /// A text without the address of the recorded server.

@@ -2,7 +2,7 @@
 
 mod ladder;
 mod look;
-mod pages;
+pub mod pages;
 mod runner;
 mod setup;
 mod spool;
