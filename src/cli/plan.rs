@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::model::step::{PlannedStep, StepKind, UserRole};
-use crate::model::value::{Expression, Part, Reference, Template};
+use crate::model::value::{Reference, Template};
 use crate::plan::{Case, Plan, draw};
 use crate::target::Target;
 
@@ -185,12 +185,10 @@ fn length(wait: &Template, target: &Target) -> Option<Duration> {
         "refresh_lifetime" => target.refresh_lifetime,
         _ => None,
     };
-    let text = wait.0.iter().map(|part| match part {
-        Part::Literal(text) | Part::Expression(Expression::Text(text)) => Some(text.clone()),
-        Part::Expression(Expression::Reference(Reference::Target(fact))) => Some(format!("{}ms", stated(fact)?.as_millis())),
-        Part::Expression(_) => None,
-    });
-    crate::duration::parse(&text.collect::<Option<String>>()?)
+    crate::duration::parse(&wait.text_with(|reference| match reference {
+        Reference::Target(fact) => Some(format!("{}ms", stated(fact)?.as_millis())),
+        _ => None,
+    })?)
 }
 
 /// One request for each step of a user who is logged in; a burst counts whole.

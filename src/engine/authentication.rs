@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::step::{AssertionForgery, Authentication};
+use crate::model::authentication::{AssertionForgery, Authentication};
 use crate::target::{Audience, Client, ClientAuthentication};
 
 use super::actor::Actor;

@@ -49,15 +49,18 @@ impl Facts {
         })
     }
 
+    /// A list of the metadata as one text; empty where there is none.
+    fn words(&self, name: &str, between: &str) -> String {
+        let list = self.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_array);
+        list.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(between)).unwrap_or_default()
+    }
+
     /// The defenses that the metadata claims: its members and what they say, lists with a space between their words.
     pub fn claims(&self) -> BTreeMap<String, String> {
-        let Some(metadata) = &self.metadata else { return BTreeMap::new() };
-        let says = |member: &str| {
-            Some(match metadata.get(member)? {
-                Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-                Value::Bool(yes) => yes.to_string(),
-                _ => return None,
-            })
+        let says = |member: &str| match self.metadata.as_ref()?.get(member)? {
+            Value::Array(_) => Some(self.words(member, " ")),
+            Value::Bool(yes) => Some(yes.to_string()),
+            _ => None,
         };
         CLAIMS.iter().filter_map(|member| Some(((*member).to_owned(), says(member)?))).collect()
     }
@@ -65,10 +68,7 @@ impl Facts {
     /// The facts that scenarios may name as `target.…`.
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-        let list = |name: &str, between: &str| {
-            let list = self.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_array);
-            list.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(between)).unwrap_or_default()
-        };
+        let list = |name: &str, between: &str| self.words(name, between);
         // Their names are words with spaces between them.
         let words = |name: &str| list(name, ", ");
         let says = |name: &str| self.metadata.as_ref().and_then(|m| answer::text(m, name)).unwrap_or_default();

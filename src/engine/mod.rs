@@ -31,6 +31,7 @@ pub mod page;
 mod pool;
 pub mod proof;
 pub mod raw;
+mod raw_step;
 pub mod registration;
 pub mod request_object;
 pub mod step;
@@ -54,9 +55,10 @@ use actor::Actor;
 use browser::Browser;
 use discover::Facts;
 use eval::Known;
-use http::{Failure, Http, Request, Response};
+use http::Http;
 pub use kept::without_secrets;
 use proof::ProofEndpoint;
+pub use raw_step::RawStep;
 
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
@@ -342,42 +344,6 @@ pub struct RunningTrial<'e> {
     clients: BTreeMap<String, ClientRole>,
     /// The trial as the judge sees it, without secrets.
     seen: Trial,
-}
-
-/// What one step came to, before redaction.
-#[derive(Debug, Default)]
-pub struct RawStep {
-    pub outcome: Option<Outcome>,
-    pub fields: BTreeMap<String, String>,
-    pub sent: BTreeMap<String, String>,
-    pub note: String,
-    pub shape: String,
-    pub undelivered: Option<String>,
-    /// Fields of forms that took a secret, and its kind: their values are masked whatever they are called.
-    pub secret_names: Vec<(String, &'static str)>,
-    pub exchanges: Vec<(Request, Result<Response, Failure>)>,
-}
-
-impl RawStep {
-    /// A step that could not be sent.
-    pub fn not_sent(why: impl Into<String>) -> RawStep {
-        RawStep { outcome: Some(Outcome::NotSent), note: why.into(), ..RawStep::default() }
-    }
-
-    /// A step whose values cannot be had.
-    pub fn missing(missing: &eval::Missing) -> RawStep {
-        match missing {
-            eval::Missing::Never(why) => RawStep::not_sent(why.clone()),
-            eval::Missing::NoSuchForm(why) => RawStep { outcome: Some(Outcome::Impossible), note: why.clone(), ..RawStep::default() },
-        }
-    }
-
-    /// Sets a field where there is a value.
-    pub fn field(&mut self, name: &str, value: Option<impl Into<String>>) {
-        if let Some(value) = value {
-            self.fields.insert(name.to_owned(), value.into());
-        }
-    }
 }
 
 impl<'e> RunningTrial<'e> {

@@ -1,6 +1,7 @@
 //! The core types: what is tried, what was seen, what it means. They know no HTTP library, no command line, no colour.
 
 pub mod attempts;
+pub mod authentication;
 pub mod bend;
 pub mod conduct;
 pub mod event;

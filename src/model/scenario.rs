@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::authentication::Authentication;
 use super::bend::{Carried, Proof};
 use super::conduct::Conduct;
 use super::finding::{Claim, Measure};
 use super::predicate::{Condition, Predicate};
 use super::profile::{Level, Profile, Severity};
-use super::step::{Authentication, ClientRole, Place, PlannedStep, UserRole};
+use super::step::{ClientRole, Place, PlannedStep, UserRole};
 use super::value::{Template, Value};
 
 /// How much a scenario asks of the target.

@@ -302,6 +302,16 @@ impl Template {
         }
     }
 
+    /// The text, where all that it names is known to somebody; functions are known to nobody.
+    pub fn text_with(&self, known: impl Fn(&Reference) -> Option<String>) -> Option<String> {
+        let text = |part: &Part| match part {
+            Part::Literal(text) | Part::Expression(Expression::Text(text)) => Some(text.clone()),
+            Part::Expression(Expression::Reference(reference)) => known(reference),
+            Part::Expression(_) => None,
+        };
+        self.0.iter().map(text).collect()
+    }
+
     /// The text, where no expression stands in it.
     pub fn as_literal(&self) -> Option<&str> {
         match self.0.as_slice() {

@@ -5,8 +5,9 @@ mod unite;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::authentication::Authentication;
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
-use crate::model::step::{Authentication, ClientRole, Origin, Parameter, PlannedStep, StepKind};
+use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, StepKind};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;

@@ -9,7 +9,7 @@ use crate::engine::eval::Missing;
 use crate::engine::{Engine, clock};
 use crate::model::observation::Trial;
 use crate::model::step::PlannedStep;
-use crate::model::value::{Expression, Part, Reference, Template};
+use crate::model::value::{Reference, Template};
 
 use super::{Event, Stop};
 
@@ -20,17 +20,11 @@ pub fn of(steps: &[PlannedStep], control: &Trial) -> Option<Duration> {
 }
 
 fn one(wait: &Template, control: &Trial) -> Option<Duration> {
-    let text = wait.0.iter().map(|part| match part {
-        Part::Literal(text) | Part::Expression(Expression::Text(text)) => Some(text.as_str()),
-        Part::Expression(Expression::Reference(Reference::Target(fact))) => {
-            control.facts.get(&format!("target.{fact}")).map(String::as_str)
-        }
-        Part::Expression(Expression::Reference(Reference::Field { step, field })) => {
-            control.step(step).and_then(|s| s.fields.get(field)).map(String::as_str)
-        }
-        Part::Expression(_) => None,
-    });
-    parse(&text.collect::<Option<String>>()?)
+    parse(&wait.text_with(|reference| match reference {
+        Reference::Target(fact) => control.facts.get(&format!("target.{fact}")).cloned(),
+        Reference::Field { step, field } => control.step(step)?.fields.get(field).cloned(),
+        _ => None,
+    })?)
 }
 
 /// Why an attack is left out that would wait for longer than the run does.

@@ -1,10 +1,11 @@
 //! Changes and values as written → operations and values with every name resolved.
 
 use crate::diagnostic::{Diagnostics, suggestion};
+use crate::model::authentication::{AssertionForgery, Authentication};
 use crate::model::bend::{Carried, JwtBend, Proof};
 use crate::model::conduct::Conduct;
 use crate::model::scenario::Operation;
-use crate::model::step::{AssertionForgery, Authentication, PlannedStep};
+use crate::model::step::PlannedStep;
 use crate::model::value::{Expression, Forgery, Template, Value};
 use crate::place::{At, Names};
 
