@@ -115,10 +115,10 @@ fn assertion(
 
 /// Header and claims of an assertion as a client makes it (RFC 7523 §3).
 fn genuine(client_id: &str, key: &SigningKey, kid: Option<&str>, audience: &str) -> (Value, Value) {
-    let now = clock::now();
+    let (issued, now) = (clock::issued_at(), clock::now());
     let claims = json!({
         "iss": client_id, "sub": client_id, "aud": audience,
-        "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 60,
+        "jti": eval::random(22), "iat": issued, "nbf": issued, "exp": now + 60,
     });
     let mut header = json!({ "alg": key.alg(), "typ": "JWT" });
     if let Some(kid) = kid {

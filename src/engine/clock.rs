@@ -34,6 +34,12 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_second().saturating_add_unsigned(later().as_secs())
 }
 
+/// The `iat` and `nbf` of what is signed now: a second ago. A server may refuse what comes from its future, and its clock may be
+/// a little behind this one, if only since it ticks in steps; a right proof that is refused by chance would spoil a verdict.
+pub fn issued_at() -> i64 {
+    now() - 1
+}
+
 /// Seconds of difference that are worth a warning: assertions and tokens live for minutes, and many servers allow for 30 s.
 pub const MOST: i64 = 30;
 

@@ -23,7 +23,7 @@ pub fn proof(key: &SigningKey, method: &str, url: &str, nonce: Option<&str>, tok
     let header = json!({ "typ": "dpop+jwt", "alg": key.alg(), "jwk": key.public_jwk().map_err(Missing::Never)? });
     // Without query and fragment (§4.2).
     let htu = url.split(['?', '#']).next().unwrap_or(url);
-    let mut claims = json!({ "jti": eval::random(22), "htm": method, "htu": htu, "iat": clock::now() });
+    let mut claims = json!({ "jti": eval::random(22), "htm": method, "htu": htu, "iat": clock::issued_at() });
     if let Some(nonce) = nonce {
         claims["nonce"] = Value::String(nonce.to_owned());
     }

@@ -36,7 +36,7 @@ pub fn sign(
     kid: Option<&str>,
     bend: &Bend,
 ) -> Result<String, Missing> {
-    let now = clock::now();
+    let (issued, now) = (clock::issued_at(), clock::now());
     let mut claims = Map::new();
     for parameter in parameters {
         if claims.insert(parameter.name.clone(), Value::String(parameter.value.clone())).is_some() {
@@ -44,7 +44,7 @@ pub fn sign(
             return Err(Missing::NoSuchForm(why));
         }
     }
-    let own = json!({ "iss": client.id, "aud": issuer, "jti": eval::random(22), "iat": now, "nbf": now, "exp": now + 300 });
+    let own = json!({ "iss": client.id, "aud": issuer, "jti": eval::random(22), "iat": issued, "nbf": issued, "exp": now + 300 });
     for (name, value) in own.as_object().into_iter().flatten() {
         claims.insert(name.clone(), value.clone());
     }

@@ -78,7 +78,9 @@ call("POST", "mod/plugin/", {"module": "oidc", "name": "oidc", "display_name": "
     "pkce-allowed": True, "pkce-method-plain-allowed": weak, "pkce-required": not weak, "pkce-required-public-client": not weak,
     "introspection-revocation-allowed": True, "introspection-revocation-allow-target-client": True, "introspection-revocation-auth-scope": [],
     "register-client-allowed": False, "session-management-allowed": False, "subject-type": "public",
-    "oauth-as-iss-id": not weak, "oauth-par-allowed": False, "oauth-dpop-allowed": False, "oauth-rar-allowed": False,
+    "oauth-as-iss-id": not weak, "oauth-par-allowed": False, "oauth-rar-allowed": False,
+    # Proofs are looked at even where DPoP is not allowed; without these two a proof is right only in the very second of its iat.
+    "oauth-dpop-allowed": False, "oauth-dpop-iat-duration": 60, "oauth-dpop-iat-gap-duration": 10,
     "request-parameter-allow": True, "client-pubkey-parameter": "pubkey",
     "scope": [{"name": "openid", "refresh-token-rolling": not weak}], "allowed-scope": ["openid", "profile", "email"],
 }})
