@@ -61,7 +61,7 @@ fn figures() -> Result<(), Failed> {
     let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let scratch = tempfile::tempdir()?;
     let mut bench = Bench {
-        catalogue: inputs::catalogue(None).map_err(|e| e.message)?,
+        catalogue: std::mem::ManuallyDrop::into_inner(inputs::catalogue(None).map_err(|e| e.message)?),
         servers: server_runtime()?,
         clients: client_runtime()?,
         scratch: scratch.path().to_owned(),

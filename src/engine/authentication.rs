@@ -63,7 +63,7 @@ pub fn credentials(
         (ClientAuthentication::Post(_), Some(secret)) => vec![id, ("client_secret".into(), secret)],
         (ClientAuthentication::SecretJwt(_), Some(secret)) => asserted(&SigningKey::Hs256(secret.into_bytes()), None)?,
         (ClientAuthentication::PrivateKeyJwt { key, kid }, _) => {
-            asserted(&SigningKey::read(key.reveal()).map_err(Missing::Never)?, kid.as_deref())?
+            asserted(&learned.key(&client.id, key).map_err(Missing::Never)?, kid.as_deref())?
         }
         _ => vec![id],
     };

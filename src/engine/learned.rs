@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::target::Secret;
+
+use super::keys::SigningKey;
+
 #[derive(Debug, Default)]
 pub struct Learned(Mutex<State>);
 
@@ -16,6 +20,8 @@ struct State {
     unbound: BTreeSet<String>,
     /// Places that have taken a token of a client: name of the place, client.
     taken: BTreeSet<(String, String)>,
+    /// The private keys of clients, read.
+    keys: BTreeMap<String, SigningKey>,
     /// For the reader, not yet told.
     warnings: Vec<String>,
 }
@@ -23,6 +29,19 @@ struct State {
 impl Learned {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The private key of a client, which is read once.
+    ///
+    /// # Errors
+    /// The key cannot be read.
+    pub fn key(&self, client: &str, key: &Secret) -> Result<SigningKey, String> {
+        if let Some(known) = self.state().keys.get(client) {
+            return Ok(known.clone());
+        }
+        let read = SigningKey::read(key.reveal())?;
+        self.state().keys.insert(client.to_owned(), read.clone());
+        Ok(read)
     }
 
     /// Whether the assertions of a client go to the token endpoint; None: nothing was tried yet.

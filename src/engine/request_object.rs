@@ -8,6 +8,7 @@ use super::bend::Bend;
 use super::delivery::Sent;
 use super::eval::Missing;
 use super::keys::SigningKey;
+use super::learned::Learned;
 use super::{clock, eval, forge};
 
 /// The parameter that carries a request object (RFC 9101 §5).
@@ -17,9 +18,9 @@ pub const PARAMETER: &str = "request";
 ///
 /// # Errors
 /// The key cannot be read.
-pub fn key(client: &Client) -> Result<Option<(SigningKey, Option<&str>)>, String> {
+pub fn key<'c>(client: &'c Client, learned: &Learned) -> Result<Option<(SigningKey, Option<&'c str>)>, String> {
     match &client.authentication {
-        ClientAuthentication::PrivateKeyJwt { key, kid } => Ok(Some((SigningKey::read(key.reveal())?, kid.as_deref()))),
+        ClientAuthentication::PrivateKeyJwt { key, kid } => Ok(Some((learned.key(&client.id, key)?, kid.as_deref()))),
         other => Ok(other.secret().map(|secret| (SigningKey::Hs256(secret.reveal().as_bytes().to_vec()), None))),
     }
 }

@@ -303,6 +303,9 @@ impl<'r> Runner<'r> {
             }
         }
         for (framed, cases) in groups.iter_mut().zip(open) {
+            // Where nothing was sent, a control after it would say nothing.
+            let (untried, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|open| open.tried.seen.is_empty());
+            self.keep_untried(untried);
             if !cases.is_empty() {
                 let control = plan::control_of(cases.iter().map(|o| &o.case), &framed.group.control);
                 let more = self.close(&control, cases, false).await;
@@ -402,7 +405,8 @@ impl<'r> Runner<'r> {
                 }
                 place = share.take().await;
             }
-            running.step_after(step, pause).await;
+            // On the heap: hundreds of trials wait for a place, and each would keep room for a step that it is not at.
+            Box::pin(running.step_after(step, pause)).await;
         }
         let sight = judge::sight(case.attack, running.so_far(), control, &self.record.negative_controls);
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {

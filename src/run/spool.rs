@@ -90,6 +90,11 @@ impl Spool {
 }
 
 impl Seen {
+    /// Whether no trial was made.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a trial that cannot be put aside: all of them are in memory then. Where they cannot be read back, whoever needs them tells why.
     fn bring_back(&mut self, trial: Trial) {
         if let Ok(mut trials) = self.0.load().map(Cow::into_owned) {

@@ -120,20 +120,15 @@ impl Catalogue {
         if let Some(folder) = extra {
             read_folder(folder, folder, &mut own, &mut wrong);
         }
-        let embedded: BTreeMap<String, &Embedded> = embedded::SCENARIOS.iter().map(|file| (id_of(file.path), file)).collect();
-        let ids: BTreeSet<&String> = embedded.keys().chain(own.keys()).collect();
+        let sources = sources(own);
         let mut scenarios = BTreeMap::new();
-        for id in ids {
-            let (case, scenario) = match (own.get(id), embedded.get(id)) {
-                (Some((file, text)), _) => (case_digest(text), resolve::scenario(file, text, Some(id), &library)),
-                (None, Some(file)) => (file.digest.to_owned(), file.scenario(&library)),
-                (None, None) => continue,
-            };
-            digest(&mut hasher, id, &case);
+        for (source, scenario) in sources.iter().zip(resolved(&sources, &library)) {
+            let case = source.digest();
+            digest(&mut hasher, &source.id, &case);
             match scenario {
                 Ok(mut scenario) => {
                     scenario.digest = case;
-                    scenarios.insert(id.clone(), scenario);
+                    scenarios.insert(source.id.clone(), scenario);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
@@ -152,6 +147,57 @@ impl Catalogue {
     pub fn library(&self, flaws: &BTreeSet<String>) -> Library {
         Library { flows: self.flows.clone(), requirements: self.requirements.keys().cloned().collect(), flaws: flaws.clone() }
     }
+}
+
+/// Where a scenario comes from.
+struct Source {
+    id: String,
+    from: From,
+}
+
+enum From {
+    Embedded(&'static Embedded),
+    /// A file's path and its text.
+    File(String, String),
+}
+
+impl Source {
+    fn digest(&self) -> String {
+        match &self.from {
+            From::Embedded(file) => file.digest.to_owned(),
+            From::File(_, text) => case_digest(text),
+        }
+    }
+
+    fn scenario(&self, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
+        match &self.from {
+            From::Embedded(file) => file.scenario(library),
+            From::File(file, text) => resolve::scenario(file, text, Some(&self.id), library),
+        }
+    }
+}
+
+/// The embedded scenarios and the own ones, which override them, in the order of their ids.
+fn sources(own: BTreeMap<String, (String, String)>) -> Vec<Source> {
+    let embedded = embedded::SCENARIOS.iter().map(|file| (id_of(file.path), From::Embedded(file)));
+    let own = own.into_iter().map(|(id, (file, text))| (id, From::File(file, text)));
+    let all: BTreeMap<String, From> = embedded.chain(own).collect();
+    all.into_iter().map(|(id, from)| Source { id, from }).collect()
+}
+
+/// The scenarios of the sources in their order. Two threads, because every start of the program waits for it.
+fn resolved(sources: &[Source], library: &Library) -> Vec<Result<Scenario, Vec<Diagnostic>>> {
+    let all = |sources: &[Source]| -> Vec<_> { sources.iter().map(|source| source.scenario(library)).collect() };
+    let (first, second) = sources.split_at(sources.len() / 2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| all(second));
+        let mut resolved = all(first);
+        match other.join() {
+            Ok(second) => resolved.extend(second),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        resolved
+    })
 }
 
 fn id_of(path: &str) -> String {

@@ -78,7 +78,7 @@ pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<S
         None if trial.engine.facts().signs => (Bend::default(), &[][..]),
         _ => return Ok(None),
     };
-    let key = request_object::key(step.client).map_err(Missing::Never)?;
+    let key = request_object::key(step.client, &trial.engine.learned).map_err(Missing::Never)?;
     if key.is_none() && step.planned.carried.is_some() {
         return Err(Missing::Never(format!("client `{}` has neither key nor secret to sign a request with", step.client.id)));
     }

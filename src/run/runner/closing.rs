@@ -76,6 +76,11 @@ impl Runner<'_> {
         others
     }
 
+    /// Keeps cases of which nothing was sent.
+    pub(super) fn keep_untried(&mut self, cases: Vec<Open<'_>>) {
+        cases.into_iter().for_each(|open| self.keep(open));
+    }
+
     fn keep_all(&mut self, cases: Vec<Open<'_>>, after: usize) {
         for open in cases {
             self.keep(Open { after: Some(after), ..open });
