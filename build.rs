@@ -9,14 +9,16 @@ use std::{env, fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-/// What of the known attacks is no scenario, and why.
-const NOT_TESTED: &str = "scenarios/NOT-TESTED.yaml";
+/// What stands beside the scenarios: which known attacks are none, and which other tools try the same.
+const BESIDE: [(&str, &str); 2] = [("NOT_TESTED", "scenarios/NOT-TESTED.yaml"), ("PEERS", "scenarios/PEERS.yaml")];
 
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let mut code = String::new();
-    let not_tested = Path::new(&root).join(NOT_TESTED);
-    writeln!(code, "pub const NOT_TESTED: &str = include_str!({:?});", not_tested.to_string_lossy()).map_err(io::Error::other)?;
+    let beside = BESIDE.map(|(name, path)| (name, Path::new(&root).join(path)));
+    for (name, path) in &beside {
+        writeln!(code, "pub const {name}: &str = include_str!({:?});", path.to_string_lossy()).map_err(io::Error::other)?;
+    }
     for (name, folder) in [("SCENARIOS", "scenarios"), ("FLOWS", "flows"), ("STANDARDS", "standards")] {
         println!("cargo:rerun-if-changed={folder}");
         let mut files = Vec::new();
@@ -24,7 +26,7 @@ fn main() -> io::Result<()> {
         if folder.is_dir() {
             list(&folder, "yaml", &mut files)?;
         }
-        files.retain(|file| *file != not_tested);
+        files.retain(|file| beside.iter().all(|(_, path)| file != path));
         files.sort();
         writeln!(code, "pub const {name}: &[Embedded] = &[").map_err(io::Error::other)?;
         for file in files {

@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
 pub const NAMES: &[&str] =
-    &["scenario", "flow", "standard", "not-tested", "target", "report", "collection", "diff", "recording", "waivers", "event"];
+    &["scenario", "flow", "standard", "not-tested", "peers", "target", "report", "collection", "diff", "recording", "waivers", "event"];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -15,6 +15,7 @@ pub fn text(name: &str) -> Option<String> {
         "flow" => generator.into_root_schema_for::<crate::scenario::file::FlowFile>(),
         "standard" => generator.into_root_schema_for::<crate::scenario::standard::StandardFile>(),
         "not-tested" => generator.into_root_schema_for::<crate::scenario::standard::NotTestedFile>(),
+        "peers" => generator.into_root_schema_for::<crate::scenario::standard::PeersFile>(),
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
         "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),

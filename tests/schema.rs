@@ -51,7 +51,7 @@ fn the_committed_schemas_are_those_of_the_types() {
 fn every_data_file_fits_its_schema_and_names_it() {
     for (folder, name) in [("scenarios", "scenario"), ("flows", "flow"), ("standards", "standard")] {
         let validator = validator(name);
-        for path in files(folder).into_iter().filter(|path| !path.ends_with("NOT-TESTED.yaml")) {
+        for path in files(folder).into_iter().filter(|path| !path.ends_with("NOT-TESTED.yaml") && !path.ends_with("PEERS.yaml")) {
             let text = std::fs::read_to_string(&path).expect("a file");
             let depth = path.strip_prefix(root()).expect("inside").components().count() - 1;
             let modeline = format!("# yaml-language-server: $schema={}schema/{name}.schema.json", "../".repeat(depth));
@@ -81,6 +81,19 @@ fn every_known_attack_is_a_scenario_or_says_why_not() {
     let missing: Vec<&&str> = known.iter().filter(|id| !found.contains(**id)).collect();
     assert!(missing.is_empty(), "neither a scenario nor in NOT-TESTED.yaml: {missing:?}");
     assert!(left.iter().all(|entry| entry.why.len() > 30), "a reason is a sentence");
+}
+
+/// Who else tries an attack is said of known attacks, and of tools that are named.
+#[test]
+fn peers_are_tools_and_try_known_attacks() {
+    let text = std::fs::read_to_string(root().join("scenarios/PEERS.yaml")).expect("PEERS.yaml");
+    assert!(validator("peers").is_valid(&value(&text)));
+    let ids = std::fs::read_to_string(root().join("scenarios/IDS.txt")).expect("IDS.txt");
+    let peers = grantproof::scenario::catalogue::peers().unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    for (id, tools) in &peers.attacks {
+        assert!(ids.lines().any(|known| known == id), "{id} is not in IDS.txt");
+        assert!(!tools.is_empty() && tools.iter().all(|tool| peers.tools.contains_key(tool)), "{id}: {tools:?}");
+    }
 }
 
 /// What an editor marks red, the loader refuses, and the other way round, for mistakes of shape.

@@ -25,7 +25,13 @@ pub fn list(arguments: &List) -> Result<u8, Failure> {
         Some(document) => covered(&catalogue, document, arguments.json)?,
         None => {
             let selected = inputs::selected(&catalogue, &arguments.choose, arguments.choose.profile)?;
-            if arguments.count { format!("{}\n", selected.len()) } else { scenarios(&selected, arguments)? }
+            if arguments.count {
+                format!("{}\n", selected.len())
+            } else if arguments.peers {
+                peers(&selected, arguments.json)?
+            } else {
+                scenarios(&selected, arguments)?
+            }
         }
     };
     print(&text)?;
@@ -43,6 +49,27 @@ fn not_tested(as_json: bool) -> Result<String, Failure> {
         let _ = writeln!(out, "{:width$}  {}", entry.id, safe::line(&entry.why));
     }
     let _ = writeln!(out, "\n{} attacks are known and not tested", entries.len());
+    Ok(out)
+}
+
+/// Which other tools try the selected scenarios.
+fn peers(selected: &[&Scenario], as_json: bool) -> Result<String, Failure> {
+    let known = catalogue::peers().map_err(|wrong| inputs::diagnostics(&wrong))?;
+    let of = |scenario: &Scenario| known.attacks.get(&scenario.id).map_or(&[][..], Vec::as_slice);
+    if as_json {
+        return lines(&selected.iter().map(|s| json!({ "id": s.id, "peers": of(s) })).collect::<Vec<_>>());
+    }
+    let width = selected.iter().map(|s| s.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for scenario in selected {
+        let _ = writeln!(out, "{:width$}  {}", scenario.id, if of(scenario).is_empty() { "-".into() } else { of(scenario).join(", ") });
+    }
+    out.push('\n');
+    for (name, tool) in &known.tools {
+        let count = selected.iter().filter(|s| of(s).contains(name)).count();
+        let _ = writeln!(out, "{count:4} also tried by {name} ({}, {})", tool.title, tool.link);
+    }
+    let _ = writeln!(out, "{:4} of {} tried by none of them", selected.iter().filter(|s| of(s).is_empty()).count(), selected.len());
     Ok(out)
 }
 

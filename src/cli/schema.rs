@@ -16,6 +16,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Flow => "flow",
         SchemaName::Standard => "standard",
         SchemaName::NotTested => "not-tested",
+        SchemaName::Peers => "peers",
         SchemaName::Target => "target",
         SchemaName::Report => "report",
         SchemaName::Collection => "collection",

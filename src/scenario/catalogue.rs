@@ -12,7 +12,7 @@ use crate::model::scenario::{Control, Scenario};
 
 use super::file::{FlowFile, ScenarioFile};
 use super::resolve::{self, Library};
-use super::standard::{Binds, Keyword, NotTestedFile, StandardFile};
+use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, StandardFile};
 
 /// A data file in the program: its text, and the same as JSON, made when the program was built.
 struct Embedded {
@@ -66,6 +66,14 @@ pub struct Catalogue {
 pub fn not_tested() -> Result<Vec<NotTested>, Vec<Diagnostic>> {
     let file = crate::yaml::read::<NotTestedFile>("scenarios/NOT-TESTED.yaml", embedded::NOT_TESTED)?;
     Ok(file.not_tested.into_iter().map(|entry| NotTested { id: entry.id.value, why: entry.why.value }).collect())
+}
+
+/// Which other tools try the known attacks.
+///
+/// # Errors
+/// What is wrong with the embedded file.
+pub fn peers() -> Result<PeersFile, Vec<Diagnostic>> {
+    crate::yaml::read("scenarios/PEERS.yaml", embedded::PEERS)
 }
 
 /// A known attack that no scenario tries.

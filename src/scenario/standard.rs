@@ -1,4 +1,6 @@
-//! The shapes of the data beside scenarios: requirements of standards, and what of the known attacks is not tested.
+//! The shapes of the data beside scenarios: requirements of standards, what of the known attacks is not tested, and who else tests it.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,6 +21,24 @@ pub struct NotTestedEntry {
     pub id: At<String>,
     /// What it would need, or why it cannot be judged from outside.
     pub why: At<String>,
+}
+
+/// Which other tools try a known attack as well (`scenarios/PEERS.yaml`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeersFile {
+    /// The tools, by a short name.
+    pub tools: BTreeMap<String, Tool>,
+    /// `pkce/wrong-verifier` → the short names of the tools that try it. What is not here is tried by none of them.
+    pub attacks: BTreeMap<String, Vec<String>>,
+}
+
+/// Another tool.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    pub title: String,
+    pub link: String,
 }
 
 /// The requirements of one document, as scenarios cite them.

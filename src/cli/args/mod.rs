@@ -376,6 +376,7 @@ pub struct Plan {
   grantproof list
   grantproof list -s pkce --profile fapi2
   grantproof list --standard RFC9700      each requirement, and what tests it
+  grantproof list --peers                 which other tools try the same
   grantproof list --count")]
 pub struct List {
     #[command(flatten)]
@@ -386,6 +387,9 @@ pub struct List {
     /// The known attacks that no scenario tries, and why
     #[arg(long, conflicts_with_all = ["count", "standard"])]
     pub not_tested: bool,
+    /// What other tools try as well, and how many attacks no other tool has
+    #[arg(long, conflicts_with_all = ["count", "standard", "not_tested"])]
+    pub peers: bool,
     /// How many there are, and nothing else
     #[arg(long, conflicts_with = "json")]
     pub count: bool,
@@ -472,6 +476,8 @@ pub enum SchemaName {
     Standard,
     /// `scenarios/NOT-TESTED.yaml`
     NotTested,
+    /// `scenarios/PEERS.yaml`
+    Peers,
     Target,
     Report,
     /// Several reports in one file
