@@ -9,8 +9,9 @@ use std::{env, fs, io};
 
 use sha2::{Digest as _, Sha256};
 
-/// What stands beside the scenarios: which known attacks are none, and which other tools try the same.
-const BESIDE: [(&str, &str); 2] = [("NOT_TESTED", "scenarios/NOT-TESTED.yaml"), ("PEERS", "scenarios/PEERS.yaml")];
+/// What stands beside the scenarios: which known attacks are none, which other tools try the same, and settings of products.
+const BESIDE: [(&str, &str); 3] =
+    [("NOT_TESTED", "scenarios/NOT-TESTED.yaml"), ("PEERS", "scenarios/PEERS.yaml"), ("SETTINGS", "scenarios/SETTINGS.yaml")];
 
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;

@@ -4,8 +4,21 @@
 use schemars::generate::SchemaSettings;
 
 /// Every schema by name; each is committed as `schema/<name>.schema.json`.
-pub const NAMES: &[&str] =
-    &["scenario", "flow", "standard", "not-tested", "peers", "target", "report", "collection", "diff", "recording", "waivers", "event"];
+pub const NAMES: &[&str] = &[
+    "scenario",
+    "flow",
+    "standard",
+    "not-tested",
+    "peers",
+    "settings",
+    "target",
+    "report",
+    "collection",
+    "diff",
+    "recording",
+    "waivers",
+    "event",
+];
 
 /// A schema as pretty-printed JSON; None for an unknown name.
 pub fn text(name: &str) -> Option<String> {
@@ -16,6 +29,7 @@ pub fn text(name: &str) -> Option<String> {
         "standard" => generator.into_root_schema_for::<crate::scenario::standard::StandardFile>(),
         "not-tested" => generator.into_root_schema_for::<crate::scenario::standard::NotTestedFile>(),
         "peers" => generator.into_root_schema_for::<crate::scenario::standard::PeersFile>(),
+        "settings" => generator.into_root_schema_for::<crate::scenario::standard::SettingsFile>(),
         "target" => generator.into_root_schema_for::<crate::target::file::TargetFile>(),
         "report" => generator.into_root_schema_for::<crate::model::report::Report>(),
         "collection" => generator.into_root_schema_for::<crate::model::report::Collection>(),

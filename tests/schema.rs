@@ -51,7 +51,10 @@ fn the_committed_schemas_are_those_of_the_types() {
 fn every_data_file_fits_its_schema_and_names_it() {
     for (folder, name) in [("scenarios", "scenario"), ("flows", "flow"), ("standards", "standard")] {
         let validator = validator(name);
-        for path in files(folder).into_iter().filter(|path| !path.ends_with("NOT-TESTED.yaml") && !path.ends_with("PEERS.yaml")) {
+        for path in files(folder)
+            .into_iter()
+            .filter(|path| !path.ends_with("NOT-TESTED.yaml") && !path.ends_with("PEERS.yaml") && !path.ends_with("SETTINGS.yaml"))
+        {
             let text = std::fs::read_to_string(&path).expect("a file");
             let depth = path.strip_prefix(root()).expect("inside").components().count() - 1;
             let modeline = format!("# yaml-language-server: $schema={}schema/{name}.schema.json", "../".repeat(depth));
@@ -93,6 +96,26 @@ fn peers_are_tools_and_try_known_attacks() {
     for (id, tools) in &peers.attacks {
         assert!(ids.lines().any(|known| known == id), "{id} is not in IDS.txt");
         assert!(!tools.is_empty() && tools.iter().all(|tool| peers.tools.contains_key(tool)), "{id}: {tools:?}");
+    }
+}
+
+/// A setting helps where a test of a real server shows it: broken without it, and held with it.
+#[test]
+fn settings_of_products_were_seen_to_work() {
+    let file = std::fs::read_to_string(root().join("scenarios/SETTINGS.yaml")).expect("SETTINGS.yaml");
+    assert!(validator("settings").is_valid(&value(&file)));
+    let settings = grantproof::scenario::catalogue::settings().unwrap_or_else(|wrong| panic!("{wrong:?}"));
+    for product in &settings.products {
+        let expected = |mode: &str| {
+            let path = root().join(format!("tests/interop/{}/{mode}.expected.yaml", product.server));
+            value(&std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        };
+        for setting in &product.settings {
+            let (without, with) = (expected(&setting.broken_in), expected(&setting.holds_in));
+            for id in &setting.scenarios {
+                assert_eq!((&without[id], &with[id]), (&"broken".into(), &"holds".into()), "{}: {id}: {}", product.product, setting.set);
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::report::build::changes;
 use crate::report::coverage;
 use crate::report::safe::{code, markdown as safe};
 use crate::scenario::catalogue::{self, Catalogue};
+use crate::scenario::standard::SettingsFile;
 
 use super::args::Docs;
 use super::explain::{attack_requests, control_requests};
@@ -71,12 +72,14 @@ pub fn stale(folder: &Path, pages: &BTreeMap<String, String>) -> BTreeSet<String
 /// # Errors
 /// A catalogue whose list of what is not tested cannot be read.
 pub fn pages(catalogue: &Catalogue) -> Result<BTreeMap<String, String>, Failure> {
-    let mut pages: BTreeMap<String, String> = catalogue.scenarios.values().map(|s| (format!("{}.md", s.id), page(catalogue, s))).collect();
+    let settings = catalogue::settings().map_err(|wrong| inputs::diagnostics(&wrong))?;
+    let mut pages: BTreeMap<String, String> =
+        catalogue.scenarios.values().map(|s| (format!("{}.md", s.id), page(catalogue, s, &settings))).collect();
     pages.insert(INDEX.to_owned(), index(catalogue)?);
     Ok(pages)
 }
 
-fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
+fn page(catalogue: &Catalogue, scenario: &Scenario, settings: &SettingsFile) -> String {
     let mut out = format!("{MADE}scenarios/{0}.yaml by `grantproof docs`. -->\n\n# {0}\n\n**{1}**\n\n", scenario.id, safe(&scenario.title));
     let levels: Vec<String> = scenario.level.iter().map(|(profile, level)| format!("{} in {}", level.name(), profile.name())).collect();
     let cwe = scenario.cwe.as_ref().map(|cwe| format!(", {cwe}")).unwrap_or_default();
@@ -84,7 +87,11 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
         writeln!(out, "Severity {}{cwe}; {}; risk of the test: {}.\n", scenario.severity.name(), levels.join(", "), scenario.risk.name());
     let _ = writeln!(out, "- **The defense**: {}", safe(&scenario.defense));
     let _ = writeln!(out, "- **Without it**: {}", safe(&scenario.harm));
-    let _ = writeln!(out, "- **What to do**: {}\n", safe(&scenario.fix));
+    let _ = writeln!(out, "- **What to do**: {}", safe(&scenario.fix));
+    for (product, setting) in settings.of(&scenario.id) {
+        let _ = writeln!(out, "- **In {}**: {} (broken without it and held with it in our tests)", safe(&product.product), setting.set);
+    }
+    out.push('\n');
     let _ = writeln!(
         out,
         "## How it is tried\n\nThe control, granted before and after each attack:\n\n```text\n{}```\n",

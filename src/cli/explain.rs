@@ -6,7 +6,7 @@ use crate::diagnostic::suggestion;
 use crate::model::scenario::{Attack, Scenario};
 use crate::model::step::{Origin, PlannedStep};
 use crate::report::build::changes;
-use crate::scenario::catalogue::Catalogue;
+use crate::scenario::catalogue::{self, Catalogue};
 use crate::scenario::change::attack_steps;
 
 use super::args::Explain;
@@ -24,17 +24,22 @@ pub fn explain(arguments: &Explain) -> Result<u8, Failure> {
             help.unwrap_or_else(|| "see `grantproof list`".into())
         )));
     };
-    let text = if arguments.requests { requests(scenario) } else { page(&catalogue, scenario) };
+    let text = if arguments.requests { requests(scenario) } else { page(&catalogue, scenario)? };
     print(&text)?;
     Ok(0)
 }
 
-fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
+fn page(catalogue: &Catalogue, scenario: &Scenario) -> Result<String, Failure> {
     let mut out = String::new();
     let levels: Vec<String> = scenario.level.iter().map(|(p, l)| format!("{} {}", p.name(), l.name())).collect();
     let _ = writeln!(out, "{}\n{}\n", scenario.id, scenario.title);
     // Who comes from a finding wants to know this first.
-    let _ = writeln!(out, "what to do  {}\n", scenario.fix);
+    let _ = writeln!(out, "what to do  {}", scenario.fix);
+    let settings = catalogue::settings().map_err(|wrong| inputs::diagnostics(&wrong))?;
+    for (product, setting) in settings.of(&scenario.id) {
+        let _ = writeln!(out, "  in {}  {}", product.product, setting.set);
+    }
+    out.push('\n');
     let _ = writeln!(out, "defense   {}\nharm      {}", scenario.defense, scenario.harm);
     let _ = writeln!(
         out,
@@ -86,7 +91,7 @@ fn page(catalogue: &Catalogue, scenario: &Scenario) -> String {
             let _ = writeln!(out, "  {id}  {}\n    {}\n    {}", requirement.keyword.name(), requirement.asks.trim(), requirement.link);
         }
     }
-    out
+    Ok(out)
 }
 
 /// Control and attacks request by request; `+` is sent by the attack only, `-` by the control only.

@@ -17,6 +17,7 @@ fn text(name: SchemaName) -> String {
         SchemaName::Standard => "standard",
         SchemaName::NotTested => "not-tested",
         SchemaName::Peers => "peers",
+        SchemaName::Settings => "settings",
         SchemaName::Target => "target",
         SchemaName::Report => "report",
         SchemaName::Collection => "collection",

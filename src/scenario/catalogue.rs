@@ -12,7 +12,7 @@ use crate::model::scenario::{Control, Scenario};
 
 use super::file::{FlowFile, ScenarioFile};
 use super::resolve::{self, Library};
-use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, StandardFile};
+use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, SettingsFile, StandardFile};
 
 /// A data file in the program: its text, and the same as JSON, made when the program was built.
 struct Embedded {
@@ -74,6 +74,14 @@ pub fn not_tested() -> Result<Vec<NotTested>, Vec<Diagnostic>> {
 /// What is wrong with the embedded file.
 pub fn peers() -> Result<PeersFile, Vec<Diagnostic>> {
     crate::yaml::read("scenarios/PEERS.yaml", embedded::PEERS)
+}
+
+/// Settings of products that close a finding.
+///
+/// # Errors
+/// What is wrong with the embedded file.
+pub fn settings() -> Result<SettingsFile, Vec<Diagnostic>> {
+    crate::yaml::read("scenarios/SETTINGS.yaml", embedded::SETTINGS)
 }
 
 /// A known attack that no scenario tries.

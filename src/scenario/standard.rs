@@ -1,4 +1,5 @@
-//! The shapes of the data beside scenarios: requirements of standards, what of the known attacks is not tested, and who else tests it.
+//! The shapes of the data beside scenarios: requirements of standards, what of the known attacks is not tested,
+//! who else tests it, and which settings of products help.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,44 @@ pub struct PeersFile {
 pub struct Tool {
     pub title: String,
     pub link: String,
+}
+
+/// Settings of products that close a finding (`scenarios/SETTINGS.yaml`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsFile {
+    pub products: Vec<Product>,
+}
+
+impl SettingsFile {
+    /// The settings that close a scenario, each with its product.
+    pub fn of<'s>(&'s self, scenario: &'s str) -> impl Iterator<Item = (&'s Product, &'s Setting)> {
+        let all = self.products.iter().flat_map(|product| product.settings.iter().map(move |setting| (product, setting)));
+        all.filter(move |(_, setting)| setting.scenarios.iter().any(|id| id == scenario))
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Product {
+    /// `Keycloak`
+    pub product: String,
+    /// The folder of its test under `tests/interop`.
+    pub server: String,
+    pub settings: Vec<Setting>,
+}
+
+/// A setting, and the two modes of the test that show what it does.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// What to set, by the names that the product has for it.
+    pub set: String,
+    /// The mode without it.
+    pub broken_in: String,
+    /// The mode with it.
+    pub holds_in: String,
+    pub scenarios: Vec<String>,
 }
 
 /// The requirements of one document, as scenarios cite them.

@@ -478,6 +478,8 @@ pub enum SchemaName {
     NotTested,
     /// `scenarios/PEERS.yaml`
     Peers,
+    /// `scenarios/SETTINGS.yaml`
+    Settings,
     Target,
     Report,
     /// Several reports in one file
