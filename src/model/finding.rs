@@ -103,6 +103,8 @@ impl Advertised {
 pub struct Measure {
     pub name: String,
     pub unit: String,
+    /// What is said instead of "taken" and "refused".
+    pub words: Option<[String; 2]>,
     /// What the standards advise, in words.
     pub advice: String,
     pub basis: Vec<String>,
@@ -142,6 +144,9 @@ pub struct Measurement {
     /// The least value that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<i64>,
+    /// What is said instead of "taken" and "refused".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<[String; 2]>,
     /// What the standards advise.
     pub advice: String,
     /// Ids of requirements.
@@ -155,10 +160,11 @@ impl Measurement {
     /// The number in words: `300 s as stated`, `taken at 60 s, refused at 120 s`.
     pub fn value(&self) -> String {
         let unit = &self.unit;
+        let (taken, refused) = self.words.as_ref().map_or(("taken", "refused"), |[taken, refused]| (taken, refused));
         let parts = [
             self.stated.map(|n| format!("{n} {unit} as stated")),
-            self.taken.map(|n| format!("taken at {n} {unit}")),
-            self.refused.map(|n| format!("refused at {n} {unit}")),
+            self.taken.map(|n| format!("{taken} at {n} {unit}")),
+            self.refused.map(|n| format!("{refused} at {n} {unit}")),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }

@@ -39,6 +39,7 @@ pub fn measurements(catalogue: &Catalogue, verdicts: &[ScenarioVerdict], control
                 stated: None,
                 taken: None,
                 refused: None,
+                words: measure.words.clone(),
                 advice: measure.advice.clone(),
                 basis: measure.basis.clone(),
                 scenario: id.clone(),

@@ -69,6 +69,7 @@ pub fn measures(file: &ScenarioFile, scope: &Scope, library: &Library, found: &m
         measures.push(Measure {
             name: measure.name.value.clone(),
             unit: measure.unit.value.clone(),
+            words: measure.words.clone(),
             advice: measure.advice.value.clone(),
             basis: measure.basis.iter().map(|b| b.value.clone()).collect(),
             by,

@@ -69,6 +69,8 @@ pub struct MeasureFile {
     /// The attack that tries the numbers of its `for_each`, in their order, until one is refused; where it waits, all of them. It gives
     /// no verdict: `broken_if_…` says what being taken looks like.
     pub by: Option<At<String>>,
+    /// What the report says instead of "taken" and "refused", such as `[caught, missed]`.
+    pub words: Option<[String; 2]>,
     /// What the standards advise, in words.
     pub advice: At<String>,
     /// Ids of the requirements that do.
