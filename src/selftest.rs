@@ -1,5 +1,8 @@
 //! The matrix: every scenario against the strict lab and against the lab with each flaw. Strict: everything holds. With a
 //! flaw: exactly what declares it breaks, and what that implies; no other verdict moves.
+//!
+//! Most cells need not be run. The strict lab says for which flaws a scenario made it look; where it never looked for one, the lab with
+//! that flaw would have given the same answers, and the verdict is the strict one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +20,18 @@ use crate::target::Target;
 pub struct Subject {
     pub flaw: String,
     pub target: Target,
+    /// The flaws that it has looked for so far; None: it cannot tell.
+    pub asked: Option<Box<dyn Fn() -> BTreeSet<String> + Send + Sync>>,
     /// Kept alive for the length of the run.
     pub server: Box<dyn std::any::Any + Send>,
+}
+
+/// Which cells are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    All,
+    /// Those whose scenario makes the strict lab look for the flaw, or declares that it breaks with it.
+    Asked,
 }
 
 /// What the matrix showed.
@@ -27,65 +40,116 @@ pub struct Matrix {
     /// flaw → (scenario → verdict); the strict lab is "".
     pub rows: BTreeMap<String, BTreeMap<String, ScenarioVerdict>>,
     pub problems: Vec<String>,
-    /// Verdicts on attacks, variants and words counted.
+    /// Scenarios with a flaw that were run; the others have the verdict of the strict lab.
+    pub run: usize,
+    /// Verdicts on attacks, variants and words counted, that were judged by a run.
     pub judged: usize,
     pub requests: u64,
 }
 
-/// Rows on each core at a time: some scenarios wait.
-const ROWS_PER_CORE: usize = 4;
+/// Runs on each core at a time: some scenarios wait.
+const RUNS_PER_CORE: usize = 4;
 
 /// Runs the matrix, each row on a thread of its own that subject and run share. `start` starts the target for a flaw.
 ///
 /// # Errors
 /// The system gives no event queue.
-pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], start: F) -> std::io::Result<Matrix>
+pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], cells: Cells, start: F) -> std::io::Result<Matrix>
 where
     F: Fn(String) -> Fut + Sync,
     Fut: Future<Output = Result<Subject, String>>,
 {
-    let scenarios: Vec<&Scenario> = catalogue.scenarios.values().collect();
-    let subjects: Vec<String> = std::iter::once(String::new()).chain(flaws.iter().cloned()).collect();
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(Vec::new());
-    let work = || -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        while let Some(flaw) = subjects.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let report = runtime.block_on(async {
-                let subject = start(flaw.clone()).await?;
-                let (options, stop) = (Options::default(), Stop::default());
-                let recording = crate::run::run(catalogue, &scenarios, &subject.target, &options, &stop, &|_| {}).await;
-                drop(subject.server);
-                build::report(catalogue, recording).map_err(|e| e.to_string())
-            });
-            rows.lock().unwrap_or_else(PoisonError::into_inner).push((flaw.clone(), report));
-        }
-        Ok(())
+    let every: Vec<&Scenario> = catalogue.scenarios.values().collect();
+    let alone: Vec<Row> = match cells {
+        Cells::All => Vec::new(),
+        Cells::Asked => every.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] }).collect(),
     };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from) * ROWS_PER_CORE;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
-    Ok(judged(catalogue, flaws, rows.into_inner().unwrap_or_else(PoisonError::into_inner)))
-}
-
-/// The rows, checked.
-fn judged(catalogue: &Catalogue, flaws: &[String], reports: Vec<(String, Result<Report, String>)>) -> Matrix {
     let mut matrix = Matrix::default();
-    for (flaw, report) in reports {
-        match report {
-            Err(why) => matrix.problems.push(format!("{}: {why}", shown(&flaw))),
-            Ok(report) => {
+    let mut asked: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (row, ran) in all(catalogue, &alone, &start)? {
+        if let (Some(scenario), Ok(Ran { report, asked: Some(flaws) })) = (row.scenarios.first(), ran) {
+            matrix.requests += report.run.requests;
+            asked.insert(scenario.id.as_str(), flaws);
+        }
+    }
+    // What is not known is run.
+    let concerned = |scenario: &Scenario, flaw: &String| {
+        let declared = scenario.attacks.iter().any(|attack| attack.proved_by.contains(flaw));
+        declared || asked.get(scenario.id.as_str()).is_none_or(|asked| asked.contains(flaw))
+    };
+    let with_flaw =
+        |flaw: &String| Row { flaw: flaw.clone(), scenarios: every.iter().copied().filter(|scenario| concerned(scenario, flaw)).collect() };
+    let strict = Row { flaw: String::new(), scenarios: every.clone() };
+    let rows: Vec<Row> = std::iter::once(strict).chain(flaws.iter().map(with_flaw)).collect();
+    matrix.run = rows.iter().skip(1).map(|row| row.scenarios.len()).sum();
+    for (row, ran) in all(catalogue, &rows, &start)? {
+        match ran {
+            Err(why) => matrix.problems.push(format!("{}: {why}", shown(&row.flaw))),
+            Ok(Ran { report, .. }) => {
                 matrix.requests += report.run.requests;
-                matrix.judged += report.verdicts.iter().map(|v| v.variants.len()).sum::<usize>();
+                let verdicts: Vec<ScenarioVerdict> = report.verdicts.into_iter().filter(|v| v.selected).collect();
+                matrix.judged += verdicts.iter().map(|v| v.variants.len()).sum::<usize>();
                 if let Some(fatal) = &report.fatal {
-                    matrix.problems.push(format!("{}: {fatal}", shown(&flaw)));
+                    matrix.problems.push(format!("{}: {fatal}", shown(&row.flaw)));
                 }
-                matrix.rows.insert(flaw, report.verdicts.into_iter().map(|v| (v.id.clone(), v)).collect());
+                matrix.rows.insert(row.flaw.clone(), verdicts.into_iter().map(|v| (v.id.clone(), v)).collect());
             }
         }
     }
+    let strict = matrix.rows.get("").cloned().unwrap_or_default();
+    for row in matrix.rows.values_mut() {
+        for (id, verdict) in &strict {
+            row.entry(id.clone()).or_insert_with(|| verdict.clone());
+        }
+    }
+    Ok(checked(catalogue, flaws, matrix))
+}
+
+/// Scenarios against the lab with a flaw.
+struct Row<'c> {
+    flaw: String,
+    scenarios: Vec<&'c Scenario>,
+}
+
+/// What a row came to, and the flaws that the lab looked for in it.
+struct Ran {
+    report: Report,
+    asked: Option<BTreeSet<String>>,
+}
+
+/// Runs rows, several at a time. In the order in which they end.
+fn all<'r, 'c, F, Fut>(catalogue: &Catalogue, rows: &'r [Row<'c>], start: &F) -> std::io::Result<Vec<(&'r Row<'c>, Result<Ran, String>)>>
+where
+    F: Fn(String) -> Fut + Sync,
+    Fut: Future<Output = Result<Subject, String>>,
+{
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let work = || -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let ran = runtime.block_on(async {
+                let subject = start(row.flaw.clone()).await?;
+                let (options, stop) = (Options::default(), Stop::default());
+                let recording = crate::run::run(catalogue, &row.scenarios, &subject.target, &options, &stop, &|_| {}).await;
+                let asked = subject.asked.map(|asked| asked());
+                drop(subject.server);
+                build::report(catalogue, recording).map(|report| Ran { report, asked }).map_err(|e| e.to_string())
+            });
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((row, ran));
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from) * RUNS_PER_CORE;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(rows.len())).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The rows, checked.
+fn checked(catalogue: &Catalogue, flaws: &[String], mut matrix: Matrix) -> Matrix {
     let rows = std::mem::take(&mut matrix.rows);
     for (flaw, row) in &rows {
         check_row(catalogue, flaw, row, &mut matrix.problems);

@@ -2,13 +2,13 @@
 
 use grantproof::cli::inputs::{catalogue, flaw_names};
 use grantproof::cli::start_subject;
-use grantproof::selftest::matrix;
+use grantproof::selftest::{Cells, matrix};
 
 #[test]
 fn every_flaw_is_found_and_nothing_else_moves() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws: Vec<String> = flaw_names().into_iter().collect();
-    let result = matrix(&catalogue, &flaws, start_subject).expect("threads");
+    let result = matrix(&catalogue, &flaws, Cells::Asked, start_subject).expect("threads");
     assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
     assert_eq!(result.rows.len(), flaws.len() + 1);
 }
@@ -18,12 +18,12 @@ fn every_flaw_is_found_and_nothing_else_moves() {
 fn a_hole_in_the_matrix_is_a_problem() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws = ["pkce-verifier-ignored".to_owned()];
-    let strict_everywhere = matrix(&catalogue, &flaws, |_| start_subject(String::new())).expect("threads");
+    let strict_everywhere = matrix(&catalogue, &flaws, Cells::Asked, |_| start_subject(String::new())).expect("threads");
     assert!(
         strict_everywhere.problems.iter().any(|p| p == "nothing kills the flaw pkce-verifier-ignored"),
         "{:?}",
         strict_everywhere.problems
     );
-    let broken_everywhere = matrix(&catalogue, &flaws, |_| start_subject("code-reusable".into())).expect("threads");
+    let broken_everywhere = matrix(&catalogue, &flaws, Cells::Asked, |_| start_subject("code-reusable".into())).expect("threads");
     assert!(broken_everywhere.problems.iter().any(|p| p.starts_with("strict: code/replay/")), "{:?}", broken_everywhere.problems);
 }

@@ -226,15 +226,17 @@ impl Bench {
     fn matrix(&mut self) -> Result<(), Failed> {
         let flaws: Vec<String> = inputs::flaw_names().into_iter().collect();
         let start = Instant::now();
-        let matrix = selftest::matrix(&self.catalogue, &flaws, start_subject)?;
+        let matrix = selftest::matrix(&self.catalogue, &flaws, selftest::Cells::Asked, start_subject)?;
         let seconds = start.elapsed().as_secs_f64();
         let rate = matrix.judged as f64 / seconds;
         self.row("full matrix", format!("{seconds:.1} s"), "< 30 s", Some(seconds < 30.0));
         self.row("  verdicts in a second", format!("{rate:.0}"), "thousands", Some(rate >= 1000.0));
         let (judged, requests, problems) = (matrix.judged, matrix.requests, matrix.problems.len());
         self.note(format!(
-            "matrix: {} flaws and the strict lab: {judged} verdicts, {requests} requests, {:.0} requests in a second, {problems} problem(s)",
+            "matrix: {} flaws and the strict lab: {} of {} cells run, {judged} verdicts, {requests} requests, {:.0} requests in a second, {problems} problem(s)",
             flaws.len(),
+            matrix.run,
+            flaws.len() * self.catalogue.scenarios.len(),
             requests as f64 / seconds
         ));
         Ok(())

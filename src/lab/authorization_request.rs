@@ -235,7 +235,7 @@ pub(super) fn check(
     let registered: Vec<String> = std::iter::once(client).chain(of_any).flat_map(|it| it.redirect_uris.clone()).collect();
     let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
     let unchecked = unchecked || reply.mode == ResponseMode::FormPost && server.has(Flaw::RedirectUriResponseModeBypass);
-    if !unchecked && !redirect_uri::is_accepted(server.flaws(), &registered, given_uri) {
+    if !unchecked && !redirect_uri::is_accepted(|flaw| server.has(flaw), &registered, given_uri) {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
     }

@@ -5,6 +5,7 @@
 //! the target of the demonstration and the proof that an attack works: the
 //! strict lab refuses it, the lab with the matching flaw does not.
 
+mod asked;
 mod assertion;
 mod authorization_request;
 mod authorization_response;
@@ -68,6 +69,7 @@ use tokio::task::JoinHandle;
 pub use directory::{DemoClient, DemoUser, Directory};
 pub use flaw::{Flaw, UnknownFlaw};
 
+use asked::Asked;
 use registration::Registry;
 use server::Server;
 use store::Store;
@@ -135,6 +137,7 @@ pub struct Lab {
     code_lifetime: Duration,
     refresh_token_lifetime: Duration,
     movable_clock: bool,
+    asked: Arc<Asked>,
 }
 
 /// Starts a lab on 127.0.0.1. It must be called within a tokio runtime.
@@ -146,6 +149,8 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
     let issuer = format!("http://{}", listener.local_addr()?);
     let resource = format!("{issuer}/api/me");
+    let asked = Arc::new(Asked::new());
+    asked.note(Flaw::JwtWeakSecret);
     let second = SecondApi::new(&issuer, config.flaws.contains(&Flaw::JwtWeakSecret));
     let (directory, clients) = directory::register(&config.callback, resource.clone(), second.identifier.clone())?;
     for lifetime in [
@@ -160,6 +165,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let (code_lifetime, refresh_token_lifetime, movable_clock) =
         (config.code_lifetime, config.refresh_token_lifetime, config.movable_clock);
     let router = router(Server {
+        asked: Arc::clone(&asked),
         second,
         config,
         issuer: issuer.clone(),
@@ -184,7 +190,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let server = tokio::spawn(async move {
         let _ = serve.await;
     });
-    Ok(Lab { issuer, directory, running, server, code_lifetime, refresh_token_lifetime, movable_clock })
+    Ok(Lab { issuer, directory, running, server, code_lifetime, refresh_token_lifetime, movable_clock, asked })
 }
 
 fn router(server: Server) -> Router {
@@ -241,6 +247,12 @@ impl Lab {
     /// The header that says how much later a request counts as sent, where this lab goes by it.
     pub fn clock_header(&self) -> Option<&'static str> {
         self.movable_clock.then_some(clock::HEADER)
+    }
+
+    /// The flaws that this lab has looked for so far. To what never made it look for a flaw, a lab with that flaw gives the same answers.
+    pub fn asked(&self) -> impl Fn() -> BTreeSet<Flaw> + Send + Sync + 'static {
+        let asked = Arc::clone(&self.asked);
+        move || asked.flaws()
     }
 
     /// The demo clients and users.

@@ -1,11 +1,12 @@
 //! What all endpoints of one lab share.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
 
+use super::asked::Asked;
 use super::directory::{self, AuthMethod, Client, USERS, User};
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
@@ -19,6 +20,7 @@ use super::{Flaw, LabConfig, pages, secrets};
 /// One authorization server.
 pub(super) struct Server {
     pub(super) config: LabConfig,
+    pub(super) asked: Arc<Asked>,
     /// The issuer identifier (RFC 8414 section 2).
     pub(super) issuer: String,
     /// The identifier of the protected API, the audience of access tokens.
@@ -37,11 +39,13 @@ pub(super) struct Server {
 impl Server {
     /// Whether a flaw is on.
     pub(super) fn has(&self, flaw: Flaw) -> bool {
+        self.asked.note(flaw);
         self.config.flaws.contains(&flaw)
     }
 
     /// All flaws that are on.
     pub(super) fn flaws(&self) -> &BTreeSet<Flaw> {
+        self.asked.note_all();
         &self.config.flaws
     }
 

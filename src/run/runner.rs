@@ -121,7 +121,11 @@ impl<'r> Runner<'r> {
         }
         self.learn_refusals(&groups).await;
         if groups.iter().flat_map(|framed| &framed.group.control.steps).any(|s| s.kind == StepKind::ListenerRequest) {
+            let unheard = self.unheard();
             self.look_for_the_server(reach).await;
+            if unheard && !self.unheard() {
+                self.listen_again(&mut groups).await;
+            }
         }
         // What is noisy or destructive has controls of its own, so that nothing else hangs on what it does to the server.
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
@@ -249,6 +253,23 @@ impl<'r> Runner<'r> {
                 "the server was not seen to fetch anything from the listener at {}, so that no request comes says nothing: where you have seen that it can, say `proven: true` under `listener` in the target file",
                 listener.base()
             ));
+        }
+    }
+
+    /// Whether nothing has shown yet that the server can come to the listener.
+    fn unheard(&self) -> bool {
+        self.engine.listener().is_some_and(|listener| listener.reached().is_none())
+    }
+
+    /// Drives the controls again in which nobody came while it was not known whether anybody could.
+    async fn listen_again(&mut self, groups: &mut [Framed<'_>]) {
+        let open = |s: &crate::model::observation::StepObservation| s.kind == StepKind::ListenerRequest && s.outcome == Outcome::Unclear;
+        for framed in groups {
+            let newest = framed.controls.last().and_then(|number| self.record.controls.get(*number));
+            if newest.is_some_and(|trial| trial.steps.iter().any(open)) && !self.stop.is_stopped() {
+                let (number, _granted) = self.control(&framed.group.control, "before, now that the server was seen to come").await;
+                framed.controls.push(number);
+            }
         }
     }
 

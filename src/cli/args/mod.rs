@@ -458,6 +458,9 @@ pub struct Selftest {
     /// Only these flaws
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
+    /// Run each scenario with each flaw, also where the strict lab never looks for that flaw while the scenario runs
+    #[arg(long)]
+    pub all_cells: bool,
     /// Scenario files of your own
     #[arg(long, value_name = "DIR", env = "GRANTPROOF_SCENARIOS")]
     pub scenarios: Option<PathBuf>,
