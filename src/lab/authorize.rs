@@ -149,6 +149,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
         resources: request.resources.clone(),
+        details: request.details.clone(),
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
     server.store().visit(&session.sid, &request.client_id);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Flaw;
 use super::authorization_request::{Challenge, ChallengeMethod, is_verifier};
 use super::clock;
+use super::details;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -156,8 +157,9 @@ fn check_key(server: &Server, store: &Store, id: &str, jkt: Option<&str>) -> Res
 
 /// Marks the code as used and registers tokens for it.
 fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
-    let granted = store.codes.get(id).map(|code| code.grant.resources.clone()).ok_or_else(unknown_code)?;
-    let audience = target::of_token(server, &granted, params, Flaw::ResourceWidening)?;
+    let granted = store.codes.get(id).map(|code| code.grant.clone()).ok_or_else(unknown_code)?;
+    let audience = target::of_token(server, &granted.resources, params, Flaw::ResourceWidening)?;
+    let details = details::of_token(server, &granted.details, params)?;
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     code.used = !server.has(Flaw::CodeReusable);
@@ -171,5 +173,5 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     }
     let scope = grant.scope;
     let issue = Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token"));
-    Ok(Issue { audience, ..issue })
+    Ok(Issue { audience, details, ..issue })
 }

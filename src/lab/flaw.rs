@@ -502,6 +502,18 @@ flaws! {
     JwtWeakSecret "jwt-weak-secret"
         "The tokens of the second API are signed with a secret that is in every word list."
 
+    // rich authorization requests (RFC 9396)
+    RarUnvalidated "rar-unvalidated"
+        "Whatever stands in authorization_details is granted as it is, of any type, with any members, and also where it is no JSON."
+    RarTampered "rar-tampered"
+        "authorization_details beside a pushed request, in the form that asks for consent, or of a token request go before those that were pushed and approved."
+
+    // protected resource metadata (RFC 9728), MCP
+    PrmMismatch "prm-mismatch"
+        "The metadata of the APIs name another resource and another authorization server."
+    McpResourceOpen "mcp-resource-open"
+        "The MCP server answers requests without a token."
+
     // registration (RFC 7591, RFC 7592)
     DcrOpen "dcr-open"
         "Whoever likes registers a client for the client credentials grant."

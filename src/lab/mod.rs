@@ -17,6 +17,7 @@ mod client_uris;
 pub mod clock;
 mod code_grant;
 mod consent;
+mod details;
 mod device;
 mod device_page;
 mod directory;
@@ -30,6 +31,7 @@ mod jws;
 mod keys;
 mod login;
 mod logout;
+mod mcp;
 mod metadata;
 mod oauth_error;
 mod pages;
@@ -39,6 +41,7 @@ mod redirect_uri;
 mod refresh;
 mod registration;
 mod resource;
+mod resource_metadata;
 mod revocation;
 mod scope;
 mod secrets;
@@ -210,7 +213,8 @@ fn router(server: Server) -> Router {
         .route("/register", post(registration::register))
         .route("/register/{id}", get(registration::read).delete(registration::remove))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
-        .route("/api/me", get(resource::me))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(resource_metadata::document))
+        .route("/api/me", get(resource::me).post(mcp::endpoint))
         .route("/api/orders", get(resource::orders))
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))

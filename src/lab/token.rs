@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::Grant;
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, device, dpop, exchange, refresh};
+use super::{Flaw, code_grant, details, device, dpop, exchange, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -119,6 +119,10 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
     {
         code.grant.sub = session.sub.to_owned();
     }
+    // RFC 9396 section 6: a user has approved details before these two, and before no other grant here.
+    if !matches!(params.get("grant_type"), Some("authorization_code" | "refresh_token")) {
+        details::none(params)?;
+    }
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
@@ -186,6 +190,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
         jkt,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
@@ -209,6 +214,7 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         jkt,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     };
     issue(server, grant, true)
 }

@@ -235,6 +235,8 @@ attacks! {
         token_for_unauthorized: [ResourceWidening];
         refreshed_for_unauthorized: [RefreshResourceEscalation];
         token_for_anything: [ResourceUnvalidated];
+        details_of_no_type: [RarUnvalidated];
+        details_in_token_request: [RarTampered];
         token_at_other_api: [JwtAudienceUnchecked];
         token_by_guessed_secret: [JwtWeakSecret];
     }
@@ -273,6 +275,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     assert!(on_callouts::honest_sector(&tester).await? && on_callouts::honest_logout(&tester).await?);
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
     assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
+    assert!(on_targets::honest_details(&tester).await?);
     Ok(())
 }
 
