@@ -22,6 +22,9 @@ pub(super) const SESSION_COOKIE: &str = "lab_session";
 /// The name of the cookie that ties a login to the browser that began it.
 pub(super) const BROWSER_COOKIE: &str = "lab_browser";
 
+/// The name of the cookie that `par-parameters-in-browser` keeps a request in.
+pub(super) const REQUEST_COOKIE: &str = "lab_request";
+
 const SUBMIT: &str = "document.forms[0].submit()";
 
 /// Makes text safe in HTML, in elements and in quoted attributes.

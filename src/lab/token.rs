@@ -174,11 +174,17 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
     if !server.may_use(client, "client_credentials") && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
-    let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    // The flaw takes the client for a user.
+    let own = server.has(Flaw::ClientSubCollision).then(|| Scope::parse("openid")).flatten();
+    let scope = own
+        .map_or_else(|| requested_scope(params), Ok)?
+        .common(own.unwrap_or(Scope::WITHOUT_USER))
+        .ok_or_else(|| invalid_scope("the scope needs a user"))?;
     if !server.may_ask(client, scope) {
         return Err(invalid_scope("the client may not ask for this scope"));
     }
-    let (client_id, sub) = (client.id.clone(), client.id.clone());
+    let sub = if own.is_some() { server.default_sub() } else { &client.id };
+    let (client_id, sub) = (client.id.clone(), sub.to_owned());
     let grant = Grant {
         client_id,
         sub,

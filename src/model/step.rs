@@ -115,6 +115,10 @@ impl StepKind {
                 ("stopped_at", "the page at which the browser stopped as it was told: `login`, `code`, `consent` or `page`"),
                 ("denied", "`true` where the button that refuses consent was pressed"),
                 ("tampered", "the parameters whose values a form carried and the attack changed"),
+                (
+                    "exposed_parameters",
+                    "parameters that a step before had pushed and that came back to the browser in an address of the server's own or in a cookie, encoded or not (values of 16 characters at least; state and what the browser brings itself apart); absent: none",
+                ),
                 ("answer_in", "how the answer came: `query`, `fragment` or `form_post`"),
                 ("code_caching", "whether the answer with the code may be kept: `forbidden`, `unsaid` or `allowed`"),
                 ("cacheable_pages", "those of the pages with a form that say they may be kept, by path"),
@@ -287,6 +291,7 @@ const ENDPOINT_FIELDS: &[(&str, &str)] = &[
     ("token_endpoint_auth_method", "how it authenticates"),
     ("token_endpoint_auth_signing_alg", "the algorithm of its assertions"),
     ("scope", "its scope"),
+    ("subject_type", "the kind of its subject identifiers"),
     ("registration_access_token", "the token for its registration"),
     ("registration_client_uri", "the address of its registration"),
     ("skip_consent", "a member that only an administrator may set"),

@@ -88,3 +88,15 @@ pub(super) async fn honest_details(t: &Tester) -> Outcome<bool> {
     Ok([&tokens, &refreshed].iter().all(|answer| answer.json()["authorization_details"] == expected)
         && read(&tokens.text("access_token"))?.1["authorization_details"] == expected)
 }
+
+pub(super) async fn mcp_without_token(t: &Tester) -> Outcome<bool> {
+    // The body is no message, which is seen by whoever looks at it before he asks for a token.
+    let answer = t.send("/api/me", Some(&[("jsonrpc", "2.0")]), &[]).await?;
+    Ok(answer.status != 401)
+}
+
+pub(super) async fn metadata_of_another_resource(t: &Tester) -> Outcome<bool> {
+    let answer = t.send("/.well-known/oauth-protected-resource/api/me", None, &[]).await?;
+    let nowhere = t.send("/.well-known/oauth-protected-resource/api", None, &[]).await?;
+    Ok(answer.text("resource") != t.lab.directory().resource || nowhere.status != 404)
+}
