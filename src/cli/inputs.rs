@@ -12,7 +12,9 @@ use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
-use crate::target::{Client, ClientAuthentication, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User};
+use crate::target::{
+    Client, ClientAuthentication, Details, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User,
+};
 
 use super::Failure;
 use super::args::Choose;
@@ -141,6 +143,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         extra_scope: Some("email".into()),
         resource: Some(directory.resource.clone()),
         second_resource: Some(SecondResource { url: directory.second_resource.clone(), indicator: directory.second_resource.clone() }),
+        details: Details::of(directory.authorization_details[0], Some(directory.authorization_details[1])).ok(),
         extras: Extras { initial_access_token: Some(Secret::new(&directory.initial_access_token)), ..Extras::default() },
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),

@@ -81,6 +81,21 @@ pub fn challenge_error(response: &Response) -> Option<String> {
     Some(code.to_owned())
 }
 
+/// A parameter of a challenge (RFC 9110 §11.6.1), quoted or not.
+pub fn challenge_parameter(challenge: &str, name: &str) -> Option<String> {
+    challenge.match_indices(name).find_map(|(at, _)| {
+        let before = challenge[..at].chars().next_back();
+        let rest = challenge[at + name.len()..].trim_start().strip_prefix('=')?.trim_start();
+        if before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return None;
+        }
+        match rest.strip_prefix('"') {
+            Some(quoted) => Some(quoted.split('"').next()?.to_owned()),
+            None => Some(rest.split([',', ' ']).next()?.to_owned()),
+        }
+    })
+}
+
 /// The first line of a plain text, short enough for a note.
 pub fn first_words(response: &Response) -> Option<String> {
     if !matches!(response.media().as_str(), "text/plain" | "") {
@@ -221,6 +236,15 @@ mod tests {
             body: body.as_bytes().to_vec(),
             ..Response::default()
         }
+    }
+
+    #[test]
+    fn parameters_of_a_challenge() {
+        let challenge = r#"Bearer error="invalid_token", resource_metadata="https://a.example/m?x=1,2", scope="files:read files:write""#;
+        assert_eq!(challenge_parameter(challenge, "resource_metadata").as_deref(), Some("https://a.example/m?x=1,2"));
+        assert_eq!(challenge_parameter(challenge, "scope").as_deref(), Some("files:read files:write"));
+        assert_eq!(challenge_parameter("Bearer my_scope=1, scope=read", "scope").as_deref(), Some("read"));
+        assert_eq!(challenge_parameter("Bearer", "scope"), None);
     }
 
     #[test]

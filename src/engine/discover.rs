@@ -83,8 +83,13 @@ impl Facts {
             ("extra_scope", optional(&target.extra_scope)),
             ("resource", optional(&target.resource)),
             ("resource_indicator", target.extras.resource_indicator.clone().or_else(|| target.resource.clone()).unwrap_or_default()),
+            ("resource_metadata", resource_metadata(target)),
             ("second_resource", target.second_resource.as_ref().map(|second| second.url.clone()).unwrap_or_default()),
             ("second_resource_indicator", target.second_resource.as_ref().map(|second| second.indicator.clone()).unwrap_or_default()),
+            ("authorization_details", target.details.as_ref().map(|details| details.example.clone()).unwrap_or_default()),
+            ("other_authorization_details", target.details.as_ref().and_then(|details| details.other.clone()).unwrap_or_default()),
+            // RFC 9396 §10.
+            ("authorization_details_types", list("authorization_details_types_supported", " ")),
             ("authorization_endpoint", optional(&self.endpoints.authorization)),
             ("token_endpoint", optional(&self.endpoints.token)),
             ("userinfo_endpoint", optional(&self.endpoints.userinfo)),
@@ -121,6 +126,19 @@ impl Facts {
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }
+}
+
+/// Where the metadata of the target's resource are (RFC 9728 §3.1): at its identifier, with the well-known path before its own. Empty without a
+/// resource.
+fn resource_metadata(target: &Target) -> String {
+    let known = [&target.extras.resource_indicator, &target.resource].into_iter().filter_map(Option::as_deref);
+    let Some(mut url) = known.filter_map(|url| url::Url::parse(url).ok()).find(|url| matches!(url.scheme(), "http" | "https")) else {
+        return String::new();
+    };
+    let path = format!("/.well-known/oauth-protected-resource{}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url.set_fragment(None);
+    url.into()
 }
 
 impl RunningTrial<'_> {

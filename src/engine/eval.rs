@@ -152,6 +152,7 @@ impl Known {
             Function::FlipMiddle => Ok(flip_middle(&argument(0)?)),
             Function::SwapCase => Ok(argument(0)?.chars().map(swapped).collect()),
             Function::Splice => splice(&argument(0)?, &argument(1)?),
+            Function::WithMember => with_member(&argument(0)?, &argument(1)?, &argument(2)?),
             Function::DpopThumbprint => {
                 let key = self.dpop_key.as_ref().ok_or_else(|| Missing::Never("there are no DPoP proofs here".into()))?;
                 dpop::thumbprint(key).map_err(Missing::Never)
@@ -267,6 +268,19 @@ fn splice(one: &str, other: &str) -> Result<String, Missing> {
     }
 }
 
+/// The JSON object, or each object of the list, with one more member.
+fn with_member(json: &str, name: &str, value: &str) -> Result<String, Missing> {
+    let mut all: Json = serde_json::from_str(json).map_err(|error| Missing::Never(format!("`{json}` is no JSON: {error}")))?;
+    let objects = match &mut all {
+        Json::Array(list) => list.iter_mut().collect(),
+        one => vec![one],
+    };
+    objects.into_iter().filter_map(Json::as_object_mut).for_each(|object| {
+        object.insert(name.to_owned(), value.into());
+    });
+    Ok(all.to_string())
+}
+
 /// The URL with its path in capital letters.
 fn upper_path(url: &str) -> Result<String, Missing> {
     let start = url.find("://").map_or(0, |at| at + 3) + authority(url).len();
@@ -330,6 +344,13 @@ mod tests {
     #[test]
     fn the_challenge_of_rfc_7636_appendix_b() {
         assert_eq!(s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn one_more_member() {
+        assert_eq!(with_member(r#"[{"a":1},2]"#, "b", "x"), Ok(r#"[{"a":1,"b":"x"},2]"#.to_owned()));
+        assert_eq!(with_member("{}", "b", "x"), Ok(r#"{"b":"x"}"#.to_owned()));
+        assert!(matches!(with_member("[", "b", "x"), Err(Missing::Never(_))));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod learned;
 pub mod leavings;
 pub mod listener;
 pub mod login;
+pub mod mcp;
 pub mod obstacle;
 pub mod outside;
 pub mod page;

@@ -321,11 +321,15 @@ fn failed(step: &StepObservation) -> Failed {
     Failed { step: step.step.clone(), what: described(step), fault, outcome: step.outcome }
 }
 
+/// Facts of the target that its file alone gives.
+const SUPPLIED: &[&str] =
+    &["extra_scope", "resource", "second_resource", "login", "refresh_lifetime", "authorization_details", "other_authorization_details"];
+
 /// Whether the target file alone decides a condition: then nothing is proved, something could be added.
 fn supplied(condition: &Applicability) -> bool {
     let Predicate::Field { subject, .. } = &condition.predicate else { return false };
     match subject {
-        Reference::Target(fact) => matches!(fact.as_str(), "extra_scope" | "resource" | "second_resource" | "login" | "refresh_lifetime"),
+        Reference::Target(fact) => SUPPLIED.contains(&fact.as_str()),
         Reference::Client(fact) => fact == "other_redirect_uri",
         _ => false,
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Flaw;
 use super::authorization_response::{Reply, ResponseMode};
 use super::consent::Asks;
+use super::details;
 use super::directory::{AuthMethod, Client, SCOPES};
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -16,7 +17,7 @@ use super::target;
 use super::tokens::subject_of_id_token;
 
 /// The parameters that mean something; all others are ignored.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -38,6 +39,7 @@ const KNOWN: [&str; 21] = [
     "claims",
     "dpop_jkt",
     "resource",
+    details::NAME,
 ];
 
 /// The registered response types, as they are spelled (OAuth 2.0 Multiple
@@ -141,6 +143,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) dpop_jkt: Option<String>,
     /// The APIs that it is for.
     pub(super) resources: Vec<String>,
+    /// The details that it asks for (RFC 9396).
+    pub(super) details: Vec<Value>,
     /// The `request_uri` that it was pushed under.
     pub(super) pushed: Option<String>,
 }
@@ -394,6 +398,7 @@ fn read(
         claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
         resources: target::asked(server, params)?,
+        details: details::asked(server, params)?,
         pushed: None,
     })
 }

@@ -7,6 +7,9 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
 use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
@@ -72,11 +75,19 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
         server.store().last_asked.insert(browser.to_owned(), redirect_uri.to_owned());
     }
     let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
-    match authorization_request::check(server, &params, session.is_some(), channel, unchecked) {
+    let kept = pushed.as_ref().filter(|_| server.has(Flaw::ParParametersInBrowser)).map(|_| {
+        let members: serde_json::Map<String, Value> = params.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        URL_SAFE_NO_PAD.encode(Value::Object(members).to_string())
+    });
+    let mut response = match authorization_request::check(server, &params, session.is_some(), channel, unchecked) {
         Ok(request) => proceed(server, AuthorizationRequest { pushed, ..request }, session, browser),
         Err(Refusal::Redirect(reply, error)) => reply.error(server, &error),
         Err(Refusal::Page(why)) => pages::error(server, StatusCode::BAD_REQUEST, &why),
+    };
+    if let Some(kept) = kept {
+        set_cookie(&mut response, pages::REQUEST_COOKIE, &kept, Guard::Whole);
     }
+    response
 }
 
 /// Answers at once if the user is logged in and has consented, and asks the
@@ -149,6 +160,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
         resources: request.resources.clone(),
+        details: request.details.clone(),
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
     server.store().visit(&session.sid, &request.client_id);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Flaw;
 use super::authorization_request::{Challenge, ChallengeMethod, is_verifier};
 use super::clock;
+use super::details;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -17,7 +18,7 @@ use super::store::{Code, Ends, Store};
 use super::target;
 use super::tokens::{Issue, matches_s256};
 
-/// How long `code-race` leaves between the check and the mark.
+/// How long `code-race` and `code-race-revocation` leave between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
 
 /// How long `code-reusable-after-grace` remembers that a code was used.
@@ -29,7 +30,7 @@ pub(super) const ANY_VERIFIER: &str = "\u{0}";
 /// Trades a code for tokens.
 pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
     let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
-    let issue = if server.has(Flaw::CodeRace) {
+    let issue = if server.has(Flaw::CodeRace) || server.has(Flaw::CodeRaceRevocation) {
         check(server, &mut server.store(), client, params, id)?;
         check_key(server, &server.store(), id, jkt.as_deref())?;
         tokio::time::sleep(RACE_WINDOW).await;
@@ -156,13 +157,16 @@ fn check_key(server: &Server, store: &Store, id: &str, jkt: Option<&str>) -> Res
 
 /// Marks the code as used and registers tokens for it.
 fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
-    let granted = store.codes.get(id).map(|code| code.grant.resources.clone()).ok_or_else(unknown_code)?;
-    let audience = target::of_token(server, &granted, params, Flaw::ResourceWidening)?;
+    let granted = store.codes.get(id).map(|code| code.grant.clone()).ok_or_else(unknown_code)?;
+    let audience = target::of_token(server, &granted.resources, params, Flaw::ResourceWidening)?;
+    let details = details::of_token(server, &granted.details, params)?;
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
+    let raced = code.used && server.has(Flaw::CodeRaceRevocation);
     code.used = !server.has(Flaw::CodeReusable);
     code.used_at.get_or_insert_with(clock::instant);
     code.families.push(family);
+    let raced = if raced { code.families.clone() } else { Vec::new() };
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);
     grant.jkt = jkt;
@@ -171,5 +175,8 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     }
     let scope = grant.scope;
     let issue = Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token"));
-    Ok(Issue { audience, ..issue })
+    for family in raced {
+        store.revoke_family(family, Ends { refresh_tokens: false, access_tokens: true });
+    }
+    Ok(Issue { audience, details, ..issue })
 }

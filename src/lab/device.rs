@@ -18,7 +18,7 @@ use super::server::{Server, form};
 use super::store::{Grant, Store};
 use super::token::invalid_scope;
 use super::tokens::Issue;
-use super::{Flaw, MAX_LIFETIME, clock, secrets};
+use super::{Flaw, MAX_LIFETIME, clock, details, secrets};
 
 /// The grant type of section 3.4.
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -73,6 +73,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
     if !server.may_use(client, GRANT_TYPE) {
         return Err(unauthorized());
     }
+    details::none(&params)?;
     let scope =
         params.get("scope").map_or(Some(Scope::DEFAULT), Scope::parse).ok_or_else(|| invalid_scope("the scope has an unknown value"))?;
     if !server.may_ask(client, scope) {
@@ -179,6 +180,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         acr: None,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     })
 }
 

@@ -23,6 +23,8 @@ pub struct Directory {
     pub resource: String,
     /// Absolute URL of another API, which takes tokens of its own (RFC 8707).
     pub second_resource: String,
+    /// `authorization_details` that a user may be asked to approve, and a larger payment (RFC 9396).
+    pub authorization_details: [&'static str; 2],
     /// With it clients may be registered (RFC 7591 section 3).
     pub initial_access_token: String,
 }
@@ -158,6 +160,12 @@ pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static Us
 /// The second redirect URI of every client.
 const OTHER_CALLBACK: &str = "https://app.example/signed-in";
 
+/// A payment and a larger one to the same creditor.
+const PAYMENTS: [&str; 2] = [
+    r#"[{"type":"payment","amount":"12.50","currency":"EUR","creditor":"Example Books"}]"#,
+    r#"[{"type":"payment","amount":"9812.50","currency":"EUR","creditor":"Example Books"}]"#,
+];
+
 /// Where every client may have the browser sent after a logout.
 pub(super) const POST_LOGOUT_REDIRECT_URI: &str = "https://app.example/signed-out";
 
@@ -219,7 +227,14 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
     }
     let users =
         USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
-    let directory = Directory { clients: demo, users, resource, second_resource, initial_access_token: super::secrets::random() };
+    let directory = Directory {
+        clients: demo,
+        users,
+        resource,
+        second_resource,
+        authorization_details: PAYMENTS,
+        initial_access_token: super::secrets::random(),
+    };
     Ok((directory, clients))
 }
 

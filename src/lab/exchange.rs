@@ -73,6 +73,7 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
         acr: None,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     };
     let issue = {
         let mut store = server.store();

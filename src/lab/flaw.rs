@@ -113,6 +113,8 @@ flaws! {
         "A token request with a code that names no client is taken for one of the public client that the code belongs to."
     CodeUserConfusion "code-user-confusion"
         "A code that is redeemed with the session cookie of another user gives tokens for that user."
+    CodeRaceRevocation "code-race-revocation"
+        "Simultaneous redemptions of a code succeed together, and when that is noticed only their access tokens end."
     CodeRace "code-race"
         "A code is checked and marked as used in two steps, so that simultaneous redemptions all succeed."
 
@@ -249,6 +251,8 @@ flaws! {
         "The endpoint for pushed requests takes the client_id for the client, whatever its credentials are."
     ParParametersOverridden "par-parameters-overridden"
         "Parameters beside a request_uri win over those that were pushed."
+    ParParametersInBrowser "par-parameters-in-browser"
+        "A request that was pushed is kept in a cookie of the browser, in base64."
     ParNestedRequestUri "par-nested-request-uri"
         "The endpoint for pushed requests takes a request_uri, and does not look at it."
     ParRedirectUriUnchecked "par-redirect-uri-unchecked"
@@ -501,6 +505,24 @@ flaws! {
         "Each of the two APIs takes the tokens of the other."
     JwtWeakSecret "jwt-weak-secret"
         "The tokens of the second API are signed with a secret that is in every word list."
+
+    // subjects
+    ClientSubCollision "client-sub-collision"
+        "A token that a client gets for itself names a user as its subject, and has the scope openid."
+    PairwiseSubjectCorrelatable "pairwise-subject-correlatable"
+        "A client that is registered for pairwise subjects is given the subjects that all clients know."
+
+    // rich authorization requests (RFC 9396)
+    RarUnvalidated "rar-unvalidated"
+        "Whatever stands in authorization_details is granted as it is, of any type, with any members, and also where it is no JSON."
+    RarTampered "rar-tampered"
+        "authorization_details beside a pushed request, in the form that asks for consent, or of a token request go before those that were pushed and approved."
+
+    // protected resource metadata (RFC 9728), MCP
+    PrmMismatch "prm-mismatch"
+        "The metadata of the APIs name another resource and another authorization server."
+    McpResourceOpen "mcp-resource-open"
+        "The MCP server answers requests without a token."
 
     // registration (RFC 7591, RFC 7592)
     DcrOpen "dcr-open"

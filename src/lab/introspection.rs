@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Flaw;
 use super::client_auth::{self, Identify};
 use super::clock;
+use super::details;
 use super::directory::{self, Client, Introspects};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
@@ -68,6 +69,10 @@ fn access_token(server: &Server, token: &str) -> Option<Value> {
     // RFC 9449 section 6.2.
     if let Some(jkt) = claims.jkt.filter(|_| !server.has(Flaw::DpopCnfMissing)) {
         body["cnf"] = json!({ "jkt": jkt });
+    }
+    // RFC 9396 section 9.2.
+    if let Some(details) = claims.details {
+        body[details::NAME] = details;
     }
     if let Some(user) = directory::user_by_sub(&claims.sub) {
         body["username"] = json!(user.name);

@@ -7,6 +7,7 @@ use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use sha2::Sha256;
 
 use super::Flaw;
+use super::details;
 use super::directory::AuthMethod;
 use super::jws::Compact;
 use super::params::Params;
@@ -29,7 +30,11 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
     check_signature(server, &keys.ec, &jwt)?;
     check_claims(server, &client.id, &jwt)?;
     let inner = jwt.texts().filter(|(name, _)| !ABOUT_ITSELF.contains(name) && !matches!(*name, "request" | "request_uri"));
-    let inner = Params::of(inner);
+    let mut inner = Params::of(inner);
+    // RFC 9396 section 3: in a request object it is JSON, as it is.
+    if let Some(details) = jwt.claim(details::NAME).filter(|claim| claim.is_array()) {
+        inner.complete_with(Params::of([(details::NAME, details.to_string().as_str())].into_iter()));
+    }
     if !server.has(Flaw::JarParametersMerged) {
         return Ok(Some(inner));
     }

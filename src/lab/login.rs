@@ -6,10 +6,12 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde_json::Value;
 
 use super::Flaw;
 use super::authorization_response::see_other;
 use super::authorize::finish;
+use super::details;
 use super::directory;
 use super::oauth_error::OAuthError;
 use super::pages;
@@ -23,6 +25,7 @@ use super::tokens::now;
 /// Wrong passwords before a transaction is over.
 const MAX_TRIES: u8 = 5;
 
+const ASKS_FOR_ELSE: &str = "This form asks for something else than the application did.";
 const GONE: &str = "This login is unknown or over. Please start again at the application.";
 
 /// Handles `GET /login`: the form.
@@ -188,11 +191,19 @@ fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap
     let transaction = store.transactions.get_mut(&tx).ok_or(GONE)?;
     let (uri, scope) = (params.get("redirect_uri"), params.get("scope").map(Scope::parse));
     let request = &mut transaction.request;
+    // Of any type, where the flaw takes the form's.
+    let other = params.get(details::NAME).map(|text| serde_json::from_str::<Vec<Value>>(text).unwrap_or_default());
+    let other = other.filter(|other| is_own && *other != request.details);
+    match other {
+        Some(other) if server.has(Flaw::RarTampered) => request.details = other,
+        Some(_) => return Err(ASKS_FOR_ELSE),
+        None => {}
+    }
     // The form repeats what was asked for. Of a form of another question that says nothing.
     if is_own && !server.has(Flaw::ConsentParametersTrusted) {
         let is_kept = uri.is_none_or(|uri| uri == request.reply.redirect_uri) && scope.is_none_or(|scope| scope == Some(request.scope));
         if !is_kept {
-            return Err("This form asks for something else than the application did.");
+            return Err(ASKS_FOR_ELSE);
         }
     } else if is_own {
         request.reply.redirect_uri = uri.unwrap_or(&request.reply.redirect_uri).to_owned();

@@ -12,7 +12,7 @@ use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
-use super::{device, exchange};
+use super::{details, device, exchange};
 
 /// Handles both well-known paths. The document says what a strict server
 /// does, whatever flaws are on but those of the document itself: a flaw is
@@ -91,6 +91,8 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/logout",
         "/api/me",
         "/api/orders",
+        "/.well-known/oauth-protected-resource/api/me",
+        "/.well-known/oauth-protected-resource/api/orders",
     ]
     .iter()
     .map(|path| format!("{issuer}{path}"))
@@ -118,6 +120,7 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "grant_types_supported":
             ["authorization_code", "refresh_token", "client_credentials", device::GRANT_TYPE, exchange::GRANT_TYPE],
         "dpop_signing_alg_values_supported": ["ES256"],
+        "authorization_details_types_supported": details::TYPES,
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": token_methods,
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],

@@ -18,6 +18,7 @@ mod client_uris;
 pub mod clock;
 mod code_grant;
 mod consent;
+mod details;
 mod device;
 mod device_page;
 mod directory;
@@ -31,6 +32,7 @@ mod jws;
 mod keys;
 mod login;
 mod logout;
+mod mcp;
 mod metadata;
 mod oauth_error;
 mod pages;
@@ -40,6 +42,7 @@ mod redirect_uri;
 mod refresh;
 mod registration;
 mod resource;
+mod resource_metadata;
 mod revocation;
 mod scope;
 mod secrets;
@@ -216,7 +219,8 @@ fn router(server: Server) -> Router {
         .route("/register", post(registration::register))
         .route("/register/{id}", get(registration::read).delete(registration::remove))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
-        .route("/api/me", get(resource::me))
+        .route("/.well-known/oauth-protected-resource/{*path}", get(resource_metadata::document))
+        .route("/api/me", get(resource::me).post(mcp::endpoint))
         .route("/api/orders", get(resource::orders))
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))

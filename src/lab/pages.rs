@@ -4,10 +4,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Flaw;
 use super::authorization_request::AuthorizationRequest;
+use super::details;
 use super::directory::USERS;
 use super::metadata;
 use super::scope::Scope;
@@ -19,6 +21,9 @@ pub(super) const SESSION_COOKIE: &str = "lab_session";
 
 /// The name of the cookie that ties a login to the browser that began it.
 pub(super) const BROWSER_COOKIE: &str = "lab_browser";
+
+/// The name of the cookie that `par-parameters-in-browser` keeps a request in.
+pub(super) const REQUEST_COOKIE: &str = "lab_request";
 
 const SUBMIT: &str = "document.forms[0].submit()";
 
@@ -62,13 +67,19 @@ pub(super) fn login(server: &Server, tx: &str, transaction: &Transaction, messag
 pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &AuthorizationRequest) -> Response {
     let (redirect_uri, scope) = (&request.reply.redirect_uri, request.scope.to_string());
     let scopes: String = request.scope.names().map(|name| format!("<li>{}</li>\n", escape(name))).collect();
+    let details: String = details::lines(&request.details).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
+    // What the form repeats is compared when it comes back.
+    let repeated = match request.details.is_empty() {
+        true => String::new(),
+        false => format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">\n", details::NAME, escape(&json!(request.details).to_string())),
+    };
     let body = format!(
-        "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}</ul>\n\
+        "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}{details}</ul>\n\
          <form method=\"post\" action=\"/consent\">\n\
          <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
          <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
          <input type=\"hidden\" name=\"redirect_uri\" value=\"{redirect_uri}\">\n\
-         <input type=\"hidden\" name=\"scope\" value=\"{scope}\">\n\
+         <input type=\"hidden\" name=\"scope\" value=\"{scope}\">\n{repeated}\
          <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
          <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
         client = called(server, &request.client_id),

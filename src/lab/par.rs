@@ -14,7 +14,7 @@ use super::client_auth::{Identify, Presented};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::server::{Server, form};
-use super::{Flaw, clock, dpop, jar, secrets};
+use super::{Flaw, clock, details, dpop, jar, secrets};
 
 /// What every `request_uri` of this server begins with.
 pub(super) const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
@@ -94,6 +94,11 @@ pub(super) fn look_up(server: &Server, front: &Params, request_uri: &str) -> Opt
     if server.has(Flaw::ParParametersOverridden) {
         params = front.without("request_uri").without("client_id");
         params.complete_with(pushed.params.clone());
+    } else if server.has(Flaw::RarTampered)
+        && let Some(other) = front.get(details::NAME)
+    {
+        params = params.without(details::NAME);
+        params.complete_with(Params::of([(details::NAME, other)].into_iter()));
     }
     Some((request_uri, params))
 }

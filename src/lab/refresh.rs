@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Flaw;
+use super::details;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -63,6 +64,7 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     let keeps_key = !is_public && server.has(Flaw::RefreshDpopKeyKept);
     let jkt = if keeps_key { token.grant.jkt.clone().or(jkt) } else { jkt };
     let audience = target::of_token(server, &token.grant.resources, params, Flaw::RefreshResourceEscalation)?;
+    let details = details::of_token(server, &token.grant.details, params)?;
     let scope = match params.get("scope") {
         None => token.grant.scope,
         Some(text) => Scope::parse(text)
@@ -81,6 +83,6 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     grant.nonce = None;
     grant.jkt = jkt;
     let issue = Issue::register(server, &mut store, token.family, grant, scope, is_rotated);
-    let issue = Issue { audience, ..issue };
+    let issue = Issue { audience, details, ..issue };
     Ok(if is_rotated { issue } else { Issue { refresh_token: Some(id.to_owned()), ..issue } })
 }

@@ -14,11 +14,12 @@ use super::dpop::{self, About};
 use super::jws::Compact;
 use super::oauth_error::private_json;
 use super::params::Params;
+use super::resource_metadata;
 use super::server::Server;
 use super::tokens::{self, AccessClaims};
 
 /// Why a request is not served (RFC 6750 section 3.1).
-enum Refused {
+pub(super) enum Refused {
     /// No token at all: 401 without an error code.
     NoToken,
     /// More than one `Authorization` header: 400.
@@ -69,7 +70,7 @@ pub(super) async fn me(State(server): State<Arc<Server>>, method: Method, RawQue
                 "scope": claims.scope,
             }),
         ),
-        Err(refused) => refused.into_response(),
+        Err(refused) => refused.at(&server, "/api/me"),
     }
 }
 
@@ -78,22 +79,28 @@ pub(super) async fn orders(State(server): State<Arc<Server>>, headers: HeaderMap
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let token = values.next().and_then(|value| value.to_str().ok()?.split_once(' '));
     if values.next().is_some() {
-        return Refused::Ambiguous.into_response();
+        return Refused::Ambiguous.at(&server, "/api/orders");
     }
     let bearer = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let claims = bearer.and_then(|token| tokens::verify_for_second(&server, token));
     match claims {
         // A bound token needs a proof, which this API does not take (RFC 9449 section 7.1).
         Some(claims) if claims.jkt.is_none() => private_json(StatusCode::OK, &json!({ "sub": claims.sub, "orders": [] })),
-        Some(_) => Refused::InvalidProof.into_response(),
-        None if bearer.is_some() => Refused::InvalidToken.into_response(),
-        None => Refused::NoToken.into_response(),
+        Some(_) => Refused::InvalidProof.at(&server, "/api/orders"),
+        None if bearer.is_some() => Refused::InvalidToken.at(&server, "/api/orders"),
+        None => Refused::NoToken.at(&server, "/api/orders"),
     }
 }
 
 /// The claims of the token in the `Authorization` header. A token in the
 /// query or in a form is no token (RFC 9700 section 4.3.2).
-fn authorize(server: &Server, query: Option<&str>, method: &Method, path: &str, headers: &HeaderMap) -> Result<AccessClaims, Refused> {
+pub(super) fn authorize(
+    server: &Server,
+    query: Option<&str>,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<AccessClaims, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -144,6 +151,7 @@ fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
         iat: 0,
         exp: 0,
         aud: serde_json::Value::Null,
+        details: None,
         jkt: None,
     })
 }
@@ -157,12 +165,25 @@ fn default_claims(server: &Server) -> AccessClaims {
         iat: 0,
         exp: 0,
         aud: serde_json::Value::Null,
+        details: None,
         jkt: None,
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
+        self.challenging("")
+    }
+}
+
+impl Refused {
+    /// The answer of an API with metadata, which tells where they are (RFC 9728 section 5.1).
+    pub(super) fn at(self, server: &Server, path: &str) -> Response {
+        self.challenging(&format!(", resource_metadata=\"{}\"", resource_metadata::place(path, &server.issuer)))
+    }
+
+    /// `more`: what the challenge says beside the error.
+    fn challenging(self, more: &str) -> Response {
         let (status, code, challenge) = match self {
             Refused::NoToken => (StatusCode::UNAUTHORIZED, None, String::new()),
             Refused::Ambiguous => (StatusCode::BAD_REQUEST, Some("invalid_request"), String::new()),
@@ -173,7 +194,7 @@ impl IntoResponse for Refused {
         let error = code.map_or_else(String::new, |code| format!(", error=\"{code}\""));
         // RFC 9449 section 7.1 for the one, RFC 6750 section 3 for the others.
         let scheme = if code == Some("invalid_dpop_proof") { "DPoP algs=\"ES256\"" } else { "Bearer realm=\"lab\"" };
-        let challenge = format!("{scheme}{error}{challenge}");
+        let challenge = format!("{scheme}{error}{challenge}{more}");
         let body = code.map_or_else(|| json!({}), |code| json!({ "error": code }));
         let mut response = private_json(status, &body);
         if let Ok(value) = HeaderValue::from_str(&challenge) {

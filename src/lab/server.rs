@@ -82,7 +82,8 @@ impl Server {
 
     /// The subject identifier of a user for a client (OpenID Connect Core section 8): the public one, or one for its sector alone.
     pub(super) fn subject_for(&self, client: &Client, sub: &str) -> String {
-        client.sector.as_deref().map_or_else(|| sub.to_owned(), |sector| self.pairwise(sector, sub))
+        let sector = client.sector.as_deref().filter(|_| !self.has(Flaw::PairwiseSubjectCorrelatable));
+        sector.map_or_else(|| sub.to_owned(), |sector| self.pairwise(sector, sub))
     }
 
     fn pairwise(&self, sector: &str, sub: &str) -> String {

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
@@ -77,6 +79,8 @@ pub(super) struct Grant {
     pub(super) jkt: Option<String>,
     /// The APIs that it is for (RFC 8707); access tokens are for one of them.
     pub(super) resources: Vec<String>,
+    /// What exactly it is for (RFC 9396).
+    pub(super) details: Vec<Value>,
     /// The session that its refresh tokens end with; those of the scope `offline_access` outlive it (OpenID Connect Core section 11).
     pub(super) session: Option<String>,
 }
@@ -265,6 +269,8 @@ impl Store {
     pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
         let of_client = || self.consents.iter().any(|(sub, client, _)| *sub == session.sub && *client == request.client_id);
         match request.asks {
+            // A payment is approved each time (RFC 9396 section 2).
+            Asks::Once | Asks::OnceForAnything if !request.details.is_empty() => false,
             Asks::Once => self.consents.contains(&(session.sub, request.client_id.clone(), request.scope)),
             Asks::Always => false,
             Asks::OnceForAnything => of_client(),

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::Grant;
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, device, dpop, exchange, refresh};
+use super::{Flaw, code_grant, details, device, dpop, exchange, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -119,6 +119,10 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
     {
         code.grant.sub = session.sub.to_owned();
     }
+    // RFC 9396 section 6: a user has approved details before these two, and before no other grant here.
+    if !matches!(params.get("grant_type"), Some("authorization_code" | "refresh_token")) {
+        details::none(params)?;
+    }
     match params.get("grant_type") {
         Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
@@ -170,11 +174,17 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
     if !server.may_use(client, "client_credentials") && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
-    let scope = requested_scope(params)?.common(Scope::WITHOUT_USER).ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    // The flaw takes the client for a user.
+    let own = server.has(Flaw::ClientSubCollision).then(|| Scope::parse("openid")).flatten();
+    let scope = own
+        .map_or_else(|| requested_scope(params), Ok)?
+        .common(own.unwrap_or(Scope::WITHOUT_USER))
+        .ok_or_else(|| invalid_scope("the scope needs a user"))?;
     if !server.may_ask(client, scope) {
         return Err(invalid_scope("the client may not ask for this scope"));
     }
-    let (client_id, sub) = (client.id.clone(), client.id.clone());
+    let sub = if own.is_some() { server.default_sub() } else { &client.id };
+    let (client_id, sub) = (client.id.clone(), sub.to_owned());
     let grant = Grant {
         client_id,
         sub,
@@ -186,6 +196,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
         jkt,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     };
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
@@ -209,6 +220,7 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         jkt,
         session: None,
         resources: vec![server.resource.clone()],
+        details: Vec::new(),
     };
     issue(server, grant, true)
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Flaw;
 use super::clock;
+use super::details;
 use super::jws::{self, Compact};
 use super::keys;
 use super::oauth_error::OAuthError;
@@ -30,6 +31,8 @@ pub(super) struct Issue {
     pub(super) jti: String,
     /// What the access token is for: one API, unless a flaw says otherwise.
     pub(super) audience: Vec<String>,
+    /// The details of the access token, which may be fewer than those of the grant (RFC 9396 section 6).
+    pub(super) details: Vec<Value>,
     pub(super) refresh_token: Option<String>,
 }
 
@@ -47,6 +50,7 @@ impl Issue {
         Self {
             jti: store.add_access_token(family, server.config.access_token_lifetime),
             audience: grant.resources.first().cloned().into_iter().collect(),
+            details: grant.details.clone(),
             refresh_token,
             grant,
             scope,
@@ -77,6 +81,9 @@ impl Issue {
         if let Some(jkt) = &self.grant.jkt {
             claims["cnf"] = json!({ "jkt": jkt });
         }
+        if !self.details.is_empty() {
+            claims[details::NAME] = json!(self.details);
+        }
         if server.second.is_sole(&self.audience) {
             return jws::sign_for(&server.second, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error);
         }
@@ -99,6 +106,10 @@ impl Issue {
             "expires_in": stated_lifetime(server),
             "scope": self.scope_text(),
         });
+        // RFC 9396 section 7.
+        if !self.details.is_empty() {
+            body[details::NAME] = json!(self.details);
+        }
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = json!(token);
         }
@@ -163,6 +174,8 @@ pub(super) struct AccessClaims {
     pub(super) iat: i64,
     pub(super) exp: i64,
     pub(super) aud: Value,
+    /// Its `authorization_details`.
+    pub(super) details: Option<Value>,
     /// The thumbprint of the key that it is bound to.
     pub(super) jkt: Option<String>,
 }
@@ -237,6 +250,7 @@ fn claims_of_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims
         iat,
         exp,
         aud: Value::Null,
+        details: None,
         jkt: None,
     })
 }
@@ -349,6 +363,7 @@ fn read_claims_for(server: &Server, jwt: &Compact<'_>, audiences: &[&str]) -> Op
         iat: jwt.time("iat")?,
         exp,
         aud: jwt.claim("aud").cloned().unwrap_or_default(),
+        details: jwt.claim(details::NAME).cloned(),
         jkt: jwt.confirmation().map(ToOwned::to_owned),
     })
 }

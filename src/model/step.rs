@@ -115,6 +115,10 @@ impl StepKind {
                 ("stopped_at", "the page at which the browser stopped as it was told: `login`, `code`, `consent` or `page`"),
                 ("denied", "`true` where the button that refuses consent was pressed"),
                 ("tampered", "the parameters whose values a form carried and the attack changed"),
+                (
+                    "exposed_parameters",
+                    "parameters that a step before had pushed and that came back to the browser in an address of the server's own or in a cookie, encoded or not (values of 16 characters at least; state and what the browser brings itself apart); absent: none",
+                ),
                 ("answer_in", "how the answer came: `query`, `fragment` or `form_post`"),
                 ("code_caching", "whether the answer with the code may be kept: `forbidden`, `unsaid` or `allowed`"),
                 ("cacheable_pages", "those of the pages with a form that say they may be kept, by path"),
@@ -152,6 +156,14 @@ impl StepKind {
                 (
                     "scope",
                     "the granted scope, as the answer says; else the scope claim of the token; else the requested one (RFC 6749 §5.1)",
+                ),
+                (
+                    "authorization_details",
+                    "the details that were granted (RFC 9396 §7), as JSON: of the answer, else of a JWT access token",
+                ),
+                (
+                    "details_granted",
+                    "which details of the target file are among them: `example`, `other`; `neither`; absent where the answer names none",
                 ),
                 ("scope_assumed", "`true` where neither answer nor token says the scope"),
                 ("access_token_typ", "the typ of a JWT access token, in small letters"),
@@ -217,6 +229,14 @@ impl StepKind {
             ],
             StepKind::DocumentRequest => &[
                 ("issuer", "the issuer that metadata names"),
+                (
+                    "resource_is",
+                    "of the metadata of a resource (RFC 9728): `same`, it names the `resource` of the target file or its indicator; `parent`, one of which that is a part; `other`",
+                ),
+                (
+                    "authorization_server_is",
+                    "of the same: `same`, the issuer is among its authorization servers, `other`, others are; absent: it names none",
+                ),
                 ("hosts", "the hosts of all URLs in it, separated by spaces"),
                 ("key_count", "how many keys a key set has"),
                 ("private_members", "the names of private members of its keys; absent: there are none"),
@@ -271,10 +291,15 @@ const ENDPOINT_FIELDS: &[(&str, &str)] = &[
     ("token_endpoint_auth_method", "how it authenticates"),
     ("token_endpoint_auth_signing_alg", "the algorithm of its assertions"),
     ("scope", "its scope"),
+    ("subject_type", "the kind of its subject identifiers"),
     ("registration_access_token", "the token for its registration"),
     ("registration_client_uri", "the address of its registration"),
     ("skip_consent", "a member that only an administrator may set"),
     ("trusted", "another one"),
+    ("resource_metadata", "the address of the metadata of a resource, as its challenge says (RFC 9728 §5.1)"),
+    ("mcp_result", "what an MCP server answers: the names of the members of the result, separated by spaces"),
+    ("mcp_version", "the version of the protocol that it has agreed to"),
+    ("mcp_session", "the session that an MCP server has opened (Mcp-Session-Id)"),
     ("error", "the error code"),
     ("error_description", "its description"),
     ("status", "the HTTP status"),

@@ -100,6 +100,7 @@ pub enum Function {
     FlipMiddle,
     SwapCase,
     Splice,
+    WithMember,
     DpopThumbprint,
 }
 
@@ -194,6 +195,13 @@ impl Function {
         ),
         (Function::FlipMiddle, "flip_middle", 1, 1, "the text with another character in its middle"),
         (Function::SwapCase, "swap_case", 1, 1, "the text with capital letters for small ones, and small ones for capital ones"),
+        (
+            Function::WithMember,
+            "with_member",
+            3,
+            3,
+            "`with_member(json, name, value)`: the JSON with one more member in each of its objects, inner ones apart",
+        ),
         (
             Function::Splice,
             "splice",

@@ -338,7 +338,12 @@ impl<'r> Runner<'r> {
     /// The newest of some control trials that grants a control; where none does, the newest.
     fn newest(&self, numbers: &[usize], control: &Control) -> Option<usize> {
         let grants = |number: &&usize| self.record.controls.get(**number).is_some_and(|trial| judge::granted(control, trial).is_ok());
-        numbers.iter().rev().find(grants).or(numbers.last()).copied()
+        // The control after cases of another risk is as long as those need it: it may lack a probe that this one asks about.
+        let whole = |number: &&usize| {
+            let trial = self.record.controls.get(**number);
+            grants(number) && trial.is_some_and(|trial| control.steps.iter().all(|step| trial.step(&step.name).is_some()))
+        };
+        numbers.iter().rev().find(whole).or_else(|| numbers.iter().rev().find(grants)).or(numbers.last()).copied()
     }
 
     /// The clients whose trials must not be beside each other.

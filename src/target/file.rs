@@ -36,6 +36,8 @@ pub struct TargetFile {
     pub resource_indicator: Option<At<String>>,
     /// Another API, which takes tokens of its own: attacks show it the tokens of the first one, and ask for its tokens.
     pub second_resource: Option<SecondResourceFile>,
+    /// What a client of this server asks for in detail (RFC 9396).
+    pub authorization_details: Option<AuthorizationDetailsFile>,
     /// The initial access token with which clients may be registered (RFC 7591 §3): `env:NAME` or `file:PATH`.
     pub initial_access_token: Option<At<String>>,
     /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
@@ -77,6 +79,16 @@ pub struct SecondResourceFile {
     pub url: At<String>,
     /// The `resource` that its tokens are asked for with; not given: its URL.
     pub indicator: Option<At<String>>,
+}
+
+/// `authorization_details` that the server knows (RFC 9396 §2), each the JSON text of an array.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationDetailsFile {
+    /// What the users of the test may approve: `'[{"type":"payment","amount":"1.00"}]'`.
+    pub example: At<String>,
+    /// The same type with more in it (a larger amount), which the server would grant as well: attacks try to get it in place of the example.
+    pub other: Option<At<String>>,
 }
 
 /// Whether a part of the protocol is used.

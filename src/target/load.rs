@@ -150,6 +150,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         extra_scope: file.extra_scope.clone(),
         resource,
         second_resource,
+        details: file.authorization_details.as_ref().and_then(|details| super::details::details(details, found)),
         extras: extras(file, folder, found),
         refresh_grace,
         code_grace,
@@ -184,6 +185,7 @@ const OWN: &[&str] = &[
     "request",
     "request_uri",
     "dpop_jkt",
+    "authorization_details",
 ];
 
 fn extras(file: &TargetFile, folder: &Path, found: &mut Diagnostics) -> Extras {

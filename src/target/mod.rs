@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod details;
 pub mod file;
 pub mod listener;
 pub mod load;
@@ -19,6 +20,7 @@ use crate::selector::Selector;
 
 pub use certificate::Certificate;
 pub use client::{Audience, Client, ClientAuthentication};
+pub use details::Details;
 pub use file::{LoginDriver, PermissionFile as Permission, Use};
 pub use listener::Listener;
 pub use secret::Secret;
@@ -43,6 +45,7 @@ pub struct Target {
     pub extra_scope: Option<String>,
     pub resource: Option<String>,
     pub second_resource: Option<SecondResource>,
+    pub details: Option<Details>,
     pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
@@ -205,6 +208,7 @@ impl Target {
             extra_scope: None,
             resource: None,
             second_resource: None,
+            details: None,
             refresh_grace: None,
             code_grace: None,
             code_lifetime: None,

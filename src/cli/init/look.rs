@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::engine::USER_AGENT;
+use crate::engine::answer::challenge_parameter;
 use crate::engine::discover::{get, well_known};
 use crate::engine::http::{Http, Request};
 use crate::target::{self, Target};
@@ -99,8 +100,8 @@ async fn as_document_or_resource(http: &Http, address: &str, mut tried: Tried, c
             }
             tried.add(address, &seen(&response));
             for challenge in response.all("www-authenticate") {
-                scopes.extend(parameter(challenge, "scope").iter().flat_map(|s| s.split_whitespace()).map(str::to_owned));
-                match parameter(challenge, "resource_metadata") {
+                scopes.extend(challenge_parameter(challenge, "scope").iter().flat_map(|s| s.split_whitespace()).map(str::to_owned));
+                match challenge_parameter(challenge, "resource_metadata") {
                     Some(place) if http.allows(&place) => places.push(place),
                     Some(place) => notices.push(Notice::new(
                         format!("the resource says that its metadata is at {place}, on another host; it was not contacted"),
@@ -246,33 +247,9 @@ fn split(address: &str) -> Option<(&str, &str)> {
     Some(address.split_at(end))
 }
 
-/// A parameter of a challenge (RFC 9110 §11.6.1), quoted or not.
-fn parameter(challenge: &str, name: &str) -> Option<String> {
-    challenge.match_indices(name).find_map(|(at, _)| {
-        let before = challenge[..at].chars().next_back();
-        let rest = challenge[at + name.len()..].trim_start().strip_prefix('=')?.trim_start();
-        if before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return None;
-        }
-        match rest.strip_prefix('"') {
-            Some(quoted) => Some(quoted.split('"').next()?.to_owned()),
-            None => Some(rest.split([',', ' ']).next()?.to_owned()),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameters_of_a_challenge() {
-        let challenge = r#"Bearer error="invalid_token", resource_metadata="https://a.example/m?x=1,2", scope="files:read files:write""#;
-        assert_eq!(parameter(challenge, "resource_metadata").as_deref(), Some("https://a.example/m?x=1,2"));
-        assert_eq!(parameter(challenge, "scope").as_deref(), Some("files:read files:write"));
-        assert_eq!(parameter("Bearer my_scope=1, scope=read", "scope").as_deref(), Some("read"));
-        assert_eq!(parameter("Bearer", "scope"), None);
-    }
 
     #[test]
     fn addresses_are_split_before_their_path() {

@@ -2,6 +2,7 @@
 
 mod address;
 mod ending;
+mod exposed;
 mod in_chromium;
 mod led;
 mod rules;
@@ -123,6 +124,8 @@ struct Journey<'t, 'e> {
     /// The page at which it stopped, as it was told.
     paused: Option<Paused>,
     seen: watched::Seen,
+    /// What was pushed for it, by parameter, and must not come back.
+    pushed: std::collections::BTreeMap<String, String>,
 }
 
 /// What comes after a page.
@@ -192,6 +195,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             session: step.planned.session.clone(),
             paused: None,
             seen: watched::Seen::default(),
+            pushed: exposed::pushed(trial, carried.iter().find(|p| p.name == "request_uri").map(|p| p.value.as_str())),
         }
     }
 
@@ -220,6 +224,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.raw.field("status", Some(response.status.to_string()));
             self.look_for_planted(&here, &response);
             self.watch(&response);
+            self.look_for_exposed(&here, &response);
             let carried = std::mem::take(&mut self.carries_password);
             if carried {
                 self.raw.field("post_status", Some(response.status.to_string()));

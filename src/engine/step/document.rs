@@ -10,6 +10,7 @@ use crate::engine::http::Request;
 use crate::engine::{RawStep, RunningTrial, USER_AGENT, answer};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
+use crate::target::Target;
 
 use super::Ready;
 
@@ -41,6 +42,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
                 (Some(general), ..) => general,
                 (None, Some(members), 200..=299) => {
                     describe(&mut raw, members);
+                    of_resource(&mut raw, members, &trial.engine.target);
                     (Outcome::Accepted, String::new())
                 }
                 (None, _, 400..=499) => (Outcome::Refused, format!("the server answers {}", response.status)),
@@ -70,6 +72,32 @@ fn describe(raw: &mut RawStep, members: &Map<String, Value>) {
     let named: BTreeSet<(String, String)> = named.collect();
     let doubled = named.into_iter().filter(|(kid, _)| !kids.insert(kid.clone())).map(|(kid, _)| kid.replace([' ', ','], "_"));
     raw.field("doubled_kids", some_words(doubled.collect()));
+}
+
+/// What the metadata of a resource name (RFC 9728 §2).
+fn of_resource(raw: &mut RawStep, members: &Map<String, Value>, target: &Target) {
+    let Some(named) = answer::text(members, "resource") else { return };
+    let known: Vec<&str> = [&target.resource, &target.extras.resource_indicator].into_iter().filter_map(Option::as_deref).collect();
+    let is = match () {
+        () if known.contains(&named.as_str()) => "same",
+        // The URL of the target file may lead to a part of what the identifier stands for.
+        () if known.iter().any(|url| is_part(url, &named)) => "parent",
+        () => "other",
+    };
+    raw.field("resource_is", Some(is));
+    let servers = members.get("authorization_servers").and_then(Value::as_array);
+    let servers: Vec<&str> = servers.into_iter().flatten().filter_map(Value::as_str).collect();
+    let is_ours = |server: &&str| server.trim_end_matches('/') == target.issuer.trim_end_matches('/');
+    let is = if servers.iter().any(is_ours) { "same" } else { "other" };
+    raw.field("authorization_server_is", Some(is).filter(|_| !servers.is_empty()));
+}
+
+/// Whether one URL is of the same host as another, and below its path.
+fn is_part(url: &str, whole: &str) -> bool {
+    let (Ok(url), Ok(whole)) = (url::Url::parse(url), url::Url::parse(whole)) else { return false };
+    let (path, above) = (url.path().trim_end_matches('/'), whole.path().trim_end_matches('/'));
+    let is_below = path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    url.origin().is_tuple() && url.origin() == whole.origin() && is_below
 }
 
 fn some_words(words: BTreeSet<String>) -> Option<String> {
@@ -122,6 +150,28 @@ mod tests {
         let raw = read(serde_json::json!({"keys": [private, rsa("a", 128)]}));
         let field = |name: &str| raw.fields.get(name).map(String::as_str);
         assert_eq!((field("private_members"), field("weak_keys"), field("doubled_kids")), (Some("d"), Some("RSA-1024"), Some("a")));
+    }
+
+    #[test]
+    fn what_the_metadata_of_a_resource_name() {
+        let mut target = Target::bare("https://login.example");
+        target.resource = Some("https://api.example/mcp/x".to_owned());
+        let read = |resource: &str, servers: &[&str]| {
+            let mut raw = RawStep::default();
+            let document = serde_json::json!({"resource": resource, "authorization_servers": servers});
+            of_resource(&mut raw, document.as_object().expect("an object"), &target);
+            let field = |name: &str| raw.fields.get(name).cloned().unwrap_or_default();
+            (field("resource_is"), field("authorization_server_is"))
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(read("https://api.example/mcp/x", &["https://login.example/"]), pair("same", "same"));
+        assert_eq!(read("https://api.example/mcp", &[]), pair("parent", ""));
+        assert_eq!(read("https://api.example", &["https://evil.example", "https://login.example"]), pair("parent", "same"));
+        for other in
+            ["http://api.example/mcp/x", "https://api.example/mc", "https://api.example/mcp/x/y", "https://evil.example/mcp/x", "x"]
+        {
+            assert_eq!(read(other, &["https://evil.example"]), pair("other", "other"), "{other}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::engine::delivery::{self, Sent};
 use crate::engine::http::Response;
-use crate::engine::{RawStep, RunningTrial, answer};
+use crate::engine::{RawStep, RunningTrial, answer, mcp};
 use crate::model::observation::Outcome;
 use crate::model::step::{Place, StepKind};
 
@@ -65,7 +65,7 @@ fn classify(response: &Response) -> (Outcome, String) {
     if let Some(general) = answer::general(response) {
         return general;
     }
-    let error = answer::member(response, "error");
+    let error = answer::member(response, "error").or_else(|| mcp::error(response));
     match (response.status, error) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
         (200..=499, Some(error)) => {
@@ -79,6 +79,13 @@ fn classify(response: &Response) -> (Outcome, String) {
 
 fn read(raw: &mut RawStep, response: &Response) {
     raw.field("status", Some(response.status.to_string()));
+    raw.field(
+        "resource_metadata",
+        response.all("www-authenticate").find_map(|challenge| answer::challenge_parameter(challenge, "resource_metadata")),
+    );
+    raw.field("mcp_session", response.header("mcp-session-id"));
+    raw.field("mcp_result", mcp::result(response));
+    raw.field("mcp_version", mcp::version(response));
     let Some(members) = response.object() else { return };
     for (name, _) in StepKind::EndpointRequest.fields() {
         let list = || {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Map, Value};
+
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::Shown;
 use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
@@ -72,6 +74,11 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     }
     let granted = said.or_else(|| outcome.granted().then(|| asked_scope(trial, step)).flatten());
     raw.field("scope", granted);
+    if let Some(details) = granted_details(members, raw.fields.get("access_token")) {
+        let among = trial.engine.target.details.as_ref().map(|known| known.among(&details));
+        raw.field("details_granted", among);
+        raw.field("authorization_details", Some(details.to_string()));
+    }
     if outcome.granted() {
         let used = step.parameters.iter().find(|p| p.name == "refresh_token").map(|p| p.value.as_str());
         let user = trial.engine.target.user(step.planned.user).name.as_str();
@@ -90,6 +97,12 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     if let Some(token) = raw.fields.get("id_token").cloned() {
         claims::of_id_token(trial, raw, &token).await;
     }
+}
+
+/// The details that an answer says were granted, where it does not the token itself (RFC 9396 §7, §9.1).
+fn granted_details(members: &Map<String, Value>, token: Option<&String>) -> Option<Value> {
+    const NAME: &str = "authorization_details";
+    members.get(NAME).cloned().or_else(|| forge::object(forge::split(token?)?.payload)?.get(NAME).cloned())
 }
 
 fn asked_scope(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Option<String> {

@@ -175,3 +175,13 @@ async fn keys_behind_an_address_authenticate_the_client() -> Outcome {
     }
     Ok(())
 }
+
+/// Whether a client with pairwise subjects is told the subject that every other client knows.
+pub(super) async fn same_subject_in_two_sectors(t: &Tester) -> Outcome<bool> {
+    let client = register(t, false, json!({ "subject_type": "pairwise" })).await?;
+    let id = client["client_id"].as_str().unwrap_or_default();
+    let code = t.code(&[("client_id", id), ("scope", "openid")]).await?;
+    let pairwise = t.redeem(&code, &[("client_id", id)]).await?.text("access_token");
+    let public = t.tokens().await?.text("access_token");
+    Ok(read(&pairwise)?.1["sub"] == read(&public)?.1["sub"])
+}

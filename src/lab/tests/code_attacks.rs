@@ -115,6 +115,13 @@ pub(super) async fn race(t: &Tester) -> Outcome<bool> {
     Ok(both && t.opens("/api/me", &a.text("access_token")).await? && t.opens("/api/me", &b.text("access_token")).await?)
 }
 
+pub(super) async fn race_for_refresh_tokens(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let (a, b) = tokio::join!(t.redeem(&code, &[]), t.redeem(&code, &[]));
+    let (a, b) = (a?.text("refresh_token"), b?.text("refresh_token"));
+    Ok(a != b && t.refresh(&a, &[]).await?.status == 200 && t.refresh(&b, &[]).await?.status == 200)
+}
+
 pub(super) async fn code_of_other_client(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "lab-second")]).await
 }

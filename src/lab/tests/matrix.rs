@@ -71,6 +71,7 @@ attacks! {
         hybrid: [HybridTokenEnabled];
         token_by_get: [TokenEndpointGet];
         race: [CodeReusable, CodeRace];
+        race_for_refresh_tokens: [CodeReusable, CodeRace, CodeRaceRevocation];
         code_of_other_client: [CodeNotBoundToClient];
         evil_redirect: [RedirectUriUnchecked];
         early_error: [RedirectUriUnchecked, ErrorRedirectToUnregistered];
@@ -131,6 +132,7 @@ attacks! {
         session_outlives_logout: [LogoutIneffective, PromptNoneWithoutSession, IdTokenUnsigned, IdTokenClaimsWrong];
     }
     on_tokens {
+        client_as_user: [ClientSubCollision];
         wrong_secret: [ClientSecretUnchecked];
         empty_secret: [ClientSecretEmptyAccepted];
         secret_in_body: [ClientAuthMethodUnchecked];
@@ -178,6 +180,7 @@ attacks! {
         pushed_without_secret: [ParOpen, ClientAuthOptional];
         pushed_and_overridden: [ParParametersOverridden];
         pushed_reference: [ParNestedRequestUri];
+        pushed_in_cookie: [ParParametersInBrowser];
         pushed_foreign_redirect_uri: [ParRedirectUriUnchecked, RedirectUriUnchecked];
         pushed_without_challenge: [ParPkceNotRequired, PkceNotRequired];
         pushed_plain: [ParPkcePlain, PkcePlainAccepted];
@@ -235,6 +238,10 @@ attacks! {
         token_for_unauthorized: [ResourceWidening];
         refreshed_for_unauthorized: [RefreshResourceEscalation];
         token_for_anything: [ResourceUnvalidated];
+        mcp_without_token: [UserinfoOpen, McpResourceOpen];
+        metadata_of_another_resource: [PrmMismatch];
+        details_of_no_type: [RarUnvalidated];
+        details_in_token_request: [RarTampered];
         token_at_other_api: [JwtAudienceUnchecked];
         token_by_guessed_secret: [JwtWeakSecret];
     }
@@ -255,6 +262,7 @@ attacks! {
         logo_fetched: [SsrfRegistration];
         redirect_followed: [SsrfRegistration];
         joined_foreign_sector: [DcrSectorUnverified];
+        same_subject_in_two_sectors: [PairwiseSubjectCorrelatable];
         logout_token_with_nonce: [LogoutTokenMalformed];
     }
 }
@@ -273,6 +281,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     assert!(on_callouts::honest_sector(&tester).await? && on_callouts::honest_logout(&tester).await?);
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
     assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
+    assert!(on_targets::honest_details(&tester).await?);
     Ok(())
 }
 

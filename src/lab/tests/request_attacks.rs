@@ -268,3 +268,13 @@ pub(super) async fn object_overridden(t: &Tester) -> Outcome<bool> {
 pub(super) async fn honest_object(t: &Tester) -> Outcome<bool> {
     Ok(!requested(t, json!({}), json!({}), own, &[]).await?.is_empty())
 }
+
+/// Whether the browser is handed what the client pushed.
+pub(super) async fn pushed_in_cookie(t: &Tester) -> Outcome<bool> {
+    let uri = push(t, &[("nonce", "n-of-the-pushed-request")]).await?;
+    let front = super::encode(&[("client_id", "lab-public"), ("request_uri", &uri)]);
+    let answer = t.browse(&format!("/authorize?{front}"), None).await?;
+    let values = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()?.split_once('=')?.1.split(';').next());
+    let decoded = values.filter_map(|value| URL_SAFE_NO_PAD.decode(value).ok());
+    Ok(decoded.into_iter().any(|bytes| String::from_utf8_lossy(&bytes).contains("n-of-the-pushed-request")))
+}

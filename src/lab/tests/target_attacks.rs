@@ -61,3 +61,42 @@ pub(super) async fn honest_targets(t: &Tester) -> Outcome<bool> {
         && t.opens("/api/orders", &second).await?
         && t.is_active(&second).await?)
 }
+
+/// The `authorization_details` of the tokens of a flow whose two requests name these; "" names none.
+async fn details(t: &Tester, authorized: &str, wanted: &str) -> Outcome<serde_json::Value> {
+    let code = t.code(&[("authorization_details", authorized)]).await?;
+    let answer = t.redeem(&code, &[("authorization_details", wanted)]).await?;
+    Ok(answer.json()["authorization_details"].clone())
+}
+
+pub(super) async fn details_of_no_type(t: &Tester) -> Outcome<bool> {
+    Ok(details(t, r#"[{"type":"loan","amount":"1.00"}]"#, "").await?.is_array())
+}
+
+pub(super) async fn details_in_token_request(t: &Tester) -> Outcome<bool> {
+    let [small, large] = t.lab.directory().authorization_details;
+    Ok(details(t, small, large).await? == serde_json::from_str::<serde_json::Value>(large)?)
+}
+
+/// Approved details come back in the answer, in the token and from introspection, after a refresh as well.
+pub(super) async fn honest_details(t: &Tester) -> Outcome<bool> {
+    let [small, _] = t.lab.directory().authorization_details;
+    let expected: serde_json::Value = serde_json::from_str(small)?;
+    let code = t.code(&[("authorization_details", small)]).await?;
+    let tokens = t.redeem(&code, &[]).await?;
+    let refreshed = t.refresh(&tokens.text("refresh_token"), &[]).await?;
+    Ok([&tokens, &refreshed].iter().all(|answer| answer.json()["authorization_details"] == expected)
+        && read(&tokens.text("access_token"))?.1["authorization_details"] == expected)
+}
+
+pub(super) async fn mcp_without_token(t: &Tester) -> Outcome<bool> {
+    // The body is no message, which is seen by whoever looks at it before he asks for a token.
+    let answer = t.send("/api/me", Some(&[("jsonrpc", "2.0")]), &[]).await?;
+    Ok(answer.status != 401)
+}
+
+pub(super) async fn metadata_of_another_resource(t: &Tester) -> Outcome<bool> {
+    let answer = t.send("/.well-known/oauth-protected-resource/api/me", None, &[]).await?;
+    let nowhere = t.send("/.well-known/oauth-protected-resource/api", None, &[]).await?;
+    Ok(answer.text("resource") != t.lab.directory().resource || nowhere.status != 404)
+}

@@ -284,3 +284,9 @@ pub(super) async fn token_in_query(t: &Tester) -> Outcome<bool> {
     let answer = t.send(&format!("/userinfo?access_token={token}"), None, &[]).await?;
     Ok(answer.status == 200)
 }
+
+/// Whether a client's own token names a user.
+pub(super) async fn client_as_user(t: &Tester) -> Outcome<bool> {
+    let token = client_credentials(t, &[], &t.basic()?).await?.text("access_token");
+    Ok(forge::read(&token)?.1["sub"].as_str().is_some_and(|sub| sub.starts_with("u-")))
+}

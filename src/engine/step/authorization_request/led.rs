@@ -130,16 +130,17 @@ impl Journey<'_, '_> {
     /// Puts other values in the place of those that a form, or its address, carries for parameters of the request.
     pub(super) fn tamper(&mut self, form: &Form, pairs: &mut [(String, String)], url: &mut Url) {
         for (parameter, other) in &self.tampers {
-            let Some(sent) = self.raw.sent.get(parameter).filter(|sent| !sent.is_empty()).cloned() else { continue };
+            // Of a request that was pushed by a step of its own only the name is known here.
+            let sent = self.raw.sent.get(parameter).filter(|sent| !sent.is_empty()).cloned();
+            let encoded = sent.as_ref().map(|sent| format!("{parameter}={}", wire::encode(sent)));
             let mut changed = false;
             let mut change = |name: &str, value: &mut String| {
                 // The value itself, or an address that carries it.
-                let encoded = format!("{parameter}={}", wire::encode(&sent));
-                if *value == sent || name == parameter && !value.is_empty() {
+                if sent.as_ref() == Some(value) || name == parameter && !value.is_empty() {
                     value.clone_from(other);
                     changed = true;
-                } else if value.contains(&encoded) {
-                    *value = value.replace(&encoded, &format!("{parameter}={}", wire::encode(other)));
+                } else if let Some(encoded) = encoded.as_ref().filter(|encoded| value.contains(*encoded)) {
+                    *value = value.replace(encoded, &format!("{parameter}={}", wire::encode(other)));
                     changed = true;
                 }
             };
