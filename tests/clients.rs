@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::{Mischief, behind, lab, run_on};
 use gate::{Gate, Rules};
-use grantproof::engine::http::{Failure, Http, Request};
+use grantproof::engine::http::{Failure, Http, Request, Shows};
 use grantproof::lab::Flaw;
 use grantproof::model::report::Report;
 use grantproof::model::step::ClientRole;
@@ -249,7 +249,7 @@ async fn certificates_in_both_drivers() {
     let ask = |path: &str, client: Option<&str>| Request {
         method: "GET".into(),
         url: format!("{base}{path}"),
-        certificate_of: client.map(str::to_owned),
+        shows: client.map_or(Shows::Nothing, |client| Shows::CertificateOf(client.to_owned())),
         ..Request::default()
     };
     // The second path is one that only the raw driver sends as it stands.

@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) config: LabConfig,
     /// The issuer identifier (RFC 8414 section 2).
     pub(super) issuer: String,
+    /// What the addresses for clients with a certificate begin with (RFC 8705 section 5).
+    pub(super) mtls: String,
     /// The identifier of the protected API, the audience of access tokens.
     pub(super) resource: String,
     pub(super) second: SecondApi,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::authentication::Authentication;
+use super::authentication::{Authentication, ShownCertificate};
 use super::bend::{Carried, Proof};
 use super::conduct::Conduct;
 use super::value::{Reference, Template, Value};
@@ -143,6 +143,10 @@ impl StepKind {
                 (
                     "access_token_binding",
                     "of a JWT access token: `own` (its cnf.jkt is the key of the run's DPoP proofs), `other` or `none`",
+                ),
+                (
+                    "access_token_certificate",
+                    "of a JWT access token that is bound to a TLS certificate: `own` (its cnf.x5t#S256 is that of the client's), or `other`; absent: it is bound to none",
                 ),
                 ("dpop_nonce", "the nonce that the server has handed out for DPoP proofs (RFC 9449 §8)"),
                 ("refresh_token", "the refresh token"),
@@ -293,6 +297,10 @@ pub enum ClientRole {
     Confidential,
     /// A client that authenticates with private_key_jwt (RFC 7523).
     Assertion,
+    /// A client that authenticates, and has a TLS certificate: to authenticate with, or that its tokens are bound to (RFC 8705).
+    Mtls,
+    /// A public client with a TLS certificate that its tokens are bound to (RFC 8705 §4).
+    MtlsPublic,
     /// A client that may introspect: confidential, else assertion.
     Introspection,
 }
@@ -305,6 +313,8 @@ impl ClientRole {
             ClientRole::Second => "second",
             ClientRole::Confidential => "confidential",
             ClientRole::Assertion => "assertion",
+            ClientRole::Mtls => "mtls",
+            ClientRole::MtlsPublic => "mtls_public",
             ClientRole::Introspection => "introspection",
         }
     }
@@ -391,6 +401,8 @@ pub struct PlannedStep {
     /// Names that the control sends and the attack does not.
     pub removed: Vec<String>,
     pub authentication: Option<Authentication>,
+    /// The TLS certificate, where it is not the client's own.
+    pub certificate: Option<ShownCertificate>,
     /// The DPoP proof, where it is not what the target file says of the client.
     pub proof: Option<Proof>,
     /// The way of an authorization request, where it is not what the target asks for.

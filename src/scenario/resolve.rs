@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
+use crate::model::authentication::ShownCertificate;
 use crate::model::profile::{Level, Profile};
 use crate::model::scenario::{Attack, Attacker, Control, Operation, Scenario};
 use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, Transport, UserRole};
@@ -242,6 +243,7 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             parameters: Arc::new(parameters),
             removed: Vec::new(),
             authentication,
+            certificate: None,
             proof: None,
             carried: None,
             transport: Transport { method: flow_step.method.clone(), content_type: flow_step.content_type.clone(), ..Transport::default() },
@@ -447,5 +449,9 @@ fn sent(step: &PlannedStep) -> BTreeSet<String> {
 
 /// The client roles that a plan needs, for "skipped: add clients.second".
 pub fn roles(steps: &[PlannedStep]) -> BTreeSet<ClientRole> {
-    steps.iter().map(|s| s.client).collect()
+    let shown = steps.iter().filter_map(|s| match s.certificate {
+        Some(ShownCertificate::Of(client)) => Some(client),
+        _ => None,
+    });
+    steps.iter().map(|s| s.client).chain(shown).collect()
 }

@@ -231,6 +231,12 @@ impl Target {
 
     /// The role under which the target file has the client that plays a role.
     pub fn role(&self, role: ClientRole) -> Option<ClientRole> {
+        if role == ClientRole::Mtls && !self.clients.contains_key(&role) {
+            // Where another client has a certificate, it will do.
+            let certified = |client: &Client| client.certificate.is_some() && !matches!(client.authentication, ClientAuthentication::None);
+            let order = [ClientRole::Confidential, ClientRole::Assertion, ClientRole::Second];
+            return order.into_iter().find(|role| self.clients.get(role).is_some_and(certified));
+        }
         let order: &[ClientRole] = match role {
             ClientRole::Default => &[ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion],
             ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion],
