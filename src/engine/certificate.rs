@@ -8,6 +8,7 @@ use crate::model::step::PlannedStep;
 use crate::target::Client;
 
 use super::eval::Missing;
+use super::forge;
 use super::http::{Failure, Shows};
 use super::{Engine, RawStep, RunningTrial};
 
@@ -36,15 +37,15 @@ impl Engine {
         match certificate {
             ShownCertificate::None | ShownCertificate::NoneAtUsualAddress => Ok(Shows::Nothing),
             ShownCertificate::SameSubject => Ok(Shows::LikenessOf(client.id.clone())),
-            ShownCertificate::Of(role) => match self.target.client(role).map(|other| (Shows::own(other), other)) {
-                Some((shows @ Shows::CertificateOf(_), other)) if other.id != client.id => Ok(shows),
-                _ => Err(Missing::NoSuchForm(format!("no other client has a certificate as `clients.{}`", role.name()))),
+            ShownCertificate::OtherClient => match self.target.other_with_certificate(client) {
+                Some(other) => Ok(Shows::own(other)),
+                None => Err(Missing::NoSuchForm("no other client of the target file has a TLS certificate".into())),
             },
         }
     }
 }
 
-/// What the claims of a token say of the certificate that it is bound to (`cnf` with `x5t#S256`, RFC 8705 §3.1): `own` is that of the
+/// What the claims of a token, or an introspection response, say of the certificate that it is bound to (`cnf` with `x5t#S256`, RFC 8705 §3): `own` is that of the
 /// client in the target file. None: it does not say that it is bound to one.
 pub fn binding(claims: &serde_json::Map<String, serde_json::Value>, client: &Client) -> Option<&'static str> {
     let named = claims.get("cnf")?.get("x5t#S256")?.as_str()?;
@@ -61,7 +62,7 @@ impl<'e> RunningTrial<'e> {
     /// The certificate that a token may be bound to, where it was given to somebody who showed another than the client's own. A token that
     /// came without any is bound to none, and the client's own does no harm.
     pub fn certificate_of(&self, token: &str) -> Option<ShownCertificate> {
-        self.given(token)?.1.filter(|shown| matches!(shown, ShownCertificate::SameSubject | ShownCertificate::Of(_)))
+        self.given(token)?.1.filter(|shown| matches!(shown, ShownCertificate::SameSubject | ShownCertificate::OtherClient))
     }
 
     /// Who was given an access token.
@@ -69,6 +70,19 @@ impl<'e> RunningTrial<'e> {
         let given = |fields: &BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
         let (step, _) = self.known.fields.iter().find(|(_, fields)| given(fields))?;
         self.senders.get(step).copied()
+    }
+
+    /// What is known of the certificate that an access token is bound to: by itself, where it is a JWT, else by what introspection has said
+    /// of it in this trial.
+    pub fn certificate_in(&self, token: &str, client: &Client) -> Option<String> {
+        let claims = forge::split(token).and_then(|parts| forge::object(parts.payload));
+        let said = claims.and_then(|claims| binding(&claims, client)).map(ToOwned::to_owned);
+        let introspected = || {
+            let about = |sent: &BTreeMap<String, String>| sent.get("token").is_some_and(|t| t == token);
+            let steps = self.known.sent.iter().filter(|(_, sent)| about(sent)).map(|(step, _)| step);
+            steps.filter_map(|step| self.known.fields.get(step)?.get("certificate").cloned()).next()
+        };
+        said.or_else(introspected)
     }
 
     /// What the handshake says of a step that showed another certificate than the client's own: an alert is a refusal, since the control

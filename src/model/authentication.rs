@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::bend::JwtBend;
-use super::step::ClientRole;
 use super::value::{Reference, Template};
 
 /// How a step's client authentication differs from the registered one.
@@ -29,8 +28,8 @@ pub enum ShownCertificate {
     NoneAtUsualAddress,
     /// One that the attacker made: self-signed, with the subject and the names of the client's own, and another key.
     SameSubject,
-    /// That of another client of the target file.
-    Of(ClientRole),
+    /// That of another client of the target file, the first that has one.
+    OtherClient,
 }
 
 /// A client assertion that differs from the genuine one in one thing.
@@ -76,7 +75,7 @@ impl std::fmt::Display for ShownCertificate {
             ShownCertificate::None => f.write_str("no TLS certificate"),
             ShownCertificate::NoneAtUsualAddress => f.write_str("no TLS certificate, at the address of clients without one"),
             ShownCertificate::SameSubject => f.write_str("a self-signed TLS certificate with the same subject and another key"),
-            ShownCertificate::Of(client) => write!(f, "the TLS certificate of the {} client", client.name()),
+            ShownCertificate::OtherClient => f.write_str("the TLS certificate of another client"),
         }
     }
 }

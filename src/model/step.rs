@@ -144,10 +144,6 @@ impl StepKind {
                     "access_token_binding",
                     "of a JWT access token: `own` (its cnf.jkt is the key of the run's DPoP proofs), `other` or `none`",
                 ),
-                (
-                    "access_token_certificate",
-                    "of a JWT access token that is bound to a TLS certificate: `own` (its cnf.x5t#S256 is that of the client's), or `other`; absent: it is bound to none",
-                ),
                 ("dpop_nonce", "the nonce that the server has handed out for DPoP proofs (RFC 9449 §8)"),
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),
@@ -195,6 +191,10 @@ impl StepKind {
                 ("claims", "the names of the members of the answer, separated by spaces"),
                 ("error", "the error code of WWW-Authenticate or of the body"),
                 ("status", "the HTTP status"),
+                (
+                    "token_certificate",
+                    "the TLS certificate that the token is bound to, as a JWT says itself or as introspection has said before: `own` or `other`; absent: none, or nobody says",
+                ),
                 ("endpoint", "which endpoint was asked: userinfo, introspection or resource"),
                 ("checked", "`maybe_offline`: a JWT at an API, which may verify it without asking the server; else `online`"),
             ],
@@ -207,6 +207,10 @@ impl StepKind {
                 ("token_use", "the same, as some servers have it: `access_token` or `refresh_token`"),
                 ("typ", "the same, as others have it"),
                 ("binding", "`own` (cnf.jkt is the key of the run's DPoP proofs), `other` or `none`"),
+                (
+                    "certificate",
+                    "`own` (cnf.x5t#S256 is that of the TLS certificate of the client that was given the token) or `other`; absent: none",
+                ),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],

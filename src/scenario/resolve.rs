@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, suggestion};
-use crate::model::authentication::ShownCertificate;
 use crate::model::profile::{Level, Profile};
 use crate::model::scenario::{Attack, Attacker, Control, Operation, Scenario};
 use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, Transport, UserRole};
@@ -449,9 +448,5 @@ fn sent(step: &PlannedStep) -> BTreeSet<String> {
 
 /// The client roles that a plan needs, for "skipped: add clients.second".
 pub fn roles(steps: &[PlannedStep]) -> BTreeSet<ClientRole> {
-    let shown = steps.iter().filter_map(|s| match s.certificate {
-        Some(ShownCertificate::Of(client)) => Some(client),
-        _ => None,
-    });
-    steps.iter().map(|s| s.client).chain(shown).collect()
+    steps.iter().map(|s| s.client).collect()
 }

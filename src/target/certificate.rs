@@ -135,6 +135,9 @@ fn in_time(certificate: &CertificateDer<'_>) -> Result<(), Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use p256::ecdsa::signature::Verifier as _;
+    use p256::pkcs8::DecodePublicKey as _;
+
     use super::*;
 
     /// A certificate and a key that are valid for these years.
@@ -145,6 +148,40 @@ mod tests {
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
         let certificate = params.self_signed(&key).expect("a certificate");
         (Secret::new(certificate.pem()), Secret::new(key.serialize_pem()))
+    }
+
+    #[test]
+    fn a_likeness_says_the_same_and_has_another_key() {
+        let (chain, key) = made(2020, 2100);
+        let own = read(&chain, &key).unwrap_or_else(|(_, why, _)| panic!("{why}"));
+        let like = own.alike().expect("a likeness");
+        let said = |certificate: &Certificate| {
+            let der = certificate.certified().cert.first().expect("a certificate").to_vec();
+            x509_cert::Certificate::from_der(&der).expect("a certificate")
+        };
+        let (was, is) = (said(&own).tbs_certificate, said(&like).tbs_certificate);
+        assert!(is.subject == was.subject && is.validity == was.validity && is.issuer == is.subject);
+        let names = |tbs: &x509_cert::TbsCertificate| {
+            let extensions = tbs.extensions.clone().unwrap_or_default();
+            extensions.into_iter().find(|extension| extension.extn_id == KEPT[0]).map(|extension| extension.extn_value)
+        };
+        assert!(names(&is).is_some() && names(&is) == names(&was));
+        assert!(is.subject_public_key_info != was.subject_public_key_info && own.thumbprint() != like.thumbprint());
+        assert!(like.certified().keys_match().is_ok(), "it can be shown");
+        let (whole, spki) = (said(&like), is.subject_public_key_info.to_der().expect("a key"));
+        let verifying = p256::ecdsa::VerifyingKey::from_public_key_der(&spki).expect("a key of P-256");
+        let signature = DerSignature::from_bytes(whole.signature.as_bytes().expect("whole bytes")).expect("a signature");
+        verifying.verify(&whole.tbs_certificate.to_der().expect("bytes"), &signature).expect("it is self-signed");
+    }
+
+    #[test]
+    fn a_certificate_as_headers_have_it() {
+        let (chain, key) = made(2020, 2100);
+        let own = read(&chain, &key).unwrap_or_else(|(_, why, _)| panic!("{why}"));
+        let pem = percent_encoding::percent_decode_str(&own.escaped_pem()).decode_utf8().expect("text").into_owned();
+        let again = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+        assert_eq!(STANDARD.encode(&again), own.base64());
+        assert!(!own.escaped_pem().contains(['+', '/', '=', ' ', '\n']));
     }
 
     #[test]

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::Shown;
-use crate::engine::{RawStep, RunningTrial, answer, certificate, dpop, forge};
+use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
 use crate::model::observation::Outcome;
-use crate::target::Client;
 
 use super::{Ready, claims};
 
@@ -82,7 +81,7 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
         trial.engine.learned.bound(&step.client.id, raw.fields.get("token_type").map_or("", String::as_str));
     }
     if let Some(token) = raw.fields.get("access_token").cloned() {
-        describe(trial, raw, &token, step.client).await;
+        describe(trial, raw, &token).await;
         if raw.fields.get("access_token_key").is_some_and(|key| key == "secret") {
             let found = trial.known.guessed(&token, &step.actor).is_some();
             raw.field("access_token_secret", Some(if found { "guessed" } else { "unknown" }));
@@ -103,7 +102,7 @@ fn asked_scope(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Option<String> {
 }
 
 /// What the access token is, as far as it can be seen.
-async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str, client: &Client) {
+async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
     let Some((header, parts)) = forge::read(token) else {
         raw.field("access_token_format", Some("opaque"));
         return;
@@ -115,7 +114,6 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str, 
         raw.field("access_token_scope", answer::text(&claims, "scope"));
         claims::of_access_token(raw, &header, &claims);
         raw.field("access_token_binding", Some(trial.binding(&claims)));
-        raw.field("access_token_certificate", certificate::binding(&claims, client));
     }
     let key = match alg.get(..2) {
         Some("HS") => "secret",

@@ -3,7 +3,7 @@
 use crate::engine::eval::Missing;
 use crate::engine::http::Response;
 use crate::engine::proof::{self, ProofEndpoint, Shown};
-use crate::engine::{RawStep, RunningTrial, answer};
+use crate::engine::{RawStep, RunningTrial, answer, certificate};
 use crate::model::observation::Outcome;
 use crate::model::step::{ResourcePlace, StepKind};
 
@@ -43,6 +43,7 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         certificate: step.planned.certificate.or_else(|| trial.certificate_of(&t.value)),
     });
     let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
+    raw.field("token_certificate", token.zip(client).and_then(|(token, client)| trial.certificate_in(&token.value, client)));
     if raw.undelivered.is_none()
         && let (Some(token), Some((request, _))) = (token, raw.exchanges.last())
         && token.changed
@@ -107,6 +108,9 @@ async fn post(
             }
             if step.planned.kind == StepKind::IntrospectionRequest && outcome.granted() {
                 raw.field("binding", response.object().map(|members| trial.binding(members)));
+                let token = step.parameters.iter().find(|p| p.name == "token");
+                let holder = token.and_then(|token| trial.holder(&token.value));
+                raw.field("certificate", holder.zip(response.object()).and_then(|(client, members)| certificate::binding(members, client)));
             }
         }
         Err(failure) => {
