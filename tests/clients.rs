@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::{Mischief, behind, lab, run_on};
 use gate::{Gate, Rules};
-use grantproof::engine::http::{Failure, Http, Request};
+use grantproof::engine::http::{Failure, Http, Request, Shows};
 use grantproof::lab::Flaw;
 use grantproof::model::report::Report;
 use grantproof::model::step::ClientRole;
@@ -199,13 +199,13 @@ fn mistakes_in_the_target_file() {
 }
 
 /// A TLS server that asks for a client certificate, takes any or none, and answers with how many it was shown.
-async fn counting(identity: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
+async fn counting(identity: &rcgen::CertifiedKey<rcgen::KeyPair>, versions: &[&'static rustls::SupportedProtocolVersion]) -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = rustls::pki_types::PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("a key");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(identity.cert.der().clone()).expect("a root");
     let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build().expect("a verifier");
-    let config = rustls::ServerConfig::builder()
+    let config = rustls::ServerConfig::builder_with_protocol_versions(versions)
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![identity.cert.der().clone()], key)
         .expect("a set-up");
@@ -232,7 +232,7 @@ async fn counting(identity: &rcgen::CertifiedKey<rcgen::KeyPair>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_in_both_drivers() {
     let identity = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let base = counting(&identity).await;
+    let base = counting(&identity, rustls::ALL_VERSIONS).await;
     let scratch = tempfile::tempdir().expect("a folder");
     std::fs::write(scratch.path().join("c.pem"), identity.cert.pem()).expect("a file");
     std::fs::write(scratch.path().join("c.key"), identity.signing_key.serialize_pem()).expect("a file");
@@ -249,7 +249,7 @@ async fn certificates_in_both_drivers() {
     let ask = |path: &str, client: Option<&str>| Request {
         method: "GET".into(),
         url: format!("{base}{path}"),
-        certificate_of: client.map(str::to_owned),
+        shows: client.map_or(Shows::Nothing, |client| Shows::CertificateOf(client.to_owned())),
         ..Request::default()
     };
     // The second path is one that only the raw driver sends as it stands.
@@ -266,4 +266,33 @@ async fn certificates_in_both_drivers() {
     }
     // Without either, a certificate that nobody vouches for is refused.
     assert!(matches!(http("").send(&ask("/plain", None)).await, Err(Failure::Unreachable(_))));
+}
+
+/// A certificate that the server refuses is no server that is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_likeness_is_shown_and_refused_with_an_alert() {
+    let identity = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    // In TLS 1.3 the alert and the end of the connection may come in either order, while the client still writes.
+    let base = counting(&identity, &[&rustls::version::TLS12]).await;
+    let scratch = tempfile::tempdir().expect("a folder");
+    std::fs::write(scratch.path().join("c.pem"), identity.cert.pem()).expect("a file");
+    std::fs::write(scratch.path().join("c.key"), identity.signing_key.serialize_pem()).expect("a file");
+    let text = format!(
+        "name: t\nissuer: {base}\nusers: {{default: {{name: a, password: \"plain:secret-of-a-test\"}}}}\ntls: {{ca: c.pem}}\nclients: {{mtls: {{id: c, \
+         redirect_uri: \"https://a/cb\", auth: tls_client_auth, certificate: file:c.pem, certificate_key: file:c.key}}, public: {{id: p, redirect_uri: \
+         \"https://a/cb\"}}}}\n"
+    );
+    let target = load::from_text("t.yaml", &text, scratch.path()).unwrap_or_else(|d| panic!("{}", d[0]));
+    let http = Http::new(&target).expect("a client");
+    // The second path is one that only the raw driver sends as it stands.
+    for path in ["/plain", "/a/../b"] {
+        let ask = |shows| Request { method: "GET".into(), url: format!("{base}{path}"), shows, ..Request::default() };
+        let like = ask(Shows::LikenessOf("c".into()));
+        assert!(matches!(http.send(&like).await, Err(Failure::Alert(_))), "{path}");
+        assert!(http.was_asked(&like));
+        for (shows, shown) in [(Shows::Nothing, "0"), (Shows::CertificateOf("c".into()), "1")] {
+            let answer = http.send(&ask(shows)).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+            assert_eq!(answer.text(), shown, "{path}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("lol_html", &["engine/html.rs", "selector.rs"]),
     ("httparse", &["engine/raw.rs"]),
     ("cookie_store", &["engine/browser.rs"]),
-    ("x509_cert", &["target/certificate.rs"]),
+    ("x509_cert", &["target/certificate.rs", "lab/certificates.rs"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

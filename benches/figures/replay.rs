@@ -101,6 +101,7 @@ impl Plan {
             url: url.to_owned(),
             request_headers: Vec::new(),
             request_body: String::new(),
+            certificate: None,
             status: 200,
             response_headers: Vec::new(),
             response_body: String::new(),

@@ -112,7 +112,7 @@ pub(super) fn control_requests(scenario: &Scenario) -> String {
         for parameter in step.parameters.iter() {
             let _ = writeln!(out, "    {} = {}", parameter.name, parameter.value);
         }
-        for added in step.proof.iter().map(ToString::to_string).chain(step.carried.iter().map(ToString::to_string)) {
+        for added in added(step) {
             let _ = writeln!(out, "    with {added}");
         }
     }
@@ -151,13 +151,19 @@ pub(super) fn attack_requests(out: &mut String, scenario: &Scenario, attack: &At
         if let Some(authentication) = &step.authentication {
             let _ = writeln!(out, "  + client authentication: {authentication}");
         }
-        for added in step.proof.iter().map(ToString::to_string).chain(step.carried.iter().map(ToString::to_string)) {
+        for added in added(step) {
             let _ = writeln!(out, "  + {added}");
         }
         if let Some(count) = step.burst {
             let _ = writeln!(out, "  + {count} times at the same moment");
         }
     }
+}
+
+/// What a step has beside its parameters, in words.
+fn added(step: &PlannedStep) -> impl Iterator<Item = String> {
+    let certificate = step.certificate.iter().map(ToString::to_string);
+    certificate.chain(step.proof.iter().map(ToString::to_string)).chain(step.carried.iter().map(ToString::to_string))
 }
 
 fn heading(step: &PlannedStep) -> String {

@@ -13,7 +13,7 @@ use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
 use crate::target::{
-    Client, ClientAuthentication, Details, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User,
+    Client, ClientAuthentication, Details, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User, certificate,
 };
 
 use super::Failure;
@@ -116,15 +116,22 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
                 "second" => ClientRole::Second,
                 "confidential" => ClientRole::Confidential,
                 "assertion" => ClientRole::Assertion,
+                "mtls" => ClientRole::Mtls,
+                "mtls_public" => ClientRole::MtlsPublic,
                 _ => return None,
             };
             let authentication = match (&client.secret, &client.private_key_pem) {
                 (Some(secret), _) => ClientAuthentication::Basic(Secret::new(secret)),
                 (_, Some(pem)) => ClientAuthentication::PrivateKeyJwt { key: Secret::new(pem), kid: None },
+                _ if client.auth_method == "tls_client_auth" => ClientAuthentication::Tls(client.auth_method),
                 _ => ClientAuthentication::None,
             };
             let other_redirect_uri = Some(client.other_redirect_uri.clone());
-            Some((role, Client { other_redirect_uri, ..Client::new(&client.id, &client.redirect_uri, authentication) }))
+            let pair = client.certificate_pem.map(|(chain, key)| certificate::read(&Secret::new(chain), &Secret::new(key)));
+            let certificate = pair.and_then(Result::ok);
+            let sender_constrained = certificate.is_some();
+            let plain = Client::new(&client.id, &client.redirect_uri, authentication);
+            Some((role, Client { other_redirect_uri, certificate, sender_constrained, ..plain }))
         })
         .collect();
     let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));
@@ -134,7 +141,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         name: lab_name(flaws),
         source: LAB.into(),
         digest: String::new(),
-        origins: crate::target::origin(&issuer).into_iter().collect(),
+        origins: [issuer.as_str(), lab.mtls()].into_iter().filter_map(crate::target::origin).collect(),
         issuer,
         place: None,
         metadata: None,
@@ -157,7 +164,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         login: Login::default(),
         permission: None,
         limits: Limits { in_flight: 4, ..Limits::default() },
-        ca: None,
+        ca: Some(directory.authority.as_bytes().to_vec()),
         insecure_tls: false,
         // What the lab fetches, it fetches before it answers: there is nothing to wait for.
         listener: Some(Listener { wait: std::time::Duration::ZERO, ..Listener::on_loopback() }),

@@ -31,6 +31,7 @@ pub fn lab(arguments: &Lab) -> Result<u8, Failure> {
             let secret = client.secret.as_ref().map(|s| format!(", secret {s}")).unwrap_or_default();
             let _ = writeln!(out, "client  {} ({}{secret}), redirect_uri {}", client.id, client.auth_method, client.redirect_uri);
         }
+        let _ = writeln!(out, "TLS     {} asks for the certificates of clients (mtls_endpoint_aliases)", lab.mtls());
         for flaw in &flaws {
             let _ = writeln!(out, "flaw    {}: {}", flaw.name(), flaw.describes());
         }

@@ -29,6 +29,8 @@ impl<'a> Actor<'a> {
             "auth" => client.authentication.method().into(),
             "assertion_alg" => super::authentication::assertion_alg(client)?.into(),
             "sender_constrained" => self.constrained.to_string().into(),
+            "certificate" => client.certificate.as_ref()?.base64().into(),
+            "certificate_pem" => client.certificate.as_ref()?.escaped_pem().into(),
             "secret" => client.authentication.secret()?.reveal().into(),
             _ => return None,
         })

@@ -10,7 +10,7 @@ use super::http::{Failure, Response};
 /// No answer came.
 pub fn failed(failure: &Failure) -> (Outcome, String) {
     let outcome = match failure {
-        Failure::Unreachable(_) => Outcome::Unreachable,
+        Failure::Unreachable(_) | Failure::Alert(_) => Outcome::Unreachable,
         Failure::TimedOut => Outcome::TimedOut,
         Failure::Broken(_) => Outcome::Crashed,
         Failure::Outside(_) => Outcome::Strayed,

@@ -9,6 +9,7 @@ use super::actor::Actor;
 use super::clock;
 use super::eval::{self, Known, Missing};
 use super::forge;
+use super::http::Shows;
 use super::keys::SigningKey;
 use super::learned::Learned;
 
@@ -17,8 +18,8 @@ use super::learned::Learned;
 pub struct Credentials {
     pub parameters: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
-    /// The client whose certificate the TLS connection shows.
-    pub certificate_of: Option<String>,
+    /// The certificate that the TLS connection shows.
+    pub shows: Shows,
 }
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -44,7 +45,7 @@ pub fn credentials(
         Some(Authentication::Secret(template)) => Some(known.template(template, actor)?),
         _ => method.secret().map(|secret| secret.reveal().to_owned()),
     };
-    let certificate_of = client.certificate.as_ref().map(|_| client.id.clone());
+    let shows = Shows::own(client);
     let forgery = match bent {
         Some(Authentication::Assertion(forgery)) => Some(forgery),
         _ => None,
@@ -67,7 +68,7 @@ pub fn credentials(
         }
         _ => vec![id],
     };
-    Ok(Credentials { parameters, headers, certificate_of })
+    Ok(Credentials { parameters, headers, shows })
 }
 
 fn no_such(client: &Client, what: &str) -> Missing {

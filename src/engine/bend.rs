@@ -114,7 +114,7 @@ impl<'e> RunningTrial<'e> {
     where
         'e: 't,
     {
-        Shown { bound: self.is_bound(token), ..Shown::new(token, self.holder(token)) }
+        Shown { bound: self.is_bound(token), certificate: self.certificate_of(token), ..Shown::new(token, self.holder(token)) }
     }
 
     /// Whether a token came as one that is bound to a key (RFC 9449 §5).

@@ -54,7 +54,7 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
     }
     headers.extend(credentials.headers.iter().cloned());
     headers.extend(at(Place::Header).map(|(name, value, _)| (name.to_owned(), value.to_owned())));
-    Request { method, url, headers, body, certificate_of: credentials.certificate_of.clone() }
+    Request { method, url, headers, body, shows: credentials.shows.clone() }
 }
 
 /// A parameter as a member of a JSON body: as text; what is to go out byte for byte, as the JSON that it is.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value};
 
+use crate::model::authentication::ShownCertificate;
 use crate::model::finding::CLAIMS;
 use crate::model::step::ClientRole;
 use crate::target::{Client, Endpoints, LoginDriver, Target, Use, origin};
@@ -47,6 +48,14 @@ impl Facts {
             device_authorization: either(&mtls.device_authorization, &own.device_authorization),
             ..own.clone()
         })
+    }
+
+    /// The same for a request that shows this certificate in the place of the client's own.
+    pub fn endpoints_with(&self, client: &Client, certificate: Option<ShownCertificate>) -> Cow<'_, Endpoints> {
+        match certificate {
+            Some(ShownCertificate::NoneAtUsualAddress) => Cow::Borrowed(&self.endpoints),
+            _ => self.endpoints_of(client),
+        }
     }
 
     /// A list of the metadata as one text; empty where there is none.

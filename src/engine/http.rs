@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::target::{Limits, Target, is_of, origin, origin_of};
+use crate::target::{Certificate, Limits, Target, is_of, origin, origin_of};
 use crate::wire;
 
 use super::pool::Pool;
@@ -24,8 +25,18 @@ pub struct Request {
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
-    /// The client (by id) whose certificate the connection shows, where the target file has one (RFC 8705).
-    pub certificate_of: Option<String>,
+    /// The TLS certificate that the connection shows.
+    pub shows: Shows,
+}
+
+/// Whose TLS certificate a connection shows (RFC 8705), by client id. Where the target file has none for that client: none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Shows {
+    #[default]
+    Nothing,
+    CertificateOf(String),
+    /// The attacker's own, which says the same as that client's.
+    LikenessOf(String),
 }
 
 /// An answer. Redirects are answers like any other.
@@ -95,6 +106,8 @@ pub enum Failure {
     TimedOut,
     /// The connection was cut, or what came is no HTTP.
     Broken(String),
+    /// The peer refused the certificate that was shown, or that none was, with this TLS alert.
+    Alert(String),
     /// The address is outside the hosts that the target file declares: it was not contacted.
     Outside(String),
 }
@@ -104,6 +117,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Unreachable(why) => write!(f, "no connection: {why}"),
             Failure::TimedOut => f.write_str("no answer in time"),
+            Failure::Alert(alert) => write!(f, "the server refused the certificate with the TLS alert {alert}"),
             Failure::Broken(why) => write!(f, "the connection broke: {why}"),
             Failure::Outside(origin) => write!(f, "{origin} is not among the target's hosts, so it was not contacted"),
         }
@@ -120,7 +134,7 @@ pub struct Http {
 struct Shared {
     bare: Pool,
     /// Those that show a client certificate, by client id.
-    certified: BTreeMap<String, Pool>,
+    certified: BTreeMap<String, Certified>,
     limits: Limits,
     origins: Mutex<BTreeSet<String>>,
     in_flight: Semaphore,
@@ -131,6 +145,25 @@ struct Shared {
     clock: Mutex<Option<i64>>,
     /// See [`Target::clock_header`].
     clock_header: Option<&'static str>,
+}
+
+/// The connections of a client with a certificate, and of who made one like it: never the same ones.
+#[derive(Debug)]
+struct Certified {
+    own: Pool,
+    /// Made when it is used first: most runs never need it.
+    alike: OnceLock<Result<Pool, String>>,
+    certificate: Certificate,
+}
+
+impl Certified {
+    fn alike(&self, limits: Limits) -> Result<&Pool, Failure> {
+        let make = || {
+            let config = self.own.tls.as_deref().ok_or("no TLS set-up for this target")?;
+            Pool::certified(limits, config, self.certificate.alike()?.certified())
+        };
+        self.alike.get_or_init(make).as_ref().map_err(|why| Failure::Unreachable(why.clone()))
+    }
 }
 
 /// How fast requests may follow each other. A server that throttles makes it slower for the rest of the run.
@@ -177,8 +210,9 @@ impl Http {
         let mut certified = BTreeMap::new();
         for client in target.clients.values() {
             if let (Some(certificate), Some(config)) = (&client.certificate, &tls) {
-                let config = tls::with_certificate(config, certificate.certified());
-                certified.insert(client.id.clone(), Pool::new(target.limits, Some(config))?);
+                let own = Pool::certified(target.limits, config, certificate.certified())?;
+                let certified_client = Certified { own, alike: OnceLock::new(), certificate: certificate.clone() };
+                certified.insert(client.id.clone(), certified_client);
             }
         }
         Ok(Http {
@@ -250,11 +284,12 @@ impl Http {
         let moved = self.at_its_time(request);
         let request = moved.as_ref();
         let start = Instant::now();
+        let pool = self.pool(request)?;
         let result = if url.as_str() == request.url {
-            self.pool(request).send(request, url).await
+            pool.send(request, url).await
         } else {
             // The pool would send the address as it was resolved here, not as it stands.
-            raw::send(request, self.pool(request).tls.as_ref(), &self.shared.limits).await
+            raw::send(request, pool.tls.as_ref(), &self.shared.limits).await
         };
         self.count(1, start.elapsed());
         if let Ok(response) = &result {
@@ -292,8 +327,20 @@ impl Http {
         }
     }
 
-    fn pool(&self, request: &Request) -> &Pool {
-        request.certificate_of.as_ref().and_then(|client| self.shared.certified.get(client)).unwrap_or(&self.shared.bare)
+    /// # Errors
+    /// The certificate that it is to show cannot be made.
+    fn pool(&self, request: &Request) -> Result<&Pool, Failure> {
+        let of = |client: &String| self.shared.certified.get(client);
+        match &request.shows {
+            Shows::Nothing => Ok(&self.shared.bare),
+            Shows::CertificateOf(client) => Ok(of(client).map_or(&self.shared.bare, |certified| &certified.own)),
+            Shows::LikenessOf(client) => of(client).map_or(Ok(&self.shared.bare), |certified| certified.alike(self.shared.limits)),
+        }
+    }
+
+    /// Whether a server has asked for the certificate of such a request. One that never did has not seen it.
+    pub fn was_asked(&self, request: &Request) -> bool {
+        self.pool(request).is_ok_and(|pool| pool.asked.load(Ordering::Relaxed))
     }
 
     /// Releases requests at the same moment: every connection is open and has everything but the last byte before the
@@ -311,7 +358,13 @@ impl Http {
             self.pace().await;
         }
         let start = Instant::now();
-        let work = requests.iter().map(|request| (self.at_its_time(request).into_owned(), self.pool(request).tls.clone())).collect();
+        let mut work = Vec::new();
+        for request in requests {
+            match self.pool(request) {
+                Ok(pool) => work.push((self.at_its_time(request).into_owned(), pool.tls.clone())),
+                Err(failure) => return vec![Err(failure)],
+            }
+        }
         let answers = raw::burst(work, &self.shared.limits).await;
         self.count(requests.len() as u64, start.elapsed());
         answers

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::observation::{Exchange, NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::observation::{CertificateSeen, Exchange, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
@@ -12,7 +12,7 @@ use crate::totp::Totp;
 use crate::wire;
 
 use super::dpop;
-use super::http::{Failure, Request, Response};
+use super::http::{Failure, Request, Response, Shows};
 use super::{Engine, RawStep, RunningTrial};
 
 /// Bytes of a body that the evidence keeps.
@@ -250,7 +250,14 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
             (0, Vec::new(), String::new(), Some(clean(failure.to_string(), |why| redactor.text(why))), std::time::Duration::ZERO)
         }
     };
+    let certificate = match request.shows {
+        Shows::Nothing => None,
+        _ if !request.url.starts_with("https:") => None,
+        Shows::CertificateOf(client) => Some(CertificateSeen::Of(client)),
+        Shows::LikenessOf(client) => Some(CertificateSeen::Like(client)),
+    };
     Exchange {
+        certificate,
         url: redactor.url(&request.url),
         method: request.method,
         request_headers: headers(request.headers),

@@ -7,6 +7,7 @@ pub mod authentication;
 pub mod bend;
 pub mod browser;
 pub mod button;
+pub mod certificate;
 pub mod chromium;
 pub mod clock;
 mod codes;
@@ -323,6 +324,9 @@ impl Engine {
     }
 }
 
+/// The client of a step, and the certificate that it showed where that was not its own.
+type Sender = (ClientRole, Option<crate::model::authentication::ShownCertificate>);
+
 /// A trial while it runs, with its secrets.
 pub struct RunningTrial<'e> {
     pub engine: &'e Engine,
@@ -341,8 +345,8 @@ pub struct RunningTrial<'e> {
     redactor: Redactor,
     /// It is a control, in which what the server wants may be found out.
     is_control: bool,
-    /// The client of each step.
-    clients: BTreeMap<String, ClientRole>,
+    /// Who sent each step.
+    senders: BTreeMap<String, Sender>,
     /// The trial as the judge sees it, without secrets.
     seen: Trial,
 }
@@ -367,7 +371,7 @@ impl<'e> RunningTrial<'e> {
             apart: BTreeSet::new(),
             redactor: engine.redactor.clone(),
             is_control: false,
-            clients: BTreeMap::new(),
+            senders: BTreeMap::new(),
             seen: Trial { name: name.to_owned(), ..Trial::default() },
         }
     }
@@ -391,13 +395,6 @@ impl<'e> RunningTrial<'e> {
 
     pub fn client(&self, role: ClientRole) -> Option<&'e Client> {
         self.engine.target.client(role)
-    }
-
-    /// The client that was given an access token in this trial.
-    pub fn holder(&self, token: &str) -> Option<&'e Client> {
-        let given = |fields: &BTreeMap<String, String>| fields.get("access_token").is_some_and(|t| t == token);
-        let (step, _) = self.known.fields.iter().find(|(_, fields)| given(fields))?;
-        self.client(*self.clients.get(step)?)
     }
 
     /// The browser of a session, logged in where its user has been before.
@@ -437,14 +434,15 @@ impl<'e> RunningTrial<'e> {
         if self.seen.facts.is_empty() {
             self.seen.facts = self.engine.public_facts(self.actor(self.client(planned.client), UserRole::Default));
         }
-        let raw = match &waited {
+        let mut raw = match &waited {
             Ok(_) => step::drive(self, planned).await,
             Err(missing) => RawStep::missing(missing),
         };
+        self.look_at_handshake(planned, &mut raw);
         let outcome = raw.outcome.unwrap_or(Outcome::Unclear);
         self.known.fields.insert(planned.name.clone(), raw.fields.clone());
         self.known.sent.insert(planned.name.clone(), raw.sent.clone());
-        self.clients.insert(planned.name.clone(), planned.client);
+        self.senders.insert(planned.name.clone(), (planned.client, planned.certificate));
         self.tell(planned, outcome);
         let mut observation = self.redacted(&planned.name, planned.kind, raw);
         observation.waited_millis = waited.map_or(0, |pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));

@@ -2,17 +2,22 @@
 //! only file that names reqwest.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use rustls::sign::CertifiedKey;
 use url::Url;
 
 use crate::target::Limits;
 
 use super::http::{Failure, Request, Response};
+use super::tls;
 
 /// Connections that show the same certificate, or none.
 #[derive(Debug)]
 pub struct Pool {
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// A server has asked for the certificate.
+    pub asked: Arc<AtomicBool>,
     client: reqwest::Client,
     max_body: usize,
 }
@@ -33,7 +38,17 @@ impl Pool {
             None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
         };
         let client = builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))?;
-        Ok(Pool { tls: tls.map(Arc::new), client, max_body: limits.max_body })
+        Ok(Pool { tls: tls.map(Arc::new), asked: Arc::default(), client, max_body: limits.max_body })
+    }
+
+    /// Connections of this set-up that show a client certificate.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn certified(limits: Limits, config: &rustls::ClientConfig, certificate: Arc<CertifiedKey>) -> Result<Pool, String> {
+        let asked = Arc::default();
+        let config = tls::with_certificate(config, certificate, Arc::clone(&asked));
+        Ok(Pool { asked, ..Pool::new(limits, Some(config))? })
     }
 
     /// Sends a request whose address is `url`, letter for letter.
@@ -77,6 +92,9 @@ fn failure(error: &reqwest::Error) -> Failure {
     let mut why: &dyn std::error::Error = error;
     while let Some(inner) = why.source() {
         why = inner;
+    }
+    if let Some(alert) = tls::refusal(error) {
+        return Failure::Alert(alert);
     }
     if error.is_timeout() {
         Failure::TimedOut

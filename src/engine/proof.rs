@@ -1,6 +1,7 @@
 //! The proof endpoint: a place that takes the genuine token and refuses a made-up one. Nothing else can show that a token
 //! works.
 
+use crate::model::authentication::ShownCertificate;
 use crate::model::observation::{NegativeControl, Outcome};
 use crate::model::step::{ClientRole, Place, StepKind, Transport};
 use crate::target::Client;
@@ -10,7 +11,7 @@ use super::actor::Actor;
 use super::authentication::{Credentials, credentials};
 use super::bend::Prove;
 use super::eval::{self, Known};
-use super::http::{Failure, Request, Response};
+use super::http::{Failure, Request, Response, Shows};
 use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge, step};
 
 /// A place where tokens are shown.
@@ -25,8 +26,9 @@ pub struct ProofEndpoint {
 
 impl ProofEndpoint {
     /// Its address for whoever holds the token: a client with a certificate may have one of its own (RFC 8705 §5).
-    fn of(&self, engine: &Engine, client: Option<&Client>) -> String {
-        let alias = client.filter(|_| self.name == "userinfo").and_then(|client| engine.facts().endpoints_of(client).userinfo.clone());
+    fn of(&self, engine: &Engine, client: Option<&Client>, certificate: Option<ShownCertificate>) -> String {
+        let own = |client: &Client| engine.facts().endpoints_with(client, certificate).userinfo.clone();
+        let alias = client.filter(|_| self.name == "userinfo").and_then(own);
         alias.unwrap_or_else(|| self.url.clone())
     }
 }
@@ -43,12 +45,14 @@ pub struct Shown<'a> {
     pub bound: bool,
     /// The proof that goes with it, where that is not decided by the two above.
     pub prove: Option<&'a Prove>,
+    /// The TLS certificate that it is shown with, where that is not the client's own.
+    pub certificate: Option<ShownCertificate>,
 }
 
 impl<'a> Shown<'a> {
     /// In the Authorization header.
     pub fn new(token: &'a str, client: Option<&'a Client>) -> Shown<'a> {
-        Shown { token, place: None, client, bound: false, prove: None }
+        Shown { token, place: None, client, bound: false, prove: None, certificate: None }
     }
 
     /// With a DPoP proof (RFC 9449 §7.1), unless the server is known to bind nothing.
@@ -93,8 +97,15 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         };
     }
     let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
-    let own = endpoint.of(engine, shown.and_then(|s| s.client));
-    let mut url = delivery::with_suffix(&own, transport.path_suffix.as_deref());
+    let (client, certificate) = (shown.and_then(|s| s.client), shown.and_then(|s| s.certificate));
+    if !introspection && let Some(client) = client {
+        added.shows = match certificate.map(|shown| engine.shows(shown, client, &endpoint.of(engine, Some(client), None))) {
+            None => Shows::own(client),
+            Some(Ok(shows)) => shows,
+            Some(Err(missing)) => return RawStep::missing(&missing),
+        };
+    }
+    let mut url = delivery::with_suffix(&endpoint.of(engine, client, certificate), transport.path_suffix.as_deref());
     let mut body: Vec<(String, String)> = added.parameters;
     let mut method = if introspection { "POST" } else { "GET" };
     let proves = !introspection && shown.is_some_and(|s| s.proves(engine));
@@ -122,8 +133,7 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
             Err(missing) => return RawStep::missing(&missing),
         }
     }
-    let certificate_of = if introspection { added.certificate_of } else { shown.and_then(|s| s.client).map(|c| c.id.clone()) };
-    let request = Request { method, url, headers, body, certificate_of };
+    let request = Request { method, url, headers, body, shows: added.shows };
     if let Some(Shown { token, .. }) = shown {
         raw.sent.insert("access_token".into(), token.to_owned());
         if let Some((_, proof)) = request.headers.iter().rfind(|(name, _)| name == dpop::HEADER).filter(|_| names_proof(shown)) {

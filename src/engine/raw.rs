@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use crate::target::Limits;
 
 use super::http::{Failure, Request, Response};
+use super::tls;
 
 /// Bytes of a response head, and how many headers it may have.
 const MAX_HEAD: usize = 64 << 10;
@@ -72,7 +73,7 @@ async fn reach(host: &str, port: u16) -> std::io::Result<TcpStream> {
 }
 
 async fn connect(address: &Address<'_>, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<Box<dyn Stream>, Failure> {
-    let unreachable = |e: std::io::Error| Failure::Unreachable(e.to_string());
+    let unreachable = |e: std::io::Error| tls::refusal(&e).map_or_else(|| Failure::Unreachable(e.to_string()), Failure::Alert);
     let stream = reach(address.host, address.port).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     if !address.tls {
@@ -159,7 +160,8 @@ pub async fn burst(requests: Vec<(Request, Option<Arc<rustls::ClientConfig>>)>, 
 }
 
 fn broken(error: std::io::Error) -> Failure {
-    Failure::Broken(error.to_string())
+    // In TLS 1.3 a certificate is refused only after the client has begun to send.
+    tls::refusal(&error).map_or_else(|| Failure::Broken(error.to_string()), Failure::Alert)
 }
 
 async fn read(stream: &mut Box<dyn Stream>, limits: &Limits) -> Result<Response, Failure> {

@@ -1,7 +1,9 @@
 //! The TLS set-up of both HTTP drivers: whom they trust, and which client certificate they show.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
@@ -31,11 +33,59 @@ pub fn warning(target: &Target) -> Option<String> {
 }
 
 /// The same set-up with a client certificate (RFC 8705). Sessions are not shared: a resumed one would show no certificate.
-pub fn with_certificate(config: &ClientConfig, certificate: Arc<CertifiedKey>) -> ClientConfig {
+/// `asked` becomes true when a server asks for it.
+pub fn with_certificate(config: &ClientConfig, certificate: Arc<CertifiedKey>, asked: Arc<AtomicBool>) -> ClientConfig {
     let mut own = config.clone();
-    own.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certificate));
+    own.client_auth_cert_resolver = Arc::new(Asked { certificate: SingleCertAndKey::from(certificate), asked });
     own.resumption = rustls::client::Resumption::in_memory_sessions(32);
     own
+}
+
+/// A client certificate, and whether a server has asked for it.
+#[derive(Debug)]
+struct Asked {
+    certificate: SingleCertAndKey,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.certificate.resolve(hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// The alert by which a server refuses a certificate, or that there is none (RFC 8446 §6.2; before TLS 1.3 the want of one is a
+/// handshake_failure, RFC 5246 §7.4.6). All others say nothing of it.
+pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An I/O error does not name as its source what it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error.downcast_ref::<rustls::Error>().or_else(|| wrapped?.downcast_ref());
+        if let Some(rustls::Error::AlertReceived(alert)) = tls {
+            let refuses = matches!(
+                alert,
+                Alert::BadCertificate
+                    | Alert::UnsupportedCertificate
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateExpired
+                    | Alert::CertificateUnknown
+                    | Alert::UnknownCA
+                    | Alert::AccessDenied
+                    | Alert::CertificateRequired
+                    | Alert::HandshakeFailure
+            );
+            return refuses.then(|| format!("{alert:?}"));
+        }
+        next = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// The platform's authorities, or only the target's own where it names one.

@@ -159,6 +159,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         unknown_scope: request.unknown_scope.clone(),
         acr: request.claimed_acr.clone(),
         jkt: request.dpop_jkt.clone(),
+        x5t: None,
         resources: request.resources.clone(),
         details: request.details.clone(),
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),

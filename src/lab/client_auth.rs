@@ -1,4 +1,4 @@
-//! Client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2).
+//! Client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2, RFC 8705 section 2.1).
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use super::jws::Compact;
 use super::oauth_error::OAuthError;
 use super::params::{Params, decode};
 use super::server::Server;
-use super::{Flaw, assertion, secrets};
+use super::{Flaw, assertion, certificates, mtls, secrets};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -29,6 +29,8 @@ pub(super) enum Identify {
 pub(super) struct Presented {
     client_id: String,
     proof: Proof,
+    /// The certificate of the connection, as DER.
+    certificate: Option<Vec<u8>>,
     /// Another client that the body names; only a flaw gets so far.
     acts_as: Option<String>,
 }
@@ -84,7 +86,7 @@ impl Presented {
         if other.is_some() && !header_only {
             return Err(OAuthError::invalid_request("client_id is not the client that authenticates"));
         }
-        Ok(Self { client_id, proof, acts_as: other })
+        Ok(Self { client_id, proof, certificate: mtls::certificate(headers), acts_as: other })
     }
 
     /// The client the request claims to come from.
@@ -136,12 +138,19 @@ impl Presented {
                 Ok(()) => Ok(client),
                 Err(why) => refuse(why),
             },
-            (AuthMethod::Secret(_) | AuthMethod::Assertion(_), Proof::None)
+            (AuthMethod::Tls(subject), Proof::None) if self.certificate.is_some() => {
+                let is_own = self.certificate.as_deref().is_some_and(|shown| certificates::is_of(shown, subject));
+                if is_own || server.has(Flaw::MtlsCertUnchecked) { Ok(client) } else { refuse("the certificate is not that of the client") }
+            }
+            (AuthMethod::Tls(_), Proof::None) if identify == Identify::PublicToo && server.has(Flaw::MtlsCertNotRequired) => Ok(client),
+            (AuthMethod::Secret(_) | AuthMethod::Assertion(_) | AuthMethod::Tls(_), Proof::None)
                 if identify == Identify::PublicToo && server.has(Flaw::ClientAuthOptional) =>
             {
                 Ok(client)
             }
-            (AuthMethod::Secret(_) | AuthMethod::Assertion(_), Proof::None) if identify == Identify::AnyHow => Ok(client),
+            (AuthMethod::Secret(_) | AuthMethod::Assertion(_) | AuthMethod::Tls(_), Proof::None) if identify == Identify::AnyHow => {
+                Ok(client)
+            }
             (_, Proof::None) => refuse("the client did not authenticate"),
             _ => refuse("the client is not registered for this authentication method"),
         }

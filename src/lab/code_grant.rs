@@ -14,7 +14,7 @@ use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::secrets;
 use super::server::Server;
-use super::store::{Code, Ends, Store};
+use super::store::{Code, Ends, Held, Store};
 use super::target;
 use super::tokens::{Issue, matches_s256};
 
@@ -28,19 +28,19 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 pub(super) const ANY_VERIFIER: &str = "\u{0}";
 
 /// Trades a code for tokens.
-pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
     let issue = if server.has(Flaw::CodeRace) || server.has(Flaw::CodeRaceRevocation) {
         check(server, &mut server.store(), client, params, id)?;
-        check_key(server, &server.store(), id, jkt.as_deref())?;
+        check_key(server, &server.store(), id, held.jkt.as_deref())?;
         tokio::time::sleep(RACE_WINDOW).await;
-        take(server, &mut server.store(), client, params, id, jkt)?
+        take(server, &mut server.store(), client, params, id, held)?
     } else {
         // One lock for both: of simultaneous requests only one succeeds.
         let mut store = server.store();
         check(server, &mut store, client, params, id)?;
-        check_key(server, &store, id, jkt.as_deref())?;
-        take(server, &mut store, client, params, id, jkt)?
+        check_key(server, &store, id, held.jkt.as_deref())?;
+        take(server, &mut store, client, params, id, held)?
     };
     issue.response(server)
 }
@@ -156,7 +156,7 @@ fn check_key(server: &Server, store: &Store, id: &str, jkt: Option<&str>) -> Res
 }
 
 /// Marks the code as used and registers tokens for it.
-fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str, jkt: Option<String>) -> Result<Issue, OAuthError> {
+fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str, held: Held) -> Result<Issue, OAuthError> {
     let granted = store.codes.get(id).map(|code| code.grant.clone()).ok_or_else(unknown_code)?;
     let audience = target::of_token(server, &granted.resources, params, Flaw::ResourceWidening)?;
     let details = details::of_token(server, &granted.details, params)?;
@@ -169,7 +169,7 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     let raced = if raced { code.families.clone() } else { Vec::new() };
     let mut grant = code.grant.clone();
     grant.client_id.clone_from(&client.id);
-    grant.jkt = jkt;
+    (grant.jkt, grant.x5t) = (held.jkt, held.x5t);
     if let Some(session) = &grant.session {
         store.bind(session, family);
     }

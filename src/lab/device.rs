@@ -15,7 +15,7 @@ use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::scope::Scope;
 use super::server::{Server, form};
-use super::store::{Grant, Store};
+use super::store::{Grant, Held, Store};
 use super::token::invalid_scope;
 use super::tokens::Issue;
 use super::{Flaw, MAX_LIFETIME, clock, details, secrets};
@@ -124,7 +124,7 @@ fn user_code() -> String {
 }
 
 /// The grant of section 3.4: the device asks whether its user has decided.
-pub(super) async fn poll(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+pub(super) async fn poll(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     if !server.may_use(client, GRANT_TYPE) {
         return Err(unauthorized());
     }
@@ -132,12 +132,12 @@ pub(super) async fn poll(server: &Server, client: &Client, params: &Params, jkt:
     let issue = if server.has(Flaw::SingleUseRace) {
         let grant = check(server, &mut server.store(), client, id)?;
         tokio::time::sleep(RACE_WINDOW).await;
-        take(server, &mut server.store(), id, grant, jkt)
+        take(server, &mut server.store(), id, grant, held)
     } else {
         // One lock for both: of simultaneous polls only one succeeds.
         let mut store = server.store();
         let grant = check(server, &mut store, client, id)?;
-        take(server, &mut store, id, grant, jkt)
+        take(server, &mut store, id, grant, held)
     };
     issue.response(server)
 }
@@ -177,6 +177,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
         auth_time,
         unknown_scope: String::new(),
         jkt: None,
+        x5t: None,
         acr: None,
         session: None,
         resources: vec![server.resource.clone()],
@@ -184,13 +185,13 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
     })
 }
 
-fn take(server: &Server, store: &mut Store, id: &str, grant: Grant, jkt: Option<String>) -> Issue {
+fn take(server: &Server, store: &mut Store, id: &str, grant: Grant, held: Held) -> Issue {
     if let Some(device) = store.devices.get_mut(id) {
         device.used = true;
     }
     let family = store.new_family();
     let scope = grant.scope;
-    Issue::register(server, store, family, Grant { jkt, ..grant }, scope, true)
+    Issue::register(server, store, family, Grant { jkt: held.jkt, x5t: held.x5t, ..grant }, scope, true)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::Value;
 
 use super::scope::Scope;
-use super::{device, exchange};
+use super::{certificates, device, exchange};
 
 /// Every scope the lab knows; each client may ask for all of them.
 pub(super) const SCOPES: [&str; 6] = ["openid", "profile", "email", "api:read", "api:write", "offline_access"];
@@ -25,6 +25,8 @@ pub struct Directory {
     pub second_resource: String,
     /// `authorization_details` that a user may be asked to approve, and a larger payment (RFC 9396).
     pub authorization_details: [&'static str; 2],
+    /// The authority that signed the certificate of the TLS address, PEM.
+    pub authority: &'static str,
     /// With it clients may be registered (RFC 7591 section 3).
     pub initial_access_token: String,
 }
@@ -32,7 +34,7 @@ pub struct Directory {
 /// A registered client (RFC 6749 section 2).
 #[derive(Clone, Debug)]
 pub struct DemoClient {
-    /// What the client is for: "public", "second", "confidential" or "assertion".
+    /// What the client is for: "public", "second", "confidential", "assertion", "mtls" or "mtls_public".
     pub role: &'static str,
     /// The `client_id`.
     pub id: String,
@@ -41,8 +43,9 @@ pub struct DemoClient {
     /// The PKCS#8 ES256 key of the client that authenticates with a signed
     /// assertion (RFC 7523).
     pub private_key_pem: Option<String>,
-    /// The registered `token_endpoint_auth_method`: `none`,
-    /// `client_secret_basic` or `private_key_jwt`.
+    /// The TLS certificate of the client that has one (RFC 8705), and its key, both PEM.
+    pub certificate_pem: Option<(&'static str, &'static str)>,
+    /// The registered `token_endpoint_auth_method`: `none`, `client_secret_basic`, `private_key_jwt` or `tls_client_auth`.
     pub auth_method: &'static str,
     /// The registered redirect URI that the client uses.
     pub redirect_uri: String,
@@ -68,6 +71,8 @@ pub(super) enum AuthMethod {
     None,
     Secret(String),
     Assertion(Box<ClientKeys>),
+    /// The subject of its certificate (`tls_client_auth_subject_dn`, RFC 8705 section 2.1.2).
+    Tls(&'static str),
 }
 
 /// What the assertions of a client are verified with.
@@ -109,6 +114,8 @@ pub(super) struct Client {
     pub(super) sector: Option<String>,
     /// Where it is told that its users have logged out.
     pub(super) logout_uri: Option<String>,
+    /// Its tokens are bound to its certificate (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3.4).
+    pub(super) binds_certificate: bool,
 }
 
 impl Client {
@@ -183,12 +190,19 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
         ("second", "lab-second", AuthMethod::None),
         ("confidential", "lab-confidential", AuthMethod::Secret(secret)),
         ("assertion", "lab-assertion", AuthMethod::Assertion(Box::new(ClientKeys { ec: *key.verifying_key(), rsa: None, alg: "ES256" }))),
+        ("mtls", "lab-mtls", AuthMethod::Tls(certificates::CLIENT.subject)),
+        ("mtls_public", "lab-mtls-public", AuthMethod::None),
     ];
 
     let own_callback = |role: &str| if role == "second" { SECOND_CALLBACK.to_owned() } else { callback.to_owned() };
     let mut demo = Vec::new();
     let mut clients = Vec::new();
     for (role, id, auth) in entries {
+        let certificate = match role {
+            "mtls" => Some(certificates::CLIENT),
+            "mtls_public" => Some(certificates::PUBLIC_CLIENT),
+            _ => None,
+        };
         demo.push(DemoClient {
             role,
             id: id.to_owned(),
@@ -204,7 +218,9 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
                 AuthMethod::None => "none",
                 AuthMethod::Secret(_) => "client_secret_basic",
                 AuthMethod::Assertion(_) => "private_key_jwt",
+                AuthMethod::Tls(_) => "tls_client_auth",
             },
+            certificate_pem: certificate.map(|pair| (pair.certificate, pair.key)),
             redirect_uri: own_callback(role),
             other_redirect_uri: OTHER_CALLBACK.to_owned(),
             scope: SCOPES.join(" "),
@@ -221,6 +237,7 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
             name: None,
             sector: None,
             logout_uri: None,
+            binds_certificate: certificate.is_some(),
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });
@@ -232,6 +249,7 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
         users,
         resource,
         second_resource,
+        authority: certificates::AUTHORITY,
         authorization_details: PAYMENTS,
         initial_access_token: super::secrets::random(),
     };

@@ -60,7 +60,8 @@ pub(super) fn verify(server: &Server, headers: &HeaderMap, about: &About<'_>) ->
         return Err("htm of the DPoP proof is another method");
     }
     let htu = format!("{}{}", server.issuer, about.path);
-    let is_here = |given: &str| given.split(['?', '#']).next().is_some_and(|given| given.eq_ignore_ascii_case(&htu));
+    let is_htu = |given: &str| given.eq_ignore_ascii_case(&htu) || given.eq_ignore_ascii_case(&format!("{}{}", server.mtls, about.path));
+    let is_here = |given: &str| given.split(['?', '#']).next().is_some_and(is_htu);
     if !jwt.text("htu").is_some_and(is_here) && !server.has(Flaw::DpopHtuUnchecked) {
         return Err("htu of the DPoP proof is another address");
     }

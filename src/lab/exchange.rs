@@ -7,7 +7,7 @@ use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::scope::Scope;
 use super::server::Server;
-use super::store::Grant;
+use super::store::{Grant, Held};
 use super::token::invalid_scope;
 use super::tokens::{self, AccessClaims, Issue};
 use super::{Flaw, client_auth};
@@ -23,7 +23,7 @@ pub(super) fn identify(server: &Server) -> client_auth::Identify {
 }
 
 /// Trades a subject token for an access token of this client.
-pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+pub(super) fn exchange(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     // Section 5: who may exchange is a matter of policy, and nobody may unless it says so.
     if !server.may_use(client, GRANT_TYPE) && !server.has(Flaw::TokenExchangeUnauthenticated) {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
@@ -46,8 +46,12 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
     }
     let subject = subject(server, token).ok_or_else(|| refuse("the subject token is not a valid access token"))?;
     // A bound token is of no use to whoever has not its key (RFC 9449 section 5).
-    if subject.jkt.is_some() && subject.jkt != jkt {
+    if subject.jkt.is_some() && subject.jkt != held.jkt {
         return Err(refuse("the subject token is bound to another key"));
+    }
+    // The same of its certificate: the client that exchanges is not the one that it was given to (RFC 8705 section 3).
+    if subject.x5t.is_some() && subject.x5t != held.x5t {
+        return Err(refuse("the subject token is bound to another certificate"));
     }
     let granted = Scope::parse(&subject.scope).ok_or_else(|| invalid_scope("the subject token has no scope"))?;
     let scope = match params.get("scope") {
@@ -69,7 +73,8 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, jkt: O
         nonce: None,
         auth_time: None,
         unknown_scope: String::new(),
-        jkt,
+        jkt: held.jkt,
+        x5t: held.x5t,
         acr: None,
         session: None,
         resources: vec![server.resource.clone()],

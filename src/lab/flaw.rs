@@ -308,6 +308,18 @@ flaws! {
     RefreshDpopKeyKept "refresh-dpop-key-kept"
         "A refresh by a confidential client with a new key gives a token that is bound to the old one."
 
+    // mutual TLS (RFC 8705)
+    MtlsCertNotRequired "mtls-cert-not-required"
+        "A client that authenticates with a TLS certificate may come without one, and send its client_id alone."
+    MtlsCertUnchecked "mtls-cert-unchecked"
+        "Any TLS certificate authenticates a client: neither its subject nor who signed it is looked at."
+    MtlsForwardedHeaderTrusted "mtls-forwarded-header-trusted"
+        "Where a connection has no TLS certificate, one that stands in a header of the request is taken for it."
+    MtlsBindingUnchecked "mtls-binding-unchecked"
+        "The protected resources take a token that is bound to a TLS certificate from whoever shows it."
+    MtlsRefreshBindingUnchecked "mtls-refresh-binding-unchecked"
+        "The refresh token of a public client is not bound to its TLS certificate."
+
     // token endpoint
     PasswordGrantEnabled "password-grant-enabled"
         "The password grant is on: a client may trade a user's name and password for tokens."

@@ -66,9 +66,10 @@ fn access_token(server: &Server, token: &str) -> Option<Value> {
         "iss": server.issuer,
         "jti": claims.jti,
     });
-    // RFC 9449 section 6.2.
-    if let Some(jkt) = claims.jkt.filter(|_| !server.has(Flaw::DpopCnfMissing)) {
-        body["cnf"] = json!({ "jkt": jkt });
+    // RFC 9449 section 6.2, RFC 8705 section 3.2.
+    let jkt = claims.jkt.as_deref().filter(|_| !server.has(Flaw::DpopCnfMissing));
+    if let Some(cnf) = tokens::confirmation(jkt, claims.x5t.as_deref()) {
+        body["cnf"] = cnf;
     }
     // RFC 9396 section 9.2.
     if let Some(details) = claims.details {

@@ -64,9 +64,10 @@ impl<'a> Compact<'a> {
         self.claims.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
     }
 
-    /// The thumbprint of the key that the token is bound to (RFC 9449 section 6.1).
-    pub(super) fn confirmation(&self) -> Option<&str> {
-        self.claims.get("cnf")?.get("jkt")?.as_str()
+    /// The thumbprint of the key (`jkt`, RFC 9449 section 6.1) or of the certificate (`x5t#S256`, RFC 8705 section 3.1) that the token is
+    /// bound to.
+    pub(super) fn confirmation(&self, method: &str) -> Option<&str> {
+        self.claims.get("cnf")?.get(method)?.as_str()
     }
 
     /// A claim that is a point in time (RFC 7519 section 2: `NumericDate`),

@@ -29,7 +29,7 @@ pub(super) async fn of_rfc_8414(State(server): State<Arc<Server>>, headers: Head
 
 /// The document, with the flaws of its own.
 fn promised(server: &Server, issuer: &str, headers: &HeaderMap) -> Value {
-    let mut document = metadata(issuer, &base(server, headers));
+    let mut document = metadata(issuer, &base(server, headers), &server.mtls);
     if server.has(Flaw::PkceNotAdvertised)
         && let Some(members) = document.as_object_mut()
     {
@@ -99,9 +99,9 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
     .collect()
 }
 
-fn metadata(name: &str, issuer: &str) -> Value {
-    let token_methods = json!(["none", "client_secret_basic", "private_key_jwt"]);
-    let introspection_methods = json!(["client_secret_basic", "private_key_jwt"]);
+fn metadata(name: &str, issuer: &str, mtls: &str) -> Value {
+    let token_methods = json!(["none", "client_secret_basic", "private_key_jwt", "tls_client_auth"]);
+    let introspection_methods = json!(["client_secret_basic", "private_key_jwt", "tls_client_auth"]);
     json!({
         "issuer": name,
         "authorization_endpoint": format!("{issuer}/authorize"),
@@ -122,6 +122,15 @@ fn metadata(name: &str, issuer: &str) -> Value {
         "dpop_signing_alg_values_supported": ["ES256"],
         "authorization_details_types_supported": details::TYPES,
         "code_challenge_methods_supported": ["S256"],
+        "tls_client_certificate_bound_access_tokens": true,
+        "mtls_endpoint_aliases": {
+            "token_endpoint": format!("{mtls}/token"),
+            "pushed_authorization_request_endpoint": format!("{mtls}/par"),
+            "userinfo_endpoint": format!("{mtls}/userinfo"),
+            "introspection_endpoint": format!("{mtls}/introspect"),
+            "revocation_endpoint": format!("{mtls}/revoke"),
+            "device_authorization_endpoint": format!("{mtls}/device_authorization"),
+        },
         "token_endpoint_auth_methods_supported": token_methods,
         "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256"],
         "revocation_endpoint_auth_methods_supported": token_methods,

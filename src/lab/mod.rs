@@ -12,6 +12,7 @@ mod authorization_response;
 mod authorize;
 mod backchannel;
 mod careless;
+mod certificates;
 mod cimd;
 mod client_auth;
 mod client_uris;
@@ -34,6 +35,7 @@ mod login;
 mod logout;
 mod mcp;
 mod metadata;
+mod mtls;
 mod oauth_error;
 mod pages;
 mod par;
@@ -134,9 +136,11 @@ impl Default for LabConfig {
 pub struct Lab {
     issuer: String,
     directory: Directory,
-    /// Resolves on the other side as soon as it is dropped.
-    running: oneshot::Sender<()>,
-    server: JoinHandle<()>,
+    /// Where clients with a certificate go.
+    mtls: String,
+    /// Each resolves on the other side as soon as it is dropped.
+    running: [oneshot::Sender<()>; 2],
+    servers: [JoinHandle<()>; 2],
     code_lifetime: Duration,
     refresh_token_lifetime: Duration,
     movable_clock: bool,
@@ -167,11 +171,13 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     }
     let (code_lifetime, refresh_token_lifetime, movable_clock) =
         (config.code_lifetime, config.refresh_token_lifetime, config.movable_clock);
+    let (tls, mtls) = mtls::listen().await?;
     let router = router(Server {
         asked: Arc::clone(&asked),
         second,
         config,
         issuer: issuer.clone(),
+        mtls: mtls.clone(),
         resource,
         clients,
         registered: Registry::default(),
@@ -187,13 +193,21 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         let _ = stream.set_nodelay(true);
     });
     let (running, stopped) = oneshot::channel::<()>();
-    let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let serve = axum::serve(listener, router.clone()).with_graceful_shutdown(async move {
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move {
         let _ = serve.await;
     });
-    Ok(Lab { issuer, directory, running, server, code_lifetime, refresh_token_lifetime, movable_clock, asked })
+    let (tls_running, stopped) = oneshot::channel::<()>();
+    let serve = axum::serve(tls, router.into_make_service_with_connect_info::<mtls::Peer>()).with_graceful_shutdown(async move {
+        let _ = stopped.await;
+    });
+    let tls_server = tokio::spawn(async move {
+        let _ = serve.await;
+    });
+    let (running, servers) = ([running, tls_running], [server, tls_server]);
+    Ok(Lab { issuer, directory, mtls, running, servers, code_lifetime, refresh_token_lifetime, movable_clock, asked })
 }
 
 fn router(server: Server) -> Router {
@@ -228,6 +242,7 @@ fn router(server: Server) -> Router {
         .layer(known)
         .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), mtls::front))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), clock::at_its_time))
         .with_state(server)
 }
@@ -236,6 +251,11 @@ impl Lab {
     /// The issuer identifier, `http://127.0.0.1:PORT`.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Where clients with a certificate go: `https://127.0.0.1:PORT`, with a certificate of [`Directory::authority`].
+    pub fn mtls(&self) -> &str {
+        &self.mtls
     }
 
     /// How long a code lives, as the documentation of a server would say it.
@@ -267,9 +287,10 @@ impl Lab {
     /// Stops the lab: no new connections, open ones are closed once idle.
     pub async fn stop(self) {
         drop(self.running);
-        let mut server = self.server;
-        if tokio::time::timeout(Duration::from_secs(1), &mut server).await.is_err() {
-            server.abort();
+        for mut server in self.servers {
+            if tokio::time::timeout(Duration::from_secs(1), &mut server).await.is_err() {
+                server.abort();
+            }
         }
     }
 }

@@ -12,13 +12,13 @@ use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::scope::Scope;
 use super::server::Server;
-use super::store::Ends;
+use super::store::{Ends, Held};
 use super::target;
 use super::token::invalid_scope;
 use super::tokens::Issue;
 
 /// Trades a refresh token for a new one and a new access token.
-pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let whole = server.store().refresh_token_like(id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
     let id = whole.as_deref().unwrap_or(id);
@@ -26,14 +26,14 @@ pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, 
     if fresh && server.has(Flaw::RefreshRace) {
         tokio::time::sleep(RACE_WINDOW).await;
     }
-    register(server, client, id, params, fresh && server.has(Flaw::RefreshRace), jkt)?.response(server)
+    register(server, client, id, params, fresh && server.has(Flaw::RefreshRace), held)?.response(server)
 }
 
 /// How long `refresh-race` leaves between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
 
 /// All of it under one lock, so that of two simultaneous uses one is reuse.
-fn register(server: &Server, client: &Client, id: &str, params: &Params, checked: bool, jkt: Option<String>) -> Result<Issue, OAuthError> {
+fn register(server: &Server, client: &Client, id: &str, params: &Params, checked: bool, held: Held) -> Result<Issue, OAuthError> {
     let unknown = || OAuthError::invalid_grant("the refresh token is unknown, expired, used or revoked");
     let mut store = server.store();
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
@@ -57,9 +57,15 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     // The refresh token of a public client is bound to its key (RFC 9449 section 5); that of another one to the client, which may
     // change its key.
     let is_public = matches!(client.auth, AuthMethod::None);
+    let Held { jkt, x5t } = held;
     let is_of_key = token.grant.jkt.is_none() || token.grant.jkt == jkt;
     if is_public && !is_of_key && !server.has(Flaw::RefreshDpopBindingUnchecked) {
         return Err(OAuthError::invalid_grant("the refresh token is bound to another key"));
+    }
+    // The same of its certificate (RFC 8705 section 4).
+    let is_of_certificate = token.grant.x5t.is_none() || token.grant.x5t == x5t;
+    if is_public && !is_of_certificate && !server.has(Flaw::MtlsRefreshBindingUnchecked) {
+        return Err(OAuthError::invalid_grant("the refresh token is bound to another certificate"));
     }
     let keeps_key = !is_public && server.has(Flaw::RefreshDpopKeyKept);
     let jkt = if keeps_key { token.grant.jkt.clone().or(jkt) } else { jkt };
@@ -81,7 +87,7 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     // The nonce belongs to the first ID token only (OpenID Connect Core
     // section 12.2).
     grant.nonce = None;
-    grant.jkt = jkt;
+    (grant.jkt, grant.x5t) = (jkt, x5t);
     let issue = Issue::register(server, &mut store, token.family, grant, scope, is_rotated);
     let issue = Issue { audience, details, ..issue };
     Ok(if is_rotated { issue } else { Issue { refresh_token: Some(id.to_owned()), ..issue } })

@@ -8,8 +8,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::Flaw;
-use super::directory;
 use super::dpop::{self, About};
 use super::jws::Compact;
 use super::oauth_error::private_json;
@@ -17,6 +15,7 @@ use super::params::Params;
 use super::resource_metadata;
 use super::server::Server;
 use super::tokens::{self, AccessClaims};
+use super::{Flaw, certificates, directory};
 
 /// Why a request is not served (RFC 6750 section 3.1).
 pub(super) enum Refused {
@@ -84,6 +83,7 @@ pub(super) async fn orders(State(server): State<Arc<Server>>, headers: HeaderMap
     let bearer = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let claims = bearer.and_then(|token| tokens::verify_for_second(&server, token));
     match claims {
+        Some(claims) if !certificates::may_show(&server, claims.x5t.as_deref(), &headers) => Refused::InvalidToken.into_response(),
         // A bound token needs a proof, which this API does not take (RFC 9449 section 7.1).
         Some(claims) if claims.jkt.is_none() => private_json(StatusCode::OK, &json!({ "sub": claims.sub, "orders": [] })),
         Some(_) => Refused::InvalidProof.at(&server, "/api/orders"),
@@ -116,6 +116,8 @@ pub(super) fn authorize(
     let token = token.or_else(|| query.get("access_token").filter(|_| server.has(Flaw::BearerInQuery)));
     let claims = token.and_then(|token| tokens::verify(server, token).or_else(|| refresh_token(server, token)));
     match (claims, token) {
+        // RFC 8705 section 3.
+        (Some(claims), Some(_)) if !certificates::may_show(server, claims.x5t.as_deref(), headers) => Err(Refused::InvalidToken),
         (Some(claims), Some(token)) => {
             let proof =
                 if proves { dpop::verify(server, headers, &About { method: method.as_str(), path, token: Some(token) }) } else { Ok(None) };
@@ -153,6 +155,7 @@ fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
         aud: serde_json::Value::Null,
         details: None,
         jkt: None,
+        x5t: None,
     })
 }
 
@@ -167,6 +170,7 @@ fn default_claims(server: &Server) -> AccessClaims {
         aud: serde_json::Value::Null,
         details: None,
         jkt: None,
+        x5t: None,
     }
 }
 

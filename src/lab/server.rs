@@ -23,6 +23,8 @@ pub(super) struct Server {
     pub(super) asked: Arc<Asked>,
     /// The issuer identifier (RFC 8414 section 2).
     pub(super) issuer: String,
+    /// What the addresses for clients with a certificate begin with (RFC 8705 section 5).
+    pub(super) mtls: String,
     /// The identifier of the protected API, the audience of access tokens.
     pub(super) resource: String,
     pub(super) second: SecondApi,

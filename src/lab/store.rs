@@ -63,6 +63,15 @@ pub(super) struct Session {
     expires: Instant,
 }
 
+/// What a token request proves to hold, which its tokens are bound to.
+#[derive(Clone, Default)]
+pub(super) struct Held {
+    /// The thumbprint of the key of its proof (RFC 9449).
+    pub(super) jkt: Option<String>,
+    /// The thumbprint of the certificate of its connection (RFC 8705).
+    pub(super) x5t: Option<String>,
+}
+
 /// What a user granted to a client.
 #[derive(Clone)]
 pub(super) struct Grant {
@@ -77,6 +86,8 @@ pub(super) struct Grant {
     pub(super) acr: Option<String>,
     /// The thumbprint of the key that it is bound to (RFC 9449).
     pub(super) jkt: Option<String>,
+    /// The thumbprint of the certificate that it is bound to (RFC 8705).
+    pub(super) x5t: Option<String>,
     /// The APIs that it is for (RFC 8707); access tokens are for one of them.
     pub(super) resources: Vec<String>,
     /// What exactly it is for (RFC 9396).

@@ -16,9 +16,9 @@ use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::scope::Scope;
 use super::server::{Server, form};
-use super::store::Grant;
+use super::store::{Grant, Held};
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, details, device, dpop, exchange, refresh};
+use super::{Flaw, certificates, code_grant, details, device, dpop, exchange, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -112,8 +112,9 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
 }
 
 async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
-    // The key of the proof that came with the request.
-    let jkt = dpop::of_request(server, headers, "/token")?;
+    // The key of the proof that came with the request, and the certificate of its connection.
+    let refreshes = params.get("grant_type") == Some("refresh_token");
+    let held = Held { jkt: dpop::of_request(server, headers, "/token")?, x5t: certificates::binding(client, headers, refreshes)? };
     if let (true, Some(id), Some((_, session))) = (server.has(Flaw::CodeUserConfusion), params.get("code"), server.session(headers))
         && let Some(code) = server.store().codes.get_mut(id)
     {
@@ -124,15 +125,14 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
         details::none(params)?;
     }
     match params.get("grant_type") {
-        Some("authorization_code") => code_grant::redeem(server, client, params, jkt).await,
-        Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
-        Some(device::GRANT_TYPE) => device::poll(server, client, params, jkt).await,
-        Some(exchange::GRANT_TYPE) => exchange::exchange(server, client, params, jkt),
-        Some("client_credentials") => client_credentials(server, client, params, jkt),
-        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, jkt),
-        Some("password") if server.has(Flaw::PasswordGrantOracle) => {
-            password(server, client, params, jkt).and(Err(OAuthError::new("unauthorized_client", "the client may not use this grant type")))
-        }
+        Some("authorization_code") => code_grant::redeem(server, client, params, held).await,
+        Some("refresh_token") => refresh::exchange(server, client, params, held).await,
+        Some(device::GRANT_TYPE) => device::poll(server, client, params, held).await,
+        Some(exchange::GRANT_TYPE) => exchange::exchange(server, client, params, held),
+        Some("client_credentials") => client_credentials(server, client, params, held),
+        Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, held),
+        Some("password") if server.has(Flaw::PasswordGrantOracle) => password(server, client, params, held)
+            .and(Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"))),
         Some(_) => Err(OAuthError::new("unsupported_grant_type", "this grant type is not supported")),
         None => Err(OAuthError::invalid_request("grant_type is missing")),
     }
@@ -169,7 +169,7 @@ fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params
 
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
 /// user are left out; the response says what was granted.
-fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+fn client_credentials(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
     if !server.may_use(client, "client_credentials") && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
@@ -193,7 +193,8 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
         auth_time: None,
         unknown_scope: String::new(),
         acr: None,
-        jkt,
+        jkt: held.jkt,
+        x5t: held.x5t,
         session: None,
         resources: vec![server.resource.clone()],
         details: Vec::new(),
@@ -203,7 +204,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, jkt: Op
 
 /// The password grant (RFC 6749 section 4.3), which RFC 9700 section 2.4
 /// forbids.
-fn password(server: &Server, client: &Client, params: &Params, jkt: Option<String>) -> Result<Value, OAuthError> {
+fn password(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let (Some(name), Some(password)) = (params.get("username"), params.get("password")) else {
         let why = "username or password is missing";
         return Err(OAuthError::invalid_request(why));
@@ -217,7 +218,8 @@ fn password(server: &Server, client: &Client, params: &Params, jkt: Option<Strin
         auth_time: Some(now()),
         unknown_scope: String::new(),
         acr: None,
-        jkt,
+        jkt: held.jkt,
+        x5t: held.x5t,
         session: None,
         resources: vec![server.resource.clone()],
         details: Vec::new(),

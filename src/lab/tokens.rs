@@ -20,6 +20,8 @@ use super::server::Server;
 use super::store::{FamilyId, Grant, Store};
 
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+/// The SHA-256 thumbprint of a certificate (RFC 8705 section 3.1).
+const X5T: &str = "x5t#S256";
 const ID_TOKEN_LIFETIME: u64 = 600;
 
 /// Tokens that are registered but not yet written and signed. Registering
@@ -78,8 +80,8 @@ impl Issue {
             "exp": now.saturating_add(server.config.access_token_lifetime.as_secs()),
             "jti": self.jti,
         });
-        if let Some(jkt) = &self.grant.jkt {
-            claims["cnf"] = json!({ "jkt": jkt });
+        if let Some(cnf) = confirmation(self.grant.jkt.as_deref(), self.grant.x5t.as_deref()) {
+            claims["cnf"] = cnf;
         }
         if !self.details.is_empty() {
             claims[details::NAME] = json!(self.details);
@@ -118,6 +120,12 @@ impl Issue {
         }
         Ok(body)
     }
+}
+
+/// What a token is bound to, as it says it itself and as introspection does (RFC 9449 section 6, RFC 8705 section 3).
+pub(super) fn confirmation(jkt: Option<&str>, x5t: Option<&str>) -> Option<Value> {
+    let members = [("jkt", jkt), (X5T, x5t)].into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    Some(Value::Object(members.collect())).filter(|cnf| cnf.as_object().is_some_and(|members| !members.is_empty()))
 }
 
 /// How long a refresh token lives.
@@ -178,6 +186,8 @@ pub(super) struct AccessClaims {
     pub(super) details: Option<Value>,
     /// The thumbprint of the key that it is bound to.
     pub(super) jkt: Option<String>,
+    /// The thumbprint of the certificate that it is bound to.
+    pub(super) x5t: Option<String>,
 }
 
 impl AccessClaims {
@@ -252,6 +262,7 @@ fn claims_of_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims
         aud: Value::Null,
         details: None,
         jkt: None,
+        x5t: None,
     })
 }
 
@@ -364,7 +375,8 @@ fn read_claims_for(server: &Server, jwt: &Compact<'_>, audiences: &[&str]) -> Op
         exp,
         aud: jwt.claim("aud").cloned().unwrap_or_default(),
         details: jwt.claim(details::NAME).cloned(),
-        jkt: jwt.confirmation().map(ToOwned::to_owned),
+        jkt: jwt.confirmation("jkt").map(ToOwned::to_owned),
+        x5t: jwt.confirmation(X5T).map(ToOwned::to_owned),
     })
 }
 

@@ -1,5 +1,7 @@
 //! How a client authenticates in a step, where that is not as it is registered.
 
+use serde::{Deserialize, Serialize};
+
 use super::bend::JwtBend;
 use super::value::{Reference, Template};
 
@@ -14,6 +16,20 @@ pub enum Authentication {
     Secret(Template),
     /// private_key_jwt with the genuine claims, bent as given.
     Assertion(AssertionForgery),
+}
+
+/// Which TLS certificate the connection of a request shows, where that is not the client's own (RFC 8705).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShownCertificate {
+    /// None, at the address where the client shows its own.
+    None,
+    /// None, at the address of clients that have no certificate, where the metadata names two (`mtls_endpoint_aliases`).
+    NoneAtUsualAddress,
+    /// One that the attacker made: self-signed, with the subject and the names of the client's own, and another key.
+    SameSubject,
+    /// That of another client of the target file, the first that has one.
+    OtherClient,
 }
 
 /// A client assertion that differs from the genuine one in one thing.
@@ -49,6 +65,17 @@ impl Authentication {
             }
             Authentication::Assertion(AssertionForgery::Bent(bend)) => bend.references(found),
             _ => {}
+        }
+    }
+}
+
+impl std::fmt::Display for ShownCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ShownCertificate::None => f.write_str("no TLS certificate"),
+            ShownCertificate::NoneAtUsualAddress => f.write_str("no TLS certificate, at the address of clients without one"),
+            ShownCertificate::SameSubject => f.write_str("a self-signed TLS certificate with the same subject and another key"),
+            ShownCertificate::OtherClient => f.write_str("the TLS certificate of another client"),
         }
     }
 }

@@ -94,6 +94,9 @@ pub struct Exchange {
     pub request_headers: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_body: String,
+    /// The TLS certificate that the connection showed; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateSeen>,
     /// 0: no answer came.
     pub status: u16,
     pub response_headers: Vec<(String, String)>,
@@ -105,6 +108,16 @@ pub struct Exchange {
     pub error: Option<String>,
     /// Time between the last byte out and the whole answer, in microseconds.
     pub server_micros: u64,
+}
+
+/// Whose TLS certificate a connection showed, by client id (RFC 8705).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSeen {
+    /// That of a client of the target file.
+    Of(String),
+    /// A self-signed one with the subject of that client's, and another key.
+    Like(String),
 }
 
 /// One step of a trial.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::authentication::Authentication;
+use super::authentication::{Authentication, ShownCertificate};
 use super::bend::{Carried, Proof};
 use super::conduct::Conduct;
 use super::finding::{Claim, Measure};
@@ -179,6 +179,8 @@ pub enum Operation {
     PathSuffix(String),
     Unencoded(String),
     Authenticate(Authentication),
+    /// The TLS certificate of the connection.
+    Certificate(ShownCertificate),
     /// The DPoP proof of the request.
     Proof(Proof),
     /// How an authorization request travels.

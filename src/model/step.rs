@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::authentication::Authentication;
+use super::authentication::{Authentication, ShownCertificate};
 use super::bend::{Carried, Proof};
 use super::conduct::Conduct;
 use super::value::{Reference, Template, Value};
@@ -203,6 +203,10 @@ impl StepKind {
                 ("claims", "the names of the members of the answer, separated by spaces"),
                 ("error", "the error code of WWW-Authenticate or of the body"),
                 ("status", "the HTTP status"),
+                (
+                    "token_certificate",
+                    "the TLS certificate that the token is bound to, as a JWT says itself or as introspection has said before: `own` or `other`; absent: none, or nobody says",
+                ),
                 ("endpoint", "which endpoint was asked: userinfo, introspection or resource"),
                 ("checked", "`maybe_offline`: a JWT at an API, which may verify it without asking the server; else `online`"),
             ],
@@ -215,6 +219,10 @@ impl StepKind {
                 ("token_use", "the same, as some servers have it: `access_token` or `refresh_token`"),
                 ("typ", "the same, as others have it"),
                 ("binding", "`own` (cnf.jkt is the key of the run's DPoP proofs), `other` or `none`"),
+                (
+                    "certificate",
+                    "`own` (cnf.x5t#S256 is that of the TLS certificate of the client that was given the token) or `other`; absent: none",
+                ),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],
@@ -318,6 +326,10 @@ pub enum ClientRole {
     Confidential,
     /// A client that authenticates with private_key_jwt (RFC 7523).
     Assertion,
+    /// A client that authenticates, and has a TLS certificate: to authenticate with, or that its tokens are bound to (RFC 8705).
+    Mtls,
+    /// A public client with a TLS certificate that its tokens are bound to (RFC 8705 §4).
+    MtlsPublic,
     /// A client that may introspect: confidential, else assertion.
     Introspection,
 }
@@ -330,6 +342,8 @@ impl ClientRole {
             ClientRole::Second => "second",
             ClientRole::Confidential => "confidential",
             ClientRole::Assertion => "assertion",
+            ClientRole::Mtls => "mtls",
+            ClientRole::MtlsPublic => "mtls_public",
             ClientRole::Introspection => "introspection",
         }
     }
@@ -416,6 +430,8 @@ pub struct PlannedStep {
     /// Names that the control sends and the attack does not.
     pub removed: Vec<String>,
     pub authentication: Option<Authentication>,
+    /// The TLS certificate, where it is not the client's own.
+    pub certificate: Option<ShownCertificate>,
     /// The DPoP proof, where it is not what the target file says of the client.
     pub proof: Option<Proof>,
     /// The way of an authorization request, where it is not what the target asks for.

@@ -5,7 +5,7 @@ mod unite;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::authentication::Authentication;
+use crate::model::authentication::{Authentication, ShownCertificate};
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
 use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, StepKind};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
@@ -182,7 +182,13 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
                 .to_owned()
         })
     };
-    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard)
+    let shows_another = |step: &&PlannedStep| step.certificate == Some(ShownCertificate::OtherClient);
+    let alone = || {
+        let client = steps.iter().find(shows_another).and_then(|step| target.client(step.client))?;
+        let why = "give another client of the target file a `certificate` too: this attack shows it in the place of the client's own";
+        target.other_with_certificate(client).is_none().then(|| why.to_owned())
+    };
+    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard).or_else(alone)
 }
 
 /// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be

@@ -152,6 +152,7 @@ mod tests {
             parameters: std::sync::Arc::new(value.map(parameter).into_iter().collect()),
             removed: Vec::new(),
             authentication: None,
+            certificate: None,
             proof: None,
             carried: None,
             transport: Transport::default(),

@@ -258,6 +258,7 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::Authenticate(authentication) => {
                     format!("{step}: authenticates with {authentication}")
                 }
+                Operation::Certificate(certificate) => format!("{step}: {certificate}"),
                 Operation::Proof(proof) => format!("{step}: {proof}"),
                 Operation::Carried(carried) => format!("{step}: {carried}"),
                 Operation::As(client) => format!("{step}: as the {} client", client.name()),

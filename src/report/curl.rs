@@ -1,6 +1,6 @@
 //! The request that made the difference, as a line for a shell.
 
-use crate::model::observation::{Exchange, StepObservation, Trial};
+use crate::model::observation::{CertificateSeen, Exchange, StepObservation, Trial};
 use crate::model::scenario::Attack;
 use crate::model::step::StepKind;
 
@@ -24,6 +24,15 @@ pub fn line(exchange: &Exchange) -> String {
     if exchange.method != "GET" {
         words.push("-X".into());
         words.push(quote(&exchange.method));
+    }
+    // The files are the reader's: one like a client's is made with `openssl req -x509`.
+    let files = match &exchange.certificate {
+        Some(CertificateSeen::Of(client)) => Some(client.clone()),
+        Some(CertificateSeen::Like(client)) => Some(format!("like-{client}")),
+        None => None,
+    };
+    if let Some(name) = files {
+        words.extend(["--cert".into(), quote(&format!("{name}.pem")), "--key".into(), quote(&format!("{name}-key.pem"))]);
     }
     for (name, value) in &exchange.request_headers {
         if !matches!(name.as_str(), "accept" | "user-agent" | "content-length" | "host") {

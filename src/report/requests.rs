@@ -74,6 +74,7 @@ mod tests {
                 url: (*url).into(),
                 request_headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
                 request_body: (*body).into(),
+                certificate: None,
                 status: 400,
                 response_headers: Vec::new(),
                 response_body: String::new(),

@@ -85,6 +85,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             steps[index].transport.unencoded.push(name.clone());
         }
         Operation::Authenticate(authentication) => steps[index].authentication = Some(authentication.clone()),
+        Operation::Certificate(certificate) => steps[index].certificate = Some(*certificate),
         Operation::Proof(proof) => steps[index].proof = Some(proof.clone()),
         Operation::Carried(carried) => steps[index].carried = Some(carried.clone()),
         Operation::As(client) => steps[index].client = *client,
@@ -142,6 +143,7 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
                 StepKind::EndpointRequest,
             ],
         ),
+        Operation::Certificate(_) => ("certificate", &[StepKind::TokenRequest, StepKind::ResourceRequest]),
         Operation::Proof(Proof::Missing) => ("proof: missing", &[StepKind::ResourceRequest]),
         // Where the target wants its requests pushed, a proof may go with them.
         Operation::Proof(Proof::Withheld) => (

@@ -7,8 +7,18 @@ use crate::model::step::StepKind;
 use crate::model::value::{Expression, Function, Part, Reference, Template};
 
 /// Facts of the client that a step runs as.
-pub const CLIENT_FACTS: &[&str] =
-    &["id", "secret", "redirect_uri", "other_redirect_uri", "auth", "assertion_alg", "sender_constrained", "redirect_is_loopback"];
+pub const CLIENT_FACTS: &[&str] = &[
+    "id",
+    "secret",
+    "redirect_uri",
+    "other_redirect_uri",
+    "auth",
+    "assertion_alg",
+    "sender_constrained",
+    "redirect_is_loopback",
+    "certificate",
+    "certificate_pem",
+];
 
 /// Facts of the target.
 pub const TARGET_FACTS: &[&str] = &[

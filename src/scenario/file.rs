@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::model::authentication::ShownCertificate;
 use crate::model::conduct::{Keep, Stop, Taken};
 use crate::model::profile::{Level, Severity};
 use crate::model::scenario::Risk;
@@ -212,6 +213,8 @@ pub struct OperationsFile {
     pub unencoded: Vec<At<String>>,
     /// Another client authentication than the registered one.
     pub authenticate: Option<AuthenticateFile>,
+    /// Another TLS certificate than the client's own (RFC 8705).
+    pub certificate: Option<ShownCertificate>,
     /// The DPoP proof that goes with the request (RFC 9449).
     pub proof: Option<ProofFile>,
     /// The parameters travel in a signed request object (RFC 9101).

@@ -76,6 +76,9 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
     {
         operations.push((here, on.clone(), Operation::Authenticate(authentication)));
     }
+    if let Some(certificate) = file.certificate {
+        operations.push((here, on.clone(), Operation::Certificate(certificate)));
+    }
     if let Some(proof) = file.proof.as_ref().and_then(|proof| read_proof(proof, scope, found)) {
         operations.push((here, on.clone(), Operation::Proof(proof)));
     }

@@ -242,6 +242,7 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             parameters: Arc::new(parameters),
             removed: Vec::new(),
             authentication,
+            certificate: None,
             proof: None,
             carried: None,
             transport: Transport { method: flow_step.method.clone(), content_type: flow_step.content_type.clone(), ..Transport::default() },

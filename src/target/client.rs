@@ -131,6 +131,25 @@ pub fn client(role: ClientRole, file: &ClientFile, folder: &Path, found: &mut Di
             Some("move it to `clients.confidential` or `clients.assertion`".into()),
         );
     }
+    if matches!(role, ClientRole::Mtls | ClientRole::MtlsPublic) && (file.certificate.is_none() || file.certificate_key.is_none()) {
+        found.at(
+            &file.id,
+            format!("`clients.{}` has no certificate", role.name()),
+            Some("add `certificate: file:client.pem` and `certificate_key: file:client-key.pem`".into()),
+        );
+        return None;
+    }
+    if role == ClientRole::Mtls && auth == AuthFile::None {
+        found.at(
+            &file.id,
+            "`clients.mtls` does not say how it authenticates",
+            Some("add `auth: tls_client_auth`, `auth: self_signed_tls_client_auth` or what it is registered with".into()),
+        );
+        return None;
+    }
+    if role == ClientRole::MtlsPublic && auth != AuthFile::None {
+        found.at(&file.id, "`clients.mtls_public` is a client without authentication", Some("move it to `clients.mtls`".into()));
+    }
     if role == ClientRole::Confidential && auth == AuthFile::None {
         found.at(&file.id, "`clients.confidential` has no secret", Some("add `secret: env:NAME`".into()));
         return None;

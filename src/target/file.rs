@@ -135,6 +135,10 @@ pub struct ClientsFile {
     pub confidential: Option<ClientFile>,
     /// A client with private_key_jwt.
     pub assertion: Option<ClientFile>,
+    /// A client that authenticates with its TLS certificate, or whose tokens are bound to it (RFC 8705).
+    pub mtls: Option<ClientFile>,
+    /// A public client whose tokens are bound to its TLS certificate (RFC 8705 §4).
+    pub mtls_public: Option<ClientFile>,
 }
 
 impl ClientsFile {
@@ -145,6 +149,8 @@ impl ClientsFile {
             (ClientRole::Second, &self.second),
             (ClientRole::Confidential, &self.confidential),
             (ClientRole::Assertion, &self.assertion),
+            (ClientRole::Mtls, &self.mtls),
+            (ClientRole::MtlsPublic, &self.mtls_public),
         ]
         .into_iter()
         .filter_map(|(role, client)| client.as_ref().map(|client| (role, client)))

@@ -233,11 +233,25 @@ impl Target {
         self.clients.get(&self.role(role)?)
     }
 
+    /// Another client that has a TLS certificate of its own.
+    pub fn other_with_certificate(&self, client: &Client) -> Option<&Client> {
+        let own = client.certificate.as_ref().map(Certificate::thumbprint);
+        self.clients
+            .values()
+            .find(|other| other.id != client.id && other.certificate.as_ref().is_some_and(|theirs| Some(theirs.thumbprint()) != own))
+    }
+
     /// The role under which the target file has the client that plays a role.
     pub fn role(&self, role: ClientRole) -> Option<ClientRole> {
+        if role == ClientRole::Mtls && !self.clients.contains_key(&role) {
+            // Where another client has a certificate, it will do.
+            let certified = |client: &Client| client.certificate.is_some() && !matches!(client.authentication, ClientAuthentication::None);
+            let order = [ClientRole::Confidential, ClientRole::Assertion, ClientRole::Second];
+            return order.into_iter().find(|role| self.clients.get(role).is_some_and(certified));
+        }
         let order: &[ClientRole] = match role {
             ClientRole::Default => &[ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion],
-            ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion],
+            ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion, ClientRole::Mtls],
             ref one => std::slice::from_ref(one),
         };
         order.iter().copied().find(|role| self.clients.contains_key(role))

@@ -32,6 +32,10 @@ pub type Exchanged = (Request, Result<Response, Failure>);
 pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<(Credentials, Request), Missing> {
     let engine = trial.engine;
     let mut added = credentials(step.client, step.planned.authentication.as_ref(), &trial.known, &step.actor, &engine.learned)?;
+    if let Some(certificate) = step.planned.certificate {
+        let own = engine.facts().endpoints_of(step.client).token.clone().unwrap_or_default();
+        added.shows = engine.shows(certificate, step.client, &own)?;
+    }
     let pushes = matches!(step.planned.kind, StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest);
     // An attack may name another client than the one that authenticates.
     if pushes || step.parameters.iter().any(|p| p.name == "client_id") {

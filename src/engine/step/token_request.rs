@@ -12,7 +12,7 @@ use crate::model::observation::Outcome;
 use super::{Ready, claims};
 
 pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let Some(endpoint) = trial.engine.facts().endpoints_of(step.client).token.clone() else {
+    let Some(endpoint) = trial.engine.facts().endpoints_with(step.client, step.planned.certificate).token.clone() else {
         return RawStep::not_sent("the target has no token endpoint");
     };
     if let Some(count) = step.planned.burst {

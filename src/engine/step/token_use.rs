@@ -1,8 +1,9 @@
 //! Tokens in use: shown at the proof endpoint, introspected (RFC 7662), revoked (RFC 7009).
 
+use crate::engine::eval::Missing;
 use crate::engine::http::Response;
 use crate::engine::proof::{self, ProofEndpoint, Shown};
-use crate::engine::{RawStep, RunningTrial, answer};
+use crate::engine::{RawStep, RunningTrial, answer, certificate};
 use crate::model::observation::Outcome;
 use crate::model::step::{ResourcePlace, StepKind};
 
@@ -22,6 +23,10 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
     let Some(endpoint) = place else {
         return RawStep::not_sent("nothing at this target takes an access token");
     };
+    if step.planned.certificate.is_some() && endpoint.name == "introspection" {
+        let why = "the only place that takes the token is introspection, which sees no certificate of whoever holds it";
+        return RawStep::missing(&Missing::NoSuchForm(why.into()));
+    }
     let token = step.parameters.iter().find(|p| p.name == "access_token");
     // A forged token is nobody's: it is shown with the key of the client that was given the genuine one.
     let client = token.and_then(|t| trial.holder(&t.value)).or(Some(step.client));
@@ -29,8 +34,16 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         Ok(prove) => prove,
         Err(missing) => return RawStep::missing(&missing),
     };
-    let shown = token.map(|t| Shown { token: &t.value, place: t.place, client, bound: trial.is_bound(&t.value), prove: prove.as_ref() });
+    let shown = token.map(|t| Shown {
+        token: &t.value,
+        place: t.place,
+        client,
+        bound: trial.is_bound(&t.value),
+        prove: prove.as_ref(),
+        certificate: step.planned.certificate.or_else(|| trial.certificate_of(&t.value)),
+    });
     let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
+    raw.field("token_certificate", token.zip(client).and_then(|(token, client)| trial.certificate_in(&token.value, client)));
     if raw.undelivered.is_none()
         && let (Some(token), Some((request, _))) = (token, raw.exchanges.last())
         && token.changed
@@ -95,6 +108,9 @@ async fn post(
             }
             if step.planned.kind == StepKind::IntrospectionRequest && outcome.granted() {
                 raw.field("binding", response.object().map(|members| trial.binding(members)));
+                let token = step.parameters.iter().find(|p| p.name == "token");
+                let holder = token.and_then(|token| trial.holder(&token.value));
+                raw.field("certificate", holder.zip(response.object()).and_then(|(client, members)| certificate::binding(members, client)));
             }
         }
         Err(failure) => {

@@ -12,6 +12,7 @@ use super::interaction_attacks as on_interactions;
 use super::request_attacks as on_requests;
 use super::target_attacks as on_targets;
 use super::time_attacks as on_times;
+use super::tls_attacks as on_tls;
 use super::token_attacks as on_tokens;
 use super::{Outcome, Tester};
 use crate::lab::Flaw;
@@ -29,6 +30,14 @@ macro_rules! attacks {
 }
 
 attacks! {
+    on_tls {
+        without_certificate: [MtlsCertNotRequired, ClientAuthOptional];
+        with_certificate_of_another: [MtlsCertUnchecked];
+        with_certificate_in_header: [MtlsForwardedHeaderTrusted, MtlsCertNotRequired, ClientAuthOptional];
+        with_certificate_beside_header: [MtlsCertUnchecked];
+        bound_token_elsewhere: [MtlsBindingUnchecked];
+        refresh_with_another: [MtlsRefreshBindingUnchecked];
+    }
     on_times {
         code_late: [CodeLifetimeTooLong];
         code_again_late: [CodeReusable, CodeReusableAfterGrace];

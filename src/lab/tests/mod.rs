@@ -13,6 +13,7 @@ mod request_attacks;
 mod strict;
 mod target_attacks;
 mod time_attacks;
+mod tls_attacks;
 mod token_attacks;
 
 use std::collections::BTreeSet;
