@@ -136,6 +136,20 @@ pub fn assertion_of(client_id: &str, key: &SigningKey, kid: Option<&str>, audien
     forge::jws(&header, &claims, Some(key))
 }
 
+/// An assertion that a client makes about somebody, as if it were an issuer whom the server trusts (RFC 7523 §2.1).
+///
+/// # Errors
+/// The client has no key of its own, or it cannot sign.
+pub fn assertion_about(client: &Client, subject: &str, audience: &str) -> Result<String, Missing> {
+    let ClientAuthentication::PrivateKeyJwt { key, kid } = &client.authentication else {
+        return Err(no_such(client, "key of its own"));
+    };
+    let key = SigningKey::read(key.reveal()).map_err(Missing::Never)?;
+    let (header, mut claims) = genuine(&client.id, &key, kid.as_deref(), audience);
+    claims["sub"] = Value::String(subject.to_owned());
+    forge::jws(&header, &claims, Some(&key)).map_err(Missing::Never)
+}
+
 /// The algorithm with which a client signs its assertions, where it does.
 pub fn assertion_alg(client: &Client) -> Option<&'static str> {
     match &client.authentication {

@@ -48,7 +48,11 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
     } else {
         Some(join(Place::Body).into_bytes())
     };
-    let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    let mut headers = vec![("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    // Another answer may be asked for (RFC 9701 §4).
+    if !at(Place::Header).any(|(name, ..)| name == "accept") {
+        headers.insert(0, ("accept".to_owned(), "application/json".to_owned()));
+    }
     if body.is_some() {
         headers.push(("content-type".into(), media));
     }

@@ -11,6 +11,7 @@ mod authorization_response;
 mod authorize;
 mod backchannel;
 mod careless;
+mod ciba;
 mod cimd;
 mod client_auth;
 mod client_uris;
@@ -26,7 +27,9 @@ mod fetch;
 mod flaw;
 mod introspection;
 mod jar;
+mod jarm;
 mod jws;
+mod jwt_grant;
 mod keys;
 mod login;
 mod logout;
@@ -43,6 +46,7 @@ mod revocation;
 mod scope;
 mod secrets;
 mod server;
+mod signed_introspection;
 mod store;
 mod target;
 #[cfg(test)]
@@ -65,7 +69,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use directory::{DemoClient, DemoUser, Directory};
+pub use directory::{DemoClient, DemoIssuer, DemoUser, Directory};
 pub use flaw::{Flaw, UnknownFlaw};
 
 use registration::Registry;
@@ -147,7 +151,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let issuer = format!("http://{}", listener.local_addr()?);
     let resource = format!("{issuer}/api/me");
     let second = SecondApi::new(&issuer, config.flaws.contains(&Flaw::JwtWeakSecret));
-    let (directory, clients) = directory::register(&config.callback, resource.clone(), second.identifier.clone())?;
+    let (directory, clients, trusted_issuer) = directory::register(&config.callback, &issuer, &second.identifier)?;
     for lifetime in [
         &mut config.code_lifetime,
         &mut config.access_token_lifetime,
@@ -166,6 +170,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         resource,
         clients,
         registered: Registry::default(),
+        trusted_issuer,
         pairwise_salt: secrets::random(),
         initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
@@ -204,6 +209,8 @@ fn router(server: Server) -> Router {
         .route("/par", post(par::endpoint))
         .route("/token", post(token::endpoint).get(token::by_get))
         .route("/device_authorization", post(device::endpoint))
+        .route("/backchannel_authentication", post(ciba::endpoint))
+        .route("/approve", get(device_page::approve))
         .route("/device", get(device_page::show).post(device_page::enter))
         .route("/device/login", post(device_page::log_in))
         .route("/device/confirm", get(device_page::ask).post(device_page::confirm))

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::Grant;
 use super::tokens::{Issue, now};
-use super::{Flaw, code_grant, device, dpop, exchange, refresh};
+use super::{Flaw, ciba, code_grant, device, dpop, exchange, jwt_grant, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -124,6 +124,8 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
         Some("refresh_token") => refresh::exchange(server, client, params, jkt).await,
         Some(device::GRANT_TYPE) => device::poll(server, client, params, jkt).await,
         Some(exchange::GRANT_TYPE) => exchange::exchange(server, client, params, jkt),
+        Some(jwt_grant::GRANT_TYPE) => jwt_grant::exchange(server, client, params, jkt),
+        Some(ciba::GRANT_TYPE) => ciba::poll(server, client, params, jkt),
         Some("client_credentials") => client_credentials(server, client, params, jkt),
         Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, jkt),
         Some("password") if server.has(Flaw::PasswordGrantOracle) => {
@@ -223,7 +225,8 @@ fn issue(server: &Server, grant: Grant, with_refresh_token: bool) -> Result<Valu
     issue.response(server)
 }
 
-fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
+/// The scope of a request that has no user in it.
+pub(super) fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
     params.get("scope").map_or(Ok(Scope::DEFAULT), |text| Scope::parse(text).ok_or_else(|| invalid_scope("the scope has an unknown value")))
 }
 

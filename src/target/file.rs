@@ -36,6 +36,9 @@ pub struct TargetFile {
     pub resource_indicator: Option<At<String>>,
     /// Another API, which takes tokens of its own: attacks show it the tokens of the first one, and ask for its tokens.
     pub second_resource: Option<SecondResourceFile>,
+    /// The page on which a user answers backchannel authentication requests (CIBA); it is opened with the query parameter
+    /// `binding_message`. Without it, attacks that need such an answer are skipped.
+    pub ciba_approval: Option<At<String>>,
     /// The initial access token with which clients may be registered (RFC 7591 §3): `env:NAME` or `file:PATH`.
     pub initial_access_token: Option<At<String>>,
     /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
@@ -107,6 +110,8 @@ pub struct EndpointsFile {
     pub pushed_authorization: Option<At<String>>,
     /// The device authorization endpoint (RFC 8628).
     pub device_authorization: Option<At<String>>,
+    /// The backchannel authentication endpoint (OpenID Connect CIBA).
+    pub backchannel_authentication: Option<At<String>>,
     /// The client registration endpoint (RFC 7591).
     pub registration: Option<At<String>>,
 }

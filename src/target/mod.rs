@@ -43,6 +43,8 @@ pub struct Target {
     pub extra_scope: Option<String>,
     pub resource: Option<String>,
     pub second_resource: Option<SecondResource>,
+    /// Where a user answers backchannel authentication requests (CIBA).
+    pub ciba_approval: Option<String>,
     pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
@@ -78,6 +80,7 @@ pub struct Endpoints {
     pub jwks: Option<String>,
     pub pushed_authorization: Option<String>,
     pub device_authorization: Option<String>,
+    pub backchannel_authentication: Option<String>,
     pub registration: Option<String>,
 }
 
@@ -205,6 +208,7 @@ impl Target {
             extra_scope: None,
             resource: None,
             second_resource: None,
+            ciba_approval: None,
             refresh_grace: None,
             code_grace: None,
             code_lifetime: None,

@@ -14,6 +14,7 @@ mod strict;
 mod target_attacks;
 mod time_attacks;
 mod token_attacks;
+mod unasked_attacks;
 
 use std::collections::BTreeSet;
 use std::error::Error;
