@@ -158,3 +158,24 @@ pub fn assertion_alg(client: &Client) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::keys;
+    use crate::target::Secret;
+
+    #[test]
+    fn an_assertion_about_a_user_is_signed_by_the_client_itself() {
+        let (pem, public) = keys::new_client_key().expect("a key");
+        let key = Secret::new(pem);
+        let client = Client::new("c1", "https://app.example/cb", ClientAuthentication::PrivateKeyJwt { key, kid: None });
+        let token = assertion_about(&client, "u1", "https://as.example").expect("an assertion");
+        assert!(keys::verifies(&token, "ES256", &public));
+        let claims = forge::split(&token).and_then(|parts| forge::object(parts.payload)).expect("claims");
+        assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&json!("c1"), &json!("u1"), &json!("https://as.example")));
+
+        let public_client = Client::new("c2", "https://app.example/cb", ClientAuthentication::None);
+        assert!(matches!(assertion_about(&public_client, "u1", "https://as.example"), Err(Missing::NoSuchForm(_))));
+    }
+}

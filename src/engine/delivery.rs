@@ -143,3 +143,20 @@ pub fn other_credential(request: &Request, token: &str) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_step_accepts_takes_the_place_of_json() {
+        let accepted = |parameters: &[Sent]| {
+            let request = post("https://as.example/introspect", &Transport::default(), parameters, &Credentials::default());
+            let all: Vec<String> = request.headers.into_iter().filter(|(name, _)| name == "accept").map(|(_, value)| value).collect();
+            all.join(" and ")
+        };
+        assert_eq!(accepted(&[Sent::plain("token", "t".into())]), "application/json");
+        let accept = Sent { place: Some(Place::Header), ..Sent::plain("accept", "application/token-introspection+jwt".into()) };
+        assert_eq!(accepted(&[accept]), "application/token-introspection+jwt");
+    }
+}
