@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
-use super::device::{Asked, Device};
+use super::device::{Asked, Decision, Device};
 use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
@@ -379,7 +379,7 @@ impl Store {
     pub(super) fn code_of_message(&self, wanted: &str) -> Option<String> {
         let now = clock::instant();
         let is_it = |it: &&Device| matches!(&it.asked, Asked::Backchannel { message, .. } if message == wanted && !message.is_empty());
-        self.devices.values().find(|it| is_it(it) && it.expires > now).map(|it| it.user_code.clone())
+        self.devices.values().find(|it| is_it(it) && it.decision == Decision::None && it.expires > now).map(|it| it.user_code.clone())
     }
 
     /// Notes the use of a client assertion; false when it was used before.

@@ -125,9 +125,9 @@ async fn poll(t: &Tester, asked: &Answer, by_other: bool) -> Outcome<Answer> {
     }
 }
 
-/// A user opens the page, logs in and decides; false: he is not asked.
-async fn decide(t: &Tester, user: usize, decision: &str) -> Outcome<bool> {
-    let page = t.browse("/approve?binding_message=W4SCT", None).await?;
+/// A user opens the page of a message, logs in and decides; false: he is not asked.
+async fn decide(t: &Tester, message: &str, user: usize, decision: &str) -> Outcome<bool> {
+    let page = t.browse(&format!("/approve?binding_message={message}"), None).await?;
     let code = page.field("user_code");
     let user = &t.lab.directory().users[user];
     let form = [("user_code", code.as_str()), ("username", &user.name), ("password", &user.password)];
@@ -156,17 +156,16 @@ pub(super) async fn asked_by_forged_hint(t: &Tester) -> Outcome<bool> {
 /// Asks, lets the user agree in a browser of his own, and gives what was asked.
 async fn agreed(t: &Tester) -> Outcome<Answer> {
     t.set_cookie(None);
-    let asked = request(t, &[]).await?;
-    decide(t, 0, "allow").await?;
+    // A message of its own: the requests of other attacks may wait still.
+    let message = crate::lab::secrets::random();
+    let asked = request(t, &[("binding_message", &message)]).await?;
+    decide(t, &message, 0, "allow").await?;
     Ok(asked)
 }
 
 pub(super) async fn polled_by_other(t: &Tester) -> Outcome<bool> {
     let asked = agreed(t).await?;
-    let stolen = poll(t, &asked, true).await?.status == 200;
-    // What waits would be found by its message again.
-    poll(t, &asked, false).await?;
-    Ok(stolen)
+    Ok(poll(t, &asked, true).await?.status == 200)
 }
 
 pub(super) async fn polled_twice(t: &Tester) -> Outcome<bool> {
@@ -175,7 +174,7 @@ pub(super) async fn polled_twice(t: &Tester) -> Outcome<bool> {
 }
 
 pub(super) async fn polled_unasked(t: &Tester) -> Outcome<bool> {
-    let asked = request(t, &[("binding_message", "")]).await?;
+    let asked = request(t, &[]).await?;
     Ok(poll(t, &asked, false).await?.status == 200)
 }
 
@@ -225,9 +224,9 @@ async fn a_backchannel_request_waits_for_its_own_user() -> Outcome {
     let asked = request(&t, &[]).await?;
     assert_eq!(poll(&t, &asked, false).await?.text("error"), "authorization_pending");
     assert_eq!(poll(&t, &asked, false).await?.text("error"), "slow_down");
-    assert!(!decide(&t, 1, "allow").await?, "another user decides");
+    assert!(!decide(&t, "W4SCT", 1, "allow").await?, "another user decides");
     t.set_cookie(None);
-    assert!(decide(&t, 0, "deny").await?);
+    assert!(decide(&t, "W4SCT", 0, "deny").await?);
     assert_eq!(poll(&t, &asked, false).await?.text("error"), "access_denied");
     // A device code it is none.
     let id = asked.text("auth_req_id");
