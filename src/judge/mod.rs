@@ -325,7 +325,9 @@ fn failed(step: &StepObservation) -> Failed {
 fn supplied(condition: &Applicability) -> bool {
     let Predicate::Field { subject, .. } = &condition.predicate else { return false };
     match subject {
-        Reference::Target(fact) => matches!(fact.as_str(), "extra_scope" | "resource" | "second_resource" | "ciba_approval" | "login" | "refresh_lifetime"),
+        Reference::Target(fact) => {
+            matches!(fact.as_str(), "extra_scope" | "resource" | "second_resource" | "ciba_approval" | "login" | "refresh_lifetime")
+        }
         Reference::Client(fact) => fact == "other_redirect_uri",
         _ => false,
     }
