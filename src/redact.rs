@@ -48,6 +48,8 @@ pub fn secret_kind(parameter: &str) -> Option<&'static str> {
         "id_token" | "id_token_hint" => "id_token",
         "logout_token" => "logout_token",
         "code" => "code",
+        "response" => "authorization_response",
+        "auth_req_id" => "auth_req_id",
         "device_code" => "device_code",
         "code_verifier" => "code_verifier",
         "client_secret" => "client_secret",

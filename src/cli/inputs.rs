@@ -151,6 +151,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         resource: Some(directory.resource.clone()),
         second_resource: Some(SecondResource { url: directory.second_resource.clone(), indicator: directory.second_resource.clone() }),
         details: Details::of(directory.authorization_details[0], Some(directory.authorization_details[1])).ok(),
+        ciba_approval: Some(directory.approval_page.clone()),
         extras: Extras { initial_access_token: Some(Secret::new(&directory.initial_access_token)), ..Extras::default() },
         // The lab forgives nothing, on purpose: there is no window to wait out.
         refresh_grace: Some(std::time::Duration::ZERO),

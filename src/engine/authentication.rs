@@ -137,11 +137,46 @@ pub fn assertion_of(client_id: &str, key: &SigningKey, kid: Option<&str>, audien
     forge::jws(&header, &claims, Some(key))
 }
 
+/// An assertion that a client makes about somebody, as if it were an issuer whom the server trusts (RFC 7523 §2.1).
+///
+/// # Errors
+/// The client has no key of its own, or it cannot sign.
+pub fn assertion_about(client: &Client, subject: &str, audience: &str) -> Result<String, Missing> {
+    let ClientAuthentication::PrivateKeyJwt { key, kid } = &client.authentication else {
+        return Err(no_such(client, "key of its own"));
+    };
+    let key = SigningKey::read(key.reveal()).map_err(Missing::Never)?;
+    let (header, mut claims) = genuine(&client.id, &key, kid.as_deref(), audience);
+    claims["sub"] = Value::String(subject.to_owned());
+    forge::jws(&header, &claims, Some(&key)).map_err(Missing::Never)
+}
+
 /// The algorithm with which a client signs its assertions, where it does.
 pub fn assertion_alg(client: &Client) -> Option<&'static str> {
     match &client.authentication {
         ClientAuthentication::SecretJwt(_) => Some("HS256"),
         ClientAuthentication::PrivateKeyJwt { key, .. } => SigningKey::read(key.reveal()).ok().map(|key| key.alg()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::keys;
+    use crate::target::Secret;
+
+    #[test]
+    fn an_assertion_about_a_user_is_signed_by_the_client_itself() {
+        let (pem, public) = keys::new_client_key().expect("a key");
+        let key = Secret::new(pem);
+        let client = Client::new("c1", "https://app.example/cb", ClientAuthentication::PrivateKeyJwt { key, kid: None });
+        let token = assertion_about(&client, "u1", "https://as.example").expect("an assertion");
+        assert!(keys::verifies(&token, "ES256", &public));
+        let claims = forge::split(&token).and_then(|parts| forge::object(parts.payload)).expect("claims");
+        assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&json!("c1"), &json!("u1"), &json!("https://as.example")));
+
+        let public_client = Client::new("c2", "https://app.example/cb", ClientAuthentication::None);
+        assert!(matches!(assertion_about(&public_client, "u1", "https://as.example"), Err(Missing::NoSuchForm(_))));
     }
 }

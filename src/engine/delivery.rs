@@ -48,7 +48,11 @@ pub fn post(url: &str, transport: &Transport, parameters: &[Sent], credentials: 
     } else {
         Some(join(Place::Body).into_bytes())
     };
-    let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    let mut headers = vec![("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+    // Another answer may be asked for (RFC 9701 §4).
+    if !at(Place::Header).any(|(name, ..)| name == "accept") {
+        headers.insert(0, ("accept".to_owned(), "application/json".to_owned()));
+    }
     if body.is_some() {
         headers.push(("content-type".into(), media));
     }
@@ -138,4 +142,21 @@ pub fn other_credential(request: &Request, token: &str) -> Option<String> {
         return Some("a second credential went out beside the token".into());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_step_accepts_takes_the_place_of_json() {
+        let accepted = |parameters: &[Sent]| {
+            let request = post("https://as.example/introspect", &Transport::default(), parameters, &Credentials::default());
+            let all: Vec<String> = request.headers.into_iter().filter(|(name, _)| name == "accept").map(|(_, value)| value).collect();
+            all.join(" and ")
+        };
+        assert_eq!(accepted(&[Sent::plain("token", "t".into())]), "application/json");
+        let accept = Sent { place: Some(Place::Header), ..Sent::plain("accept", "application/token-introspection+jwt".into()) };
+        assert_eq!(accepted(&[accept]), "application/token-introspection+jwt");
+    }
 }

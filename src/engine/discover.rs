@@ -123,6 +123,10 @@ impl Facts {
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
+            ("backchannel_authentication_endpoint", optional(&self.endpoints.backchannel_authentication)),
+            ("ciba_approval", optional(&target.ciba_approval)),
+            ("ciba_modes", list("backchannel_token_delivery_modes_supported", " ")),
+            ("ciba_request_algs", list("backchannel_authentication_request_signing_alg_values_supported", " ")),
             ("grant_types", list("grant_types_supported", " ")),
             ("assertion_algs", list("token_endpoint_auth_signing_alg_values_supported", " ")),
             ("subject_types", list("subject_types_supported", " ")),
@@ -130,6 +134,8 @@ impl Facts {
             ("backchannel_logout", says("backchannel_logout_supported")),
             // RFC 9449 §5.1.
             ("dpop_algs", list("dpop_signing_alg_values_supported", " ")),
+            // JARM, section 4.
+            ("authorization_signing_algs", list("authorization_signing_alg_values_supported", " ")),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -198,6 +204,7 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         jwks: named(&target.endpoints.jwks, "jwks_uri"),
         pushed_authorization: named(&target.endpoints.pushed_authorization, "pushed_authorization_request_endpoint"),
         device_authorization: named(&target.endpoints.device_authorization, "device_authorization_endpoint"),
+        backchannel_authentication: named(&target.endpoints.backchannel_authentication, "backchannel_authentication_endpoint"),
         registration: named(&target.endpoints.registration, "registration_endpoint"),
     };
     let required = |name: &str| facts.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_bool).unwrap_or(false);
@@ -227,6 +234,7 @@ pub async fn discover(http: &Http, target: &Target) -> Result<Facts, String> {
         ("jwks", &mut facts.endpoints.jwks),
         ("pushed_authorization", &mut facts.endpoints.pushed_authorization),
         ("device_authorization", &mut facts.endpoints.device_authorization),
+        ("backchannel_authentication", &mut facts.endpoints.backchannel_authentication),
         ("registration", &mut facts.endpoints.registration),
         ("token (mTLS)", &mut facts.mtls.token),
         ("userinfo (mTLS)", &mut facts.mtls.userinfo),

@@ -141,6 +141,11 @@ impl Known {
                 let key = attacker::key("ES256").map_err(Missing::Never)?;
                 authentication::assertion_of(&argument(0)?, key, None, issuer).map_err(Missing::Never)
             }
+            Function::OwnAssertion => {
+                let issuer = self.target.get("issuer").map(String::as_str).unwrap_or_default();
+                let client = actor.client.ok_or_else(|| Missing::Never("there is no client here".into()))?;
+                authentication::assertion_about(client, &argument(0)?, issuer)
+            }
             Function::Now => {
                 let shift: i64 = arguments.first().map(|a| self.expression(a, actor)).transpose()?.map_or(0, |t| t.parse().unwrap_or(0));
                 Ok(clock::now().saturating_add(shift).to_string())

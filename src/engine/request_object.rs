@@ -25,7 +25,10 @@ pub fn key<'c>(client: &'c Client, learned: &Learned) -> Result<Option<(SigningK
     }
 }
 
-/// The request object of some parameters (RFC 9101 §4).
+/// The typ of a request object (RFC 9101 §10.8).
+pub const TYP: &str = "oauth-authz-req+jwt";
+
+/// The request object of some parameters (RFC 9101 §4), or another signed request of this kind (CIBA §7.1.1), which has a typ of its own.
 ///
 /// # Errors
 /// A parameter that stands twice, which a JSON object cannot say.
@@ -33,8 +36,8 @@ pub fn sign(
     client: &Client,
     issuer: &str,
     parameters: &[Sent],
-    key: &SigningKey,
-    kid: Option<&str>,
+    (key, kid): (&SigningKey, Option<&str>),
+    typ: &str,
     bend: &Bend,
 ) -> Result<String, Missing> {
     let (issued, now) = (clock::issued_at(), clock::now());
@@ -49,7 +52,7 @@ pub fn sign(
     for (name, value) in own.as_object().into_iter().flatten() {
         claims.insert(name.clone(), value.clone());
     }
-    let mut header = json!({ "alg": key.alg(), "typ": "oauth-authz-req+jwt" });
+    let mut header = json!({ "alg": key.alg(), "typ": typ });
     if let Some(kid) = kid {
         header["kid"] = Value::String(kid.to_owned());
     }

@@ -322,8 +322,16 @@ fn failed(step: &StepObservation) -> Failed {
 }
 
 /// Facts of the target that its file alone gives.
-const SUPPLIED: &[&str] =
-    &["extra_scope", "resource", "second_resource", "login", "refresh_lifetime", "authorization_details", "other_authorization_details"];
+const SUPPLIED: &[&str] = &[
+    "extra_scope",
+    "resource",
+    "second_resource",
+    "login",
+    "refresh_lifetime",
+    "ciba_approval",
+    "authorization_details",
+    "other_authorization_details",
+];
 
 /// Whether the target file alone decides a condition: then nothing is proved, something could be added.
 fn supplied(condition: &Applicability) -> bool {

@@ -8,6 +8,7 @@ use super::authorization_response::{Reply, ResponseMode};
 use super::consent::Asks;
 use super::details;
 use super::directory::{AuthMethod, Client, SCOPES};
+use super::jarm;
 use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::redirect_uri;
@@ -260,7 +261,8 @@ fn with_value(server: &Server, why: &str, value: &str) -> String {
 /// Where and how to answer, as far as it can be told before the checks.
 fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
     let response_type = params.get("response_type").and_then(|text| ResponseType::read(server, text));
-    let mode = match params.get("response_mode") {
+    let (way, is_signed) = jarm::split_mode(params.get("response_mode"));
+    let mode = match way {
         Some("form_post") if response_type == Some(ResponseType::CodeIdToken) => ResponseMode::FormPost,
         Some("query") if response_type == Some(ResponseType::CodeIdToken) && server.has(Flaw::ResponseModeQueryToken) => {
             ResponseMode::Query
@@ -279,7 +281,8 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
         extras.extend(unknown.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     let foreign_iss = params.get("iss").filter(|_| server.has(Flaw::IssInjected)).map(ToOwned::to_owned);
-    Reply { redirect_uri: redirect_uri.to_owned(), mode, state: state.map(ToOwned::to_owned), extras, foreign_iss }
+    let signed_for = params.get("client_id").filter(|_| is_signed).map(ToOwned::to_owned);
+    Reply { redirect_uri: redirect_uri.to_owned(), mode, signed_for, state: state.map(ToOwned::to_owned), extras, foreign_iss }
 }
 
 fn read(
@@ -310,7 +313,7 @@ fn read(
     if is_unregistered || response_type.has_code() && !server.may_use(client, "authorization_code") {
         return Err(early("unauthorized_client", "the client is not registered for this response_type"));
     }
-    let mode_fits = match params.get("response_mode") {
+    let mode_fits = match jarm::split_mode(params.get("response_mode")).0 {
         None => true,
         Some("form_post") => matches!(response_type, ResponseType::Code | ResponseType::CodeIdToken),
         // Multiple Response Type Encoding Practices section 5: an ID token is never in the query.

@@ -1,10 +1,11 @@
 //! Authorization responses: how a code or an error travels to the client
-//! (RFC 6749 section 4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode).
+//! (RFC 6749 section 4.1.2, RFC 9207, OAuth 2.0 Form Post Response Mode, JARM).
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Flaw;
+use super::jarm;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::params;
@@ -25,6 +26,8 @@ pub(super) struct Reply {
     /// The redirect URI as the request gave it.
     pub(super) redirect_uri: String,
     pub(super) mode: ResponseMode,
+    /// The client, where it asked for the answer in a JWT.
+    pub(super) signed_for: Option<String>,
     pub(super) state: Option<String>,
     /// Unknown parameters of the request, kept only to be echoed.
     pub(super) extras: Vec<(String, String)>,
@@ -68,6 +71,14 @@ impl Reply {
         }
         let extras = self.extras.iter();
         pairs.extend(extras.map(|(name, value)| (name.as_str(), value.as_str())));
+        let wrapped = match self.signed_for.as_deref().map(|client_id| jarm::wrapped(server, client_id, &pairs)) {
+            Some(None) => return pages::error(server, StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be signed."),
+            Some(Some(wrapped)) => wrapped,
+            None => Vec::new(),
+        };
+        if !wrapped.is_empty() {
+            pairs = wrapped.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        }
         let mut response = match self.mode {
             ResponseMode::Query => see_other(&with_params(&self.redirect_uri, Part::Query, &pairs)),
             ResponseMode::Fragment => see_other(&with_params(&self.redirect_uri, Part::Fragment, &pairs)),

@@ -23,17 +23,18 @@ use super::{Flaw, MAX_LIFETIME, clock, details, secrets};
 /// The grant type of section 3.4.
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// Between two polls, and what a poll that came too early adds to it (section 3.5).
-const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// The letters of section 6.1: none of them a vowel, so that no word appears.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 /// How long `single-use-race` leaves between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
 
-/// A device that waits for its user.
+/// A device, or a backchannel request (`ciba`), that waits for its user.
 pub(super) struct Device {
     pub(super) client_id: String,
     pub(super) scope: Scope,
     pub(super) user_code: String,
+    pub(super) asked: Asked,
     pub(super) decision: Decision,
     /// Proves that the confirmation came from the page of this session.
     pub(super) csrf: Option<(String, String)>,
@@ -42,7 +43,80 @@ pub(super) struct Device {
     pub(super) expires: Instant,
     interval: Duration,
     polled: Option<Instant>,
-    used: bool,
+    pub(super) used: bool,
+}
+
+/// Who is to decide.
+pub(super) enum Asked {
+    /// Whoever types the code.
+    Anybody,
+    /// The user whom a backchannel request names, by its message (OpenID Connect CIBA section 7.1).
+    Backchannel { user: &'static str, message: String },
+}
+
+impl Device {
+    /// One that nobody has decided on.
+    pub(super) fn new(client: &Client, scope: Scope, user_code: String, asked: Asked, expires: Instant) -> Self {
+        Self {
+            client_id: client.id.clone(),
+            scope,
+            user_code,
+            asked,
+            decision: Decision::None,
+            csrf: None,
+            tries: 0,
+            expires,
+            interval: INTERVAL,
+            polled: None,
+            used: false,
+        }
+    }
+
+    /// Whether it is polled for by its `auth_req_id`, and not by a device code.
+    pub(super) fn is_backchannel(&self) -> bool {
+        matches!(self.asked, Asked::Backchannel { .. })
+    }
+
+    /// Whether this user may decide.
+    pub(super) fn is_for(&self, sub: &str) -> bool {
+        match &self.asked {
+            Asked::Anybody => true,
+            Asked::Backchannel { user, .. } => *user == sub,
+        }
+    }
+
+    /// What a poll is told while the user has not agreed; one that comes too early lengthens the interval.
+    pub(super) fn undecided(&mut self, unlimited: bool) -> OAuthError {
+        if self.decision == Decision::Refused {
+            return OAuthError::new("access_denied", "the user refused");
+        }
+        let now = clock::instant();
+        let early = self.polled.is_some_and(|polled| now - polled < self.interval);
+        self.polled = Some(now);
+        if early && !unlimited {
+            self.interval += INTERVAL;
+            return OAuthError::new("slow_down", "the client polls too often");
+        }
+        OAuthError::new("authorization_pending", "the user has not decided")
+    }
+
+    /// What the user has agreed to.
+    pub(super) fn granted(&self, server: &Server, client: &Client, sub: &str, auth_time: Option<u64>, held: Held) -> Grant {
+        Grant {
+            client_id: client.id.clone(),
+            sub: server.subject_for(client, sub),
+            scope: self.scope,
+            nonce: None,
+            auth_time,
+            unknown_scope: String::new(),
+            jkt: held.jkt,
+            x5t: held.x5t,
+            acr: None,
+            session: None,
+            resources: vec![server.resource.clone()],
+            details: Vec::new(),
+        }
+    }
 }
 
 /// What the user said.
@@ -92,21 +166,7 @@ fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OA
         "interval": INTERVAL.as_secs(),
     });
     let lifetime = if server.has(Flaw::DeviceCodeNeverExpires) { MAX_LIFETIME } else { server.config.device_code_lifetime };
-    store.add_device(
-        device_code,
-        Device {
-            client_id: client.id.clone(),
-            scope,
-            user_code,
-            decision: Decision::None,
-            csrf: None,
-            tries: 0,
-            expires: clock::instant() + lifetime,
-            interval: INTERVAL,
-            polled: None,
-            used: false,
-        },
-    );
+    store.add_device(device_code, Device::new(client, scope, user_code, Asked::Anybody, clock::instant() + lifetime));
     Ok(body)
 }
 
@@ -144,7 +204,7 @@ pub(super) async fn poll(server: &Server, client: &Client, params: &Params, held
 
 fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Result<Grant, OAuthError> {
     let unknown = || OAuthError::invalid_grant("the device code is unknown or used");
-    let device = store.devices.get_mut(id).ok_or_else(unknown)?;
+    let device = store.devices.get_mut(id).filter(|device| !device.is_backchannel()).ok_or_else(unknown)?;
     if device.client_id != client.id && !server.has(Flaw::DeviceCodeNotBound) {
         return Err(OAuthError::invalid_grant("the device code was issued to another client"));
     }
@@ -157,32 +217,9 @@ fn check(server: &Server, store: &mut Store, client: &Client, id: &str) -> Resul
     let (sub, auth_time) = match device.decision {
         Decision::Approved(sub, auth_time) => (sub, Some(auth_time)),
         _ if server.has(Flaw::DeviceApprovalUnchecked) => (server.default_sub(), None),
-        Decision::Refused => return Err(OAuthError::new("access_denied", "the user refused")),
-        Decision::None => {
-            let now = clock::instant();
-            let early = device.polled.is_some_and(|polled| now - polled < device.interval);
-            device.polled = Some(now);
-            if early && !server.has(Flaw::DevicePollingUnlimited) {
-                device.interval += INTERVAL;
-                return Err(OAuthError::new("slow_down", "the device polls too often"));
-            }
-            return Err(OAuthError::new("authorization_pending", "the user has not decided"));
-        }
+        _ => return Err(device.undecided(server.has(Flaw::DevicePollingUnlimited))),
     };
-    Ok(Grant {
-        client_id: client.id.clone(),
-        sub: server.subject_for(client, sub),
-        scope: device.scope,
-        nonce: None,
-        auth_time,
-        unknown_scope: String::new(),
-        jkt: None,
-        x5t: None,
-        acr: None,
-        session: None,
-        resources: vec![server.resource.clone()],
-        details: Vec::new(),
-    })
+    Ok(device.granted(server, client, sub, auth_time, Held::default()))
 }
 
 fn take(server: &Server, store: &mut Store, id: &str, grant: Grant, held: Held) -> Issue {

@@ -1,4 +1,5 @@
-//! The verification page of the device grant (RFC 8628 section 3.3): the user types the code, logs in, and confirms.
+//! The verification page of the device grant (RFC 8628 section 3.3): the user types the code, logs in, and confirms. Backchannel requests
+//! are answered here as well.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::authorization_response::see_other;
-use super::device::Decision;
+use super::device::{Asked, Decision};
 use super::params::Params;
 use super::server::{Server, own_form, session_cookie};
 use super::store::Session;
@@ -26,7 +27,7 @@ pub(super) async fn show(State(server): State<Arc<Server>>, RawQuery(query): Raw
     let code = params.get("user_code").unwrap_or_default();
     if server.has(Flaw::DeviceNoConfirmation)
         && let Some((_, session)) = server.session(&headers)
-        && decide(&server, code, Decision::Approved(session.sub, session.auth_time)).is_some()
+        && decide(&server, code, session.sub, Decision::Approved(session.sub, session.auth_time)).is_some()
     {
         return pages::said(&server, "Connected", "The device is connected. You may close this page.");
     }
@@ -44,7 +45,20 @@ pub(super) async fn enter(State(server): State<Arc<Server>>, headers: HeaderMap,
         return refuse(&server, "This code is unknown, used or expired.");
     }
     match server.session(&headers) {
-        Some((id, _)) => question(&server, &code, &id),
+        Some((id, session)) => question(&server, &code, &id, session.sub),
+        None => pages::device_login(&server, &code, None),
+    }
+}
+
+/// Handles `GET /approve`: a user answers the backchannel request with this message (OpenID Connect CIBA section 8).
+pub(super) async fn approve(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let params = Params::parse(query.unwrap_or_default().as_bytes());
+    let wanted = params.get("binding_message").unwrap_or_default();
+    let Some(code) = server.store().code_of_message(wanted) else {
+        return refuse(&server, "Nobody asks for you with this message.");
+    };
+    match server.session(&headers) {
+        Some((id, session)) => question(&server, &code, &id, session.sub),
         None => pages::device_login(&server, &code, None),
     }
 }
@@ -80,19 +94,23 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
 pub(super) async fn ask(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     match server.session(&headers) {
-        Some((id, _)) => question(&server, params.get("user_code").unwrap_or_default(), &id),
+        Some((id, session)) => question(&server, params.get("user_code").unwrap_or_default(), &id, session.sub),
         None => refuse(&server, "Nobody is logged in."),
     }
 }
 
-fn question(server: &Server, code: &str, session_id: &str) -> Response {
+fn question(server: &Server, code: &str, session_id: &str, sub: &str) -> Response {
     let csrf = secrets::random();
-    let asked = server.store().device_of(code).filter(|device| device.decision == Decision::None).map(|device| {
+    let asked = server.store().device_of(code).filter(|device| device.decision == Decision::None && device.is_for(sub)).map(|device| {
         device.csrf = Some((session_id.to_owned(), csrf.clone()));
-        (device.client_id.clone(), device.scope)
+        let shows = match &device.asked {
+            Asked::Anybody => format!("the code {code}"),
+            Asked::Backchannel { message, .. } => format!("the message {message}"),
+        };
+        (device.client_id.clone(), device.scope, shows)
     });
     match asked {
-        Some((client_id, scope)) => pages::device_question(server, code, &csrf, &client_id, scope),
+        Some((client_id, scope, shows)) => pages::device_question(server, code, &shows, &csrf, &client_id, scope),
         None => refuse(server, "This code is unknown, used or expired."),
     }
 }
@@ -106,7 +124,7 @@ pub(super) async fn confirm(State(server): State<Arc<Server>>, headers: HeaderMa
         return refuse(&server, "This form does not belong to this login.");
     }
     let (decision, words) = decision(params.get("decision"), &session);
-    match decision.and_then(|decision| decide(&server, code, decision)) {
+    match decision.and_then(|decision| decide(&server, code, session.sub, decision)) {
         Some(()) => pages::said(&server, "Done", words),
         None => refuse(&server, "No decision was made, or this code is unknown, used or expired."),
     }
@@ -132,9 +150,9 @@ fn known(server: &Server, code: &str) -> Option<()> {
 }
 
 /// A decision is made once.
-fn decide(server: &Server, code: &str, decision: Decision) -> Option<()> {
+fn decide(server: &Server, code: &str, sub: &str, decision: Decision) -> Option<()> {
     let mut store = server.store();
-    let device = store.device_of(code).filter(|device| device.decision == Decision::None)?;
+    let device = store.device_of(code).filter(|device| device.decision == Decision::None && device.is_for(sub))?;
     device.decision = decision;
     Some(())
 }

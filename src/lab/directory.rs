@@ -2,11 +2,12 @@
 
 use std::io;
 
+use p256::ecdsa::VerifyingKey;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::Value;
 
 use super::scope::Scope;
-use super::{certificates, device, exchange};
+use super::{certificates, ciba, device, exchange, jwt_grant};
 
 /// Every scope the lab knows; each client may ask for all of them.
 pub(super) const SCOPES: [&str; 6] = ["openid", "profile", "email", "api:read", "api:write", "offline_access"];
@@ -21,12 +22,16 @@ pub struct Directory {
     pub users: Vec<DemoUser>,
     /// Absolute URL of the protected API; the audience of access tokens.
     pub resource: String,
+    /// Where users answer backchannel authentication requests (OpenID Connect CIBA).
+    pub approval_page: String,
     /// Absolute URL of another API, which takes tokens of its own (RFC 8707).
     pub second_resource: String,
     /// `authorization_details` that a user may be asked to approve, and a larger payment (RFC 9396).
     pub authorization_details: [&'static str; 2],
     /// The authority that signed the certificate of the TLS address, PEM.
     pub authority: &'static str,
+    /// Who says in assertions who users are (RFC 7523 section 2.1).
+    pub trusted_issuer: DemoIssuer,
     /// With it clients may be registered (RFC 7591 section 3).
     pub initial_access_token: String,
 }
@@ -53,6 +58,15 @@ pub struct DemoClient {
     pub other_redirect_uri: String,
     /// Every scope the client may ask for, separated by spaces.
     pub scope: String,
+}
+
+/// An issuer of assertions that the lab trusts.
+#[derive(Clone, Debug)]
+pub struct DemoIssuer {
+    /// The `iss` of its assertions.
+    pub issuer: String,
+    /// The PKCS#8 ES256 key that signs them.
+    pub private_key_pem: String,
 }
 
 /// A user of the lab.
@@ -181,7 +195,8 @@ pub(super) const POST_LOGOUT_REDIRECT_URI: &str = "https://app.example/signed-ou
 const SECOND_CALLBACK: &str = "http://127.0.0.1/cb";
 
 /// Registers the demo clients; the key of the assertion client is new each time.
-pub(super) fn register(callback: &str, resource: String, second_resource: String) -> io::Result<(Directory, Vec<Client>)> {
+pub(super) fn register(callback: &str, issuer: &str, second_resource: &str) -> io::Result<(Directory, Vec<Client>, VerifyingKey)> {
+    let (trusted_issuer, trusted_key) = jwt_grant::issuer()?;
     let key = p256::ecdsa::SigningKey::random(&mut rand::rngs::OsRng);
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?.to_string();
     let secret = super::secrets::random();
@@ -247,19 +262,27 @@ pub(super) fn register(callback: &str, resource: String, second_resource: String
     let directory = Directory {
         clients: demo,
         users,
-        resource,
-        second_resource,
+        resource: format!("{issuer}/api/me"),
+        second_resource: second_resource.to_owned(),
         authority: certificates::AUTHORITY,
         authorization_details: PAYMENTS,
+        approval_page: format!("{issuer}/approve"),
+        trusted_issuer,
         initial_access_token: super::secrets::random(),
     };
-    Ok((directory, clients))
+    Ok((directory, clients, trusted_key))
 }
 
-/// Every client gets codes and devices; one of them acts on its own account, and exchanges tokens, as well.
+/// Every client gets codes and devices. Those that authenticate ask for users behind their backs, and bring assertions; one of them acts on
+/// its own account, and exchanges tokens, as well.
 fn grants_of(role: &str) -> Vec<String> {
-    let own = ["client_credentials", exchange::GRANT_TYPE];
-    let all =
-        ["authorization_code", "refresh_token", device::GRANT_TYPE].into_iter().chain(own.into_iter().filter(|_| role == "confidential"));
-    all.map(ToOwned::to_owned).collect()
+    let (is_secret, is_signed) = (role == "confidential", role == "assertion");
+    let own = [
+        ("client_credentials", is_secret),
+        (exchange::GRANT_TYPE, is_secret),
+        (ciba::GRANT_TYPE, is_secret || is_signed),
+        (jwt_grant::GRANT_TYPE, is_secret || is_signed),
+    ];
+    let own = own.into_iter().filter_map(|(grant, is_its)| is_its.then_some(grant));
+    ["authorization_code", "refresh_token", device::GRANT_TYPE].into_iter().chain(own).map(ToOwned::to_owned).collect()
 }

@@ -594,6 +594,26 @@ flaws! {
     CimdDocumentUnverified "cimd-document-unverified"
         "A client ID metadata document is believed whatever client_id, redirect URIs and secret stand in it."
 
+    // signed answers
+    JarmMalformed "jarm-malformed"
+        "The JWT of an authorization response has alg none, no audience and no end, and the answer stands in the clear beside it."
+    IntrospectionJwtLax "introspection-jwt-lax"
+        "The JWT of an introspection response has alg none and typ JWT, no audience, and what is known of the token as claims of its own."
+
+    // assertions as grants (RFC 7523)
+    JwtBearerGrantLax "jwt-bearer-grant-lax"
+        "An assertion that names a user gives a token for him, whoever issued and signed it."
+
+    // backchannel authentication (OpenID Connect CIBA)
+    CibaOpen "ciba-open"
+        "A backchannel authentication request needs no client authentication, and of several hints the first counts; the signature of an id_token_hint is not verified."
+    CibaNotBound "ciba-not-bound"
+        "Whichever client polls with an auth_req_id is given the tokens, more than once and after its end."
+    CibaApprovalUnchecked "ciba-approval-unchecked"
+        "A client that polls with an auth_req_id is given tokens before its user has agreed, or after he has refused."
+    CibaRequestObjectLax "ciba-request-object-lax"
+        "The signature and the claims of a signed backchannel authentication request are not looked at."
+
     // metadata and keys
     MetadataIssuerMismatch "metadata-issuer-mismatch"
         "The metadata of RFC 8414 names another issuer than that of OpenID Connect."

@@ -1,39 +1,42 @@
-//! Token introspection (RFC 7662).
+//! Token introspection (RFC 7662); signed answers are in `signed_introspection`.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Flaw;
-use super::client_auth::{self, Identify};
+use super::client_auth::{self, Identify, Presented};
 use super::clock;
 use super::details;
 use super::directory::{self, Client, Introspects};
-use super::oauth_error::{OAuthError, private_json};
+use super::oauth_error::OAuthError;
 use super::params::Params;
 use super::server::{Server, form};
+use super::signed_introspection;
 use super::tokens;
 
 /// Handles `POST /introspect`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     match answer(&server, &headers, &body) {
-        Ok(body) => private_json(StatusCode::OK, &body),
+        Ok((body, caller)) => signed_introspection::answer(&server, &headers, caller.as_deref(), &body),
         Err(error) => error.into_response(),
     }
 }
 
-fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
+/// What is said of the token, and to whom, whether he has proved it or need not.
+fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<(Value, Option<String>), OAuthError> {
     let params = form(headers, body)?;
     let asking = if server.has(Flaw::IntrospectionOpen) { None } else { Some(authenticate(server, headers, &params)?) };
     let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     let found = access_token(server, token).or_else(|| refresh_token(server, token));
     // Section 2.2: a token that is not the caller's business is said to be inactive, and nothing else.
     let found = found.filter(|body| asking.is_none_or(|client| may_see(server, client, body)));
-    Ok(found.unwrap_or_else(|| json!({ "active": false })))
+    let caller = Presented::read(server, headers, &params).ok().map(|presented| presented.client_id().to_owned());
+    Ok((found.unwrap_or_else(|| json!({ "active": false })), caller))
 }
 
 /// Who may ask: a client that proves who it is. A public client cannot

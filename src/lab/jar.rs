@@ -17,7 +17,7 @@ use super::tokens::now_signed;
 /// How far the clocks of client and server may differ, in seconds.
 const LEEWAY: i64 = 60;
 /// Claims that say something of the object, not of the request.
-const ABOUT_ITSELF: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+pub(super) const ABOUT_ITSELF: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
 /// The parameters of a request: those of its request object where it has one (section 6.3), and `None` where it has none that
 /// this client could have made. `Err` says what is wrong with it.
@@ -70,14 +70,19 @@ fn check_claims(server: &Server, client_id: &str, jwt: &Compact<'_>) -> Result<(
 fn check_signature(server: &Server, key: &VerifyingKey, jwt: &Compact<'_>) -> Result<(), &'static str> {
     const WRONG: &str = "the signature of the request object is wrong";
     let signature = jwt.signature().ok_or(WRONG)?;
-    let is_signed = || Signature::from_slice(&signature).is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
     let accepted = match jwt.header("alg") {
-        Some("ES256") => is_signed() || (server.has(Flaw::JarSignatureUnchecked) && !signature.is_empty()),
+        Some("ES256") => is_signed(key, jwt) || (server.has(Flaw::JarSignatureUnchecked) && !signature.is_empty()),
         Some("HS256") => server.has(Flaw::JarAlgConfusion) && is_tagged_with(key, jwt.message(), &signature),
         Some(alg) => server.has(Flaw::JarAlgNone) && alg.eq_ignore_ascii_case("none") && signature.is_empty(),
         None => false,
     };
     accepted.then_some(()).ok_or(WRONG)
+}
+
+/// Whether it is signed with this key (ES256).
+pub(super) fn is_signed(key: &VerifyingKey, jwt: &Compact<'_>) -> bool {
+    let signature = jwt.signature().and_then(|bytes| Signature::from_slice(&bytes).ok());
+    signature.is_some_and(|signature| key.verify(jwt.message(), &signature).is_ok())
 }
 
 /// Whether this is an HS256 tag with the public key, in its PEM form, as the secret.

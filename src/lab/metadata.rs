@@ -12,7 +12,7 @@ use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
-use super::{details, device, exchange};
+use super::{ciba, details, device, exchange, jwt_grant};
 
 /// Handles both well-known paths. The document says what a strict server
 /// does, whatever flaws are on but those of the document itself: a flaw is
@@ -29,7 +29,11 @@ pub(super) async fn of_rfc_8414(State(server): State<Arc<Server>>, headers: Head
 
 /// The document, with the flaws of its own.
 fn promised(server: &Server, issuer: &str, headers: &HeaderMap) -> Value {
-    let mut document = metadata(issuer, &base(server, headers), &server.mtls);
+    let base = base(server, headers);
+    let mut document = metadata(issuer, &base, &server.mtls);
+    if let (Some(members), Value::Object(more)) = (document.as_object_mut(), of_signed_and_unasked(&base)) {
+        members.extend(more);
+    }
     if server.has(Flaw::PkceNotAdvertised)
         && let Some(members) = document.as_object_mut()
     {
@@ -84,6 +88,8 @@ pub(super) fn endpoints(server: &Server) -> Vec<String> {
         "/token",
         "/device_authorization",
         "/device",
+        "/backchannel_authentication",
+        "/approve",
         "/register",
         "/userinfo",
         "/introspect",
@@ -114,11 +120,10 @@ fn metadata(name: &str, issuer: &str, mtls: &str) -> Value {
         "end_session_endpoint": format!("{issuer}/logout"),
         "jwks_uri": format!("{issuer}/jwks.json"),
         "response_types_supported": ["code", "code id_token"],
-        "response_modes_supported": ["query", "fragment", "form_post"],
         "device_authorization_endpoint": format!("{issuer}/device_authorization"),
         "registration_endpoint": format!("{issuer}/register"),
         "grant_types_supported":
-            ["authorization_code", "refresh_token", "client_credentials", device::GRANT_TYPE, exchange::GRANT_TYPE],
+            ["authorization_code", "refresh_token", "client_credentials", device::GRANT_TYPE, exchange::GRANT_TYPE, jwt_grant::GRANT_TYPE, ciba::GRANT_TYPE],
         "dpop_signing_alg_values_supported": ["ES256"],
         "authorization_details_types_supported": details::TYPES,
         "code_challenge_methods_supported": ["S256"],
@@ -152,5 +157,18 @@ fn metadata(name: &str, issuer: &str, mtls: &str) -> Value {
         "require_signed_request_object": false,
         "request_uri_parameter_supported": false,
         "require_request_uri_registration": false,
+    })
+}
+
+/// The members about signed answers (JARM section 4, RFC 9701 section 7) and backchannel authentication (OpenID Connect CIBA section 4).
+fn of_signed_and_unasked(issuer: &str) -> Value {
+    json!({
+        "response_modes_supported": ["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"],
+        "authorization_signing_alg_values_supported": ["RS256"],
+        "introspection_signing_alg_values_supported": ["RS256"],
+        "backchannel_authentication_endpoint": format!("{issuer}/backchannel_authentication"),
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_authentication_request_signing_alg_values_supported": ["ES256"],
+        "backchannel_user_code_parameter_supported": false,
     })
 }

@@ -13,6 +13,7 @@ mod authorize;
 mod backchannel;
 mod careless;
 mod certificates;
+mod ciba;
 mod cimd;
 mod client_auth;
 mod client_uris;
@@ -29,7 +30,9 @@ mod fetch;
 mod flaw;
 mod introspection;
 mod jar;
+mod jarm;
 mod jws;
+mod jwt_grant;
 mod keys;
 mod login;
 mod logout;
@@ -49,6 +52,7 @@ mod revocation;
 mod scope;
 mod secrets;
 mod server;
+mod signed_introspection;
 mod store;
 mod target;
 #[cfg(test)]
@@ -71,7 +75,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use directory::{DemoClient, DemoUser, Directory};
+pub use directory::{DemoClient, DemoIssuer, DemoUser, Directory};
 pub use flaw::{Flaw, UnknownFlaw};
 
 use asked::Asked;
@@ -159,7 +163,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let asked = Arc::new(Asked::new());
     asked.note(Flaw::JwtWeakSecret);
     let second = SecondApi::new(&issuer, config.flaws.contains(&Flaw::JwtWeakSecret));
-    let (directory, clients) = directory::register(&config.callback, resource.clone(), second.identifier.clone())?;
+    let (directory, clients, trusted_issuer) = directory::register(&config.callback, &issuer, &second.identifier)?;
     for lifetime in [
         &mut config.code_lifetime,
         &mut config.access_token_lifetime,
@@ -181,6 +185,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         resource,
         clients,
         registered: Registry::default(),
+        trusted_issuer,
         pairwise_salt: secrets::random(),
         initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
@@ -227,6 +232,8 @@ fn router(server: Server) -> Router {
         .route("/par", post(par::endpoint))
         .route("/token", post(token::endpoint).get(token::by_get))
         .route("/device_authorization", post(device::endpoint))
+        .route("/backchannel_authentication", post(ciba::endpoint))
+        .route("/approve", get(device_page::approve))
         .route("/device", get(device_page::show).post(device_page::enter))
         .route("/device/login", post(device_page::log_in))
         .route("/device/confirm", get(device_page::ask).post(device_page::confirm))

@@ -117,16 +117,17 @@ pub(super) fn device_login(server: &Server, code: &str, message: Option<&str>) -
 }
 
 /// The question whether a device may be connected: with its code and its client (RFC 8628 section 5.4).
-pub(super) fn device_question(server: &Server, code: &str, csrf: &str, client_id: &str, scope: Scope) -> Response {
+pub(super) fn device_question(server: &Server, code: &str, shows: &str, csrf: &str, client_id: &str, scope: Scope) -> Response {
     let scopes: String = scope.names().map(|name| format!("<li>{}</li>\n", escape(name))).collect();
     let body = format!(
-        "<h1>Connect this device?</h1>\n<p>It shows the code {code}, it is {client}, and it asks for:</p>\n<ul>\n{scopes}</ul>\n\
+        "<h1>Connect this device?</h1>\n<p>It shows {shows}, it is {client}, and it asks for:</p>\n<ul>\n{scopes}</ul>\n\
          <form method=\"post\" action=\"/device/confirm\">\n\
          <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
          <input type=\"hidden\" name=\"user_code\" value=\"{code}\">\n\
          <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
          <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
         code = escape(code),
+        shows = escape(shows),
         client = called(server, client_id),
         csrf = escape(csrf),
     );

@@ -31,6 +31,8 @@ pub(super) struct Server {
     pub(super) clients: Vec<Client>,
     /// Those that registered themselves.
     pub(super) registered: Registry,
+    /// Verifies the assertions of the issuer that says who users are.
+    pub(super) trusted_issuer: p256::ecdsa::VerifyingKey,
     pub(super) initial_access_token: String,
     /// Without it nobody can tell whose a pairwise subject identifier is.
     pub(super) pairwise_salt: String,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
-use super::device::Device;
+use super::device::{Asked, Decision, Device};
 use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
@@ -390,6 +390,13 @@ impl Store {
     pub(super) fn device_of(&mut self, user_code: &str) -> Option<&mut Device> {
         let now = clock::instant();
         self.devices.values_mut().find(|device| device.user_code == user_code && device.expires > now)
+    }
+
+    /// The code by which the pages know the backchannel request with this message, while it waits.
+    pub(super) fn code_of_message(&self, wanted: &str) -> Option<String> {
+        let now = clock::instant();
+        let is_it = |it: &&Device| matches!(&it.asked, Asked::Backchannel { message, .. } if message == wanted && !message.is_empty());
+        self.devices.values().find(|it| is_it(it) && it.decision == Decision::None && it.expires > now).map(|it| it.user_code.clone())
     }
 
     /// Notes the use of a client assertion; false when it was used before.

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::server::{Server, form};
 use super::store::{Grant, Held};
 use super::tokens::{Issue, now};
-use super::{Flaw, certificates, code_grant, details, device, dpop, exchange, refresh};
+use super::{Flaw, certificates, ciba, code_grant, details, device, dpop, exchange, jwt_grant, refresh};
 
 /// Handles `POST /token`.
 pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
@@ -129,6 +129,8 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
         Some("refresh_token") => refresh::exchange(server, client, params, held).await,
         Some(device::GRANT_TYPE) => device::poll(server, client, params, held).await,
         Some(exchange::GRANT_TYPE) => exchange::exchange(server, client, params, held),
+        Some(jwt_grant::GRANT_TYPE) => jwt_grant::exchange(server, client, params, held),
+        Some(ciba::GRANT_TYPE) => ciba::poll(server, client, params, held),
         Some("client_credentials") => client_credentials(server, client, params, held),
         Some("password") if server.has(Flaw::PasswordGrantEnabled) => password(server, client, params, held),
         Some("password") if server.has(Flaw::PasswordGrantOracle) => password(server, client, params, held)
@@ -237,7 +239,8 @@ fn issue(server: &Server, grant: Grant, with_refresh_token: bool) -> Result<Valu
     issue.response(server)
 }
 
-fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
+/// The scope of a request that has no user in it.
+pub(super) fn requested_scope(params: &Params) -> Result<Scope, OAuthError> {
     params.get("scope").map_or(Ok(Scope::DEFAULT), |text| Scope::parse(text).ok_or_else(|| invalid_scope("the scope has an unknown value")))
 }
 

@@ -287,9 +287,14 @@ fn is_signed_strictly(server: &Server, jwt: &Compact<'_>) -> bool {
 /// The user whom an ID token of this server names (OpenID Connect Core
 /// section 3.1.2.2), even if the token has expired.
 pub(super) fn subject_of_id_token(server: &Server, token: &str) -> Option<String> {
+    subject_of_hint(server, token, server.has(Flaw::IdTokenHintUnverified))
+}
+
+/// The same of a hint, whose signature a flaw may believe.
+pub(super) fn subject_of_hint(server: &Server, token: &str, unverified: bool) -> Option<String> {
     let jwt = Compact::parse(token)?;
     let is_id_token = jwt.header("typ") == Some("JWT") && jwt.text("iss") == Some(&server.issuer);
-    let is_signed = is_signed_strictly(server, &jwt) || server.has(Flaw::IdTokenHintUnverified);
+    let is_signed = unverified || is_signed_strictly(server, &jwt);
     jwt.text("sub").filter(|_| is_id_token && is_signed).map(ToOwned::to_owned)
 }
 

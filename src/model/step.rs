@@ -29,10 +29,11 @@ pub enum StepKind {
     LogoutRequest,
     /// GET of a document that the server publishes: metadata (RFC 8414 §3), keys (RFC 7517 §5).
     DocumentRequest,
-    /// A request to any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), client
-    /// registration (RFC 7591 §3) and its management (RFC 7592 §2).
+    /// A request to any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), backchannel
+    /// authentication (CIBA §7), client registration (RFC 7591 §3) and its management (RFC 7592 §2).
     EndpointRequest,
-    /// A page that a user opens in his browser: the verification page of the device flow (RFC 8628 §3.3).
+    /// A page that a user opens in his browser: the verification page of the device flow (RFC 8628 §3.3), or where he answers a
+    /// backchannel request.
     PageRequest,
     /// A new address of our listener, with what it answers: nothing is sent.
     ListenerAddress,
@@ -126,6 +127,16 @@ impl StepKind {
                 ("unguarded_pages", "those that name another host and have no Referrer-Policy, by path"),
                 ("allow_origin", "the Access-Control-Allow-Origin header of an answer"),
                 ("allow_credentials", "the Access-Control-Allow-Credentials header of an answer"),
+                ("response", "the JWT that the answer came in (JARM)"),
+                ("response_beside", "those of `code`, `access_token` and `id_token` that stand in the clear beside it; absent: none"),
+                ("response_key", "as `access_token_key`, of this JWT"),
+                ("response_alg", "its alg"),
+                ("response_typ", "its typ, in small letters"),
+                ("response_claims", "the names of its claims"),
+                ("response_iss", "its issuer"),
+                ("response_sub", "its subject"),
+                ("response_aud", "its audiences, separated by spaces"),
+                ("response_lifetime", "the seconds until its exp when it came; absent: it has none"),
             ],
             StepKind::PushedAuthorizationRequest => &[
                 ("request_uri", "the reference to the pushed request"),
@@ -223,6 +234,14 @@ impl StepKind {
                     "certificate",
                     "`own` (cnf.x5t#S256 is that of the TLS certificate of the client that was given the token) or `other`; absent: none",
                 ),
+                ("response_key", "of an answer that is a JWT (RFC 9701), as `access_token_key`"),
+                ("response_alg", "its alg"),
+                ("response_typ", "its typ, in small letters"),
+                ("response_claims", "the names of its claims"),
+                ("response_iss", "its issuer"),
+                ("response_sub", "its subject"),
+                ("response_aud", "its audiences, separated by spaces"),
+                ("response_lifetime", "the seconds until its exp when it came; absent: it has none"),
                 ("error", "the error code"),
                 ("status", "the HTTP status"),
             ],
@@ -274,6 +293,7 @@ impl StepKind {
                 ("logout_token_iss", "its issuer"),
                 ("logout_token_sub", "its subject"),
                 ("logout_token_aud", "its audiences, separated by spaces"),
+                ("logout_token_lifetime", "the seconds until its exp when it came"),
                 ("logout_token_event", "`true` where its events name a back-channel logout, else `false`"),
                 ("logout_token_names_session", "`true` where it has sub or sid, else `false`"),
             ],
@@ -288,6 +308,7 @@ const ENDPOINT_FIELDS: &[(&str, &str)] = &[
     ("user_code_bits", "how many bits it has at most, by its length and its kinds of characters"),
     ("verification_uri", "the page where he types it"),
     ("verification_uri_complete", "the same with the code in it"),
+    ("auth_req_id", "the identifier of a backchannel authentication request"),
     ("interval", "the seconds between two polls"),
     ("expires_in", "the lifetime in seconds"),
     ("client_id", "the id of the registered client"),

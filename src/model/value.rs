@@ -90,6 +90,7 @@ pub enum Function {
     AttackerJwk,
     AttackerKey,
     AttackerAssertion,
+    OwnAssertion,
     PublicKey,
     ClientKey,
     GuessedSecret,
@@ -155,6 +156,13 @@ impl Function {
             1,
             1,
             "`attacker_assertion(client_id)`: an assertion of this client (RFC 7523 §3) for the issuer, signed with the attacker's own ES256 key",
+        ),
+        (
+            Function::OwnAssertion,
+            "own_assertion",
+            1,
+            1,
+            "`own_assertion(subject)`: an assertion about this subject (RFC 7523 §3) for the issuer, issued and signed by the client itself, with the key of its client assertions",
         ),
         (
             Function::PublicKey,

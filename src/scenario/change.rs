@@ -152,7 +152,9 @@ fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
         ),
         Operation::Proof(_) => ("proof", &[StepKind::PushedAuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest]),
         Operation::Carried(Carried::Plain) => ("plain", &[StepKind::AuthorizationRequest]),
-        Operation::Carried(_) => ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest]),
+        Operation::Carried(_) => {
+            ("request_object", &[StepKind::AuthorizationRequest, StepKind::PushedAuthorizationRequest, StepKind::EndpointRequest])
+        }
         Operation::LoggedOut => ("logged_out", &[StepKind::AuthorizationRequest, StepKind::PageRequest]),
         Operation::BeforeLogin => ("before_login", &[StepKind::AuthorizationRequest]),
         Operation::Omit(_) => ("omit", &[StepKind::AuthorizationRequest, StepKind::EndpointRequest]),

@@ -38,6 +38,9 @@ pub struct TargetFile {
     pub second_resource: Option<SecondResourceFile>,
     /// What a client of this server asks for in detail (RFC 9396).
     pub authorization_details: Option<AuthorizationDetailsFile>,
+    /// The page on which a user answers backchannel authentication requests (CIBA); it is opened with the query parameter
+    /// `binding_message`. Without it, attacks that need such an answer are skipped.
+    pub ciba_approval: Option<At<String>>,
     /// The initial access token with which clients may be registered (RFC 7591 §3): `env:NAME` or `file:PATH`.
     pub initial_access_token: Option<At<String>>,
     /// Whether authorization requests are pushed first (PAR, RFC 9126); `auto`: where the metadata requires it.
@@ -119,6 +122,8 @@ pub struct EndpointsFile {
     pub pushed_authorization: Option<At<String>>,
     /// The device authorization endpoint (RFC 8628).
     pub device_authorization: Option<At<String>>,
+    /// The backchannel authentication endpoint (OpenID Connect CIBA).
+    pub backchannel_authentication: Option<At<String>>,
     /// The client registration endpoint (RFC 7591).
     pub registration: Option<At<String>>,
 }

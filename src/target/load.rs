@@ -85,9 +85,11 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         jwks: optional(&file.endpoints.jwks, "jwks", found),
         pushed_authorization: optional(&file.endpoints.pushed_authorization, "pushed authorization request endpoint", found),
         device_authorization: optional(&file.endpoints.device_authorization, "device authorization endpoint", found),
+        backchannel_authentication: optional(&file.endpoints.backchannel_authentication, "backchannel authentication endpoint", found),
         registration: optional(&file.endpoints.registration, "client registration endpoint", found),
     };
     let resource = optional(&file.resource, "resource", found);
+    let ciba_approval = optional(&file.ciba_approval, "page where users answer backchannel requests", found);
     let second_url = file.second_resource.as_ref().map(|second| second.url.clone());
     let second_url = optional(&second_url, "second resource", found);
     let second_indicator = file.second_resource.as_ref().and_then(|second| second.indicator.as_ref());
@@ -151,6 +153,7 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         resource,
         second_resource,
         details: file.authorization_details.as_ref().and_then(|details| super::details::details(details, found)),
+        ciba_approval,
         extras: extras(file, folder, found),
         refresh_grace,
         code_grace,

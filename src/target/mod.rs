@@ -46,6 +46,8 @@ pub struct Target {
     pub resource: Option<String>,
     pub second_resource: Option<SecondResource>,
     pub details: Option<Details>,
+    /// Where a user answers backchannel authentication requests (CIBA).
+    pub ciba_approval: Option<String>,
     pub extras: Extras,
     pub refresh_grace: Option<Duration>,
     pub code_grace: Option<Duration>,
@@ -81,6 +83,7 @@ pub struct Endpoints {
     pub jwks: Option<String>,
     pub pushed_authorization: Option<String>,
     pub device_authorization: Option<String>,
+    pub backchannel_authentication: Option<String>,
     pub registration: Option<String>,
 }
 
@@ -209,6 +212,7 @@ impl Target {
             resource: None,
             second_resource: None,
             details: None,
+            ciba_approval: None,
             refresh_grace: None,
             code_grace: None,
             code_lifetime: None,

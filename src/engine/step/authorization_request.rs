@@ -6,6 +6,7 @@ mod exposed;
 mod in_chromium;
 mod led;
 mod rules;
+mod signed;
 mod watched;
 
 use url::Url;
@@ -67,7 +68,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     if journey.take_over(&planned.session, &user).await.is_ok() {
         journey.go(&mut browser, &user).await;
     }
-    let (raw, before_login, paused) = (journey.raw, journey.before_login, journey.paused);
+    let (mut raw, before_login, paused) = (journey.raw, journey.before_login, journey.paused);
     if let Some(before) = before_login {
         trial.before_login.insert(planned.session.clone(), before);
     }
@@ -80,6 +81,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         trial.engine.keep_session(&user.name, &browser);
     }
     *trial.browser(&step.planned.session, &user) = browser;
+    signed::look(trial, &mut raw).await;
     raw
 }
 

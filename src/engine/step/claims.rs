@@ -15,8 +15,30 @@ pub fn of_access_token(raw: &mut RawStep, header: &Map<String, Value>, claims: &
     raw.field("access_token_typ", answer::text(header, "typ").map(|typ| typ.to_ascii_lowercase()));
     raw.field("access_token_claims", Some(names(claims)));
     raw.field("access_token_aud", audiences(claims));
-    let left = claims.get("exp").and_then(Value::as_f64).map(|exp| (exp as i64).saturating_sub(crate::engine::clock::now()).max(0));
-    raw.field("access_token_lifetime", left.map(|seconds| seconds.to_string()));
+    raw.field("access_token_lifetime", left(claims).map(|seconds| seconds.to_string()));
+}
+
+/// What a reader of any JWT looks at, as fields that begin with the name of the token; its claims. None: it is no JWS.
+pub async fn of_jwt(trial: &mut RunningTrial<'_>, raw: &mut RawStep, name: &str, token: &str) -> Option<Map<String, Value>> {
+    let (header, parts) = forge::read(token)?;
+    let claims = forge::object(parts.payload)?;
+    let alg = answer::text(&header, "alg").unwrap_or_default();
+    let mut field = |what: &str, value: Option<String>| raw.field(&format!("{name}_{what}"), value);
+    field("key", key(trial, token, &alg).await.map(ToOwned::to_owned));
+    field("alg", Some(alg));
+    field("typ", answer::text(&header, "typ").map(|typ| typ.to_ascii_lowercase()));
+    field("claims", Some(names(&claims)));
+    field("iss", answer::text(&claims, "iss"));
+    field("sub", answer::text(&claims, "sub"));
+    field("aud", audiences(&claims));
+    field("lifetime", left(&claims).map(|seconds| seconds.to_string()));
+    Some(claims)
+}
+
+/// The seconds until the exp; 0 where it is past, None where there is none.
+fn left(claims: &Map<String, Value>) -> Option<i64> {
+    let exp = claims.get("exp").and_then(Value::as_f64)?;
+    Some((exp as i64).saturating_sub(crate::engine::clock::now()).max(0))
 }
 
 /// The names of the members of an object, separated by spaces.

@@ -1,5 +1,5 @@
-//! Any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), client registration (RFC
-//! 7591 §3) and its management (RFC 7592 §2).
+//! Any other endpoint of the back channel, named by its address: device authorization (RFC 8628 §3.1), backchannel authentication
+//! (CIBA §7), client registration (RFC 7591 §3) and its management (RFC 7592 §2).
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use crate::engine::{RawStep, RunningTrial, answer, mcp};
 use crate::model::observation::Outcome;
 use crate::model::step::{Place, StepKind};
 
-use super::Ready;
 use super::back_channel::{self, To};
+use super::{Ready, pushed};
 
 /// The parameter with the address, which is not sent.
 const ADDRESS: &str = "address";
@@ -40,8 +40,15 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         .filter(|p| p.name != ADDRESS)
         .map(|p| Sent { raw: p.raw || json && p.place != Some(Place::Header), ..p.clone() })
         .collect();
+    let carried = match &step.planned.carried {
+        Some(_) => match pushed::signed_as(trial, step, &parameters, "JWT") {
+            Ok(signed) => signed,
+            Err(missing) => return RawStep::missing(&missing),
+        },
+        None => None,
+    };
     let mut raw = RawStep::default();
-    let to = To { endpoint, parameters: &parameters, transport: &step.planned.transport, proves: false };
+    let to = To { endpoint, parameters: carried.as_deref().unwrap_or(&parameters), transport: &step.planned.transport, proves: false };
     let (request, answer) = match back_channel::send(trial, step, &to, &mut raw).await {
         Ok(exchanged) => exchanged,
         Err(missing) => return RawStep::missing(&missing),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::engine::delivery::Sent;
 use crate::engine::listener::{Answer, Received};
-use crate::engine::{RawStep, RunningTrial, answer, forge};
+use crate::engine::{RawStep, RunningTrial};
 use crate::model::observation::Outcome;
 
 use super::Ready;
@@ -95,16 +95,7 @@ fn token_of((request, _): &Received) -> Option<String> {
 /// What a client looks at in a logout token (§2.6).
 async fn of_logout_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
     raw.field(LOGOUT_TOKEN, Some(token));
-    let Some(parts) = forge::split(token) else { return };
-    let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
-    let alg = answer::text(&header, "alg").unwrap_or_default();
-    raw.field("logout_token_key", claims::key(trial, token, &alg).await);
-    raw.field("logout_token_alg", Some(alg));
-    raw.field("logout_token_typ", answer::text(&header, "typ").map(|typ| typ.to_ascii_lowercase()));
-    raw.field("logout_token_claims", Some(claims::names(&claims)));
-    raw.field("logout_token_iss", answer::text(&claims, "iss"));
-    raw.field("logout_token_sub", answer::text(&claims, "sub"));
-    raw.field("logout_token_aud", claims::audiences(&claims));
+    let Some(claims) = claims::of_jwt(trial, raw, LOGOUT_TOKEN, token).await else { return };
     let is_event = claims.get("events").and_then(|events| events.get(LOGOUT_EVENT)).is_some_and(Value::is_object);
     raw.field("logout_token_event", Some(is_event.to_string()));
     let names_somebody = ["sub", "sid"].iter().any(|name| claims.contains_key(*name));

@@ -73,6 +73,14 @@ fn is_header(parameter: &Sent) -> bool {
 /// # Errors
 /// There is no such request object.
 pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<Sent>>, Missing> {
+    signed_as(trial, step, &step.parameters, request_object::TYP)
+}
+
+/// The same of some parameters, with the typ that such a request has.
+///
+/// # Errors
+/// There is no such signed request.
+pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent], typ: &str) -> Result<Option<Vec<Sent>>, Missing> {
     let (bend, beside) = match &step.planned.carried {
         Some(Carried::Signed(bend, beside)) => (trial.bend(bend, &step.actor)?, beside.as_slice()),
         None if trial.engine.facts().signs => (Bend::default(), &[][..]),
@@ -85,8 +93,8 @@ pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<S
     let Some((key, kid)) = key else { return Ok(None) };
     let issuer = &trial.engine.target.issuer;
     // What is to be a header is none of its parameters.
-    let (headers, own): (Vec<Sent>, Vec<Sent>) = step.parameters.iter().cloned().partition(is_header);
-    let object = request_object::sign(step.client, issuer, &own, &key, kid, &bend)?;
+    let (headers, own): (Vec<Sent>, Vec<Sent>) = parameters.iter().cloned().partition(is_header);
+    let object = request_object::sign(step.client, issuer, &own, (&key, kid), typ, &bend)?;
     let mut all: Vec<Sent> = own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).chain(headers).collect();
     for (name, value) in beside {
         all.push(Sent::plain(name, trial.known.template(value, &step.actor)?));

@@ -7,7 +7,7 @@ use crate::engine::{RawStep, RunningTrial, answer, certificate};
 use crate::model::observation::Outcome;
 use crate::model::step::{ResourcePlace, StepKind};
 
-use super::Ready;
+use super::{Ready, claims};
 
 /// A bearer token at the proof endpoint.
 pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
@@ -98,19 +98,21 @@ async fn post(
     };
     match &answer {
         Ok(response) => {
-            let (outcome, note) = classify(response);
+            let signed = signed(trial, step, &mut raw, response).await;
+            let said = signed.as_ref().unwrap_or(response);
+            let (outcome, note) = classify(said);
             raw.outcome = Some(outcome);
             raw.note = note;
             raw.shape = answer::shape(response);
             raw.field("status", Some(response.status.to_string()));
             for name in fields {
-                raw.field(name, answer::member(response, name));
+                raw.field(name, answer::member(said, name));
             }
             if step.planned.kind == StepKind::IntrospectionRequest && outcome.granted() {
-                raw.field("binding", response.object().map(|members| trial.binding(members)));
+                raw.field("binding", said.object().map(|members| trial.binding(members)));
                 let token = step.parameters.iter().find(|p| p.name == "token");
                 let holder = token.and_then(|token| trial.holder(&token.value));
-                raw.field("certificate", holder.zip(response.object()).and_then(|(client, members)| certificate::binding(members, client)));
+                raw.field("certificate", holder.zip(said.object()).and_then(|(client, members)| certificate::binding(members, client)));
             }
         }
         Err(failure) => {
@@ -121,4 +123,19 @@ async fn post(
     }
     raw.exchanges.push((request, answer));
     raw
+}
+
+/// How the claim of RFC 9701 §5 is called that has what is known of the token.
+const TOKEN_INTROSPECTION: &str = "token_introspection";
+
+/// What a signed introspection response says (RFC 9701 §5), as the JSON that it stands for, with what is to be seen of the JWT as
+/// fields; None: the answer is no JWT. Where the claim is missing, the claims themselves are what a careless reader takes.
+async fn signed(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep, response: &Response) -> Option<Response> {
+    if step.planned.kind != StepKind::IntrospectionRequest || !response.media().ends_with("jwt") {
+        return None;
+    }
+    let claims = claims::of_jwt(trial, raw, "response", response.text().trim()).await?;
+    let said = claims.get(TOKEN_INTROSPECTION).and_then(serde_json::Value::as_object).unwrap_or(&claims);
+    let body = serde_json::to_vec(said).ok()?;
+    Some(Response { status: response.status, headers: response.headers.clone(), body, ..Response::default() })
 }

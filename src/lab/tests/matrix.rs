@@ -14,6 +14,7 @@ use super::target_attacks as on_targets;
 use super::time_attacks as on_times;
 use super::tls_attacks as on_tls;
 use super::token_attacks as on_tokens;
+use super::unasked_attacks as on_unasked;
 use super::{Outcome, Tester};
 use crate::lab::Flaw;
 use crate::lab::Flaw::*;
@@ -242,6 +243,18 @@ attacks! {
         registered_statement: [DcrSoftwareStatementUnverified];
         registered_markup: [DcrMetadataXss];
     }
+    on_unasked {
+        answer_malformed: [JarmMalformed];
+        introspection_lax: [IntrospectionJwtLax];
+        assertion_of_anybody: [JwtBearerGrantLax];
+        asked_without_authentication: [CibaOpen];
+        asked_by_two_hints: [CibaOpen];
+        asked_by_forged_hint: [CibaOpen];
+        polled_by_other: [CibaNotBound];
+        polled_twice: [CibaNotBound];
+        polled_unasked: [CibaApprovalUnchecked];
+        asked_by_unsigned_request: [CibaRequestObjectLax];
+    }
     on_targets {
         token_for_both: [ResourceIgnored];
         token_for_unauthorized: [ResourceWidening];
@@ -289,6 +302,8 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     );
     assert!(on_callouts::honest_sector(&tester).await? && on_callouts::honest_logout(&tester).await?);
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
+    assert!(on_unasked::honest_answers(&tester).await? && on_unasked::honest_assertion(&tester).await?);
+    assert!(on_unasked::honest_backchannel(&tester).await?);
     assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);
     assert!(on_targets::honest_details(&tester).await?);
     Ok(())

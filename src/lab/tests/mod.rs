@@ -15,6 +15,7 @@ mod target_attacks;
 mod time_attacks;
 mod tls_attacks;
 mod token_attacks;
+mod unasked_attacks;
 
 use std::collections::BTreeSet;
 use std::error::Error;

@@ -13,7 +13,7 @@ use crate::target::LoginDriver;
 use crate::wire;
 
 use super::address::{carries_asked, same_page, same_place, without_query};
-use super::{Journey, Leads};
+use super::{Journey, Leads, signed};
 
 /// Where in a callback the answer stands.
 fn answer_in(url: &Url, posted: bool) -> &'static str {
@@ -91,6 +91,7 @@ impl Journey<'_, '_> {
         for (name, value) in pairs {
             values.insert(name, value);
         }
+        let unreadable = signed::open(&mut self.raw, &mut values);
         self.raw.field("location", Some(url.as_str()));
         self.raw.field("delivered_to", Some(where_to));
         let lands = Url::parse(&self.registered).is_ok_and(|registered| same_page(url, &registered));
@@ -119,6 +120,7 @@ impl Journey<'_, '_> {
                 let hint = origin.map(|o| format!("; if it belongs to the target, add `hosts: [{o}]`")).unwrap_or_default();
                 (Outcome::Strayed, format!("the browser is sent to {}{hint}", without_query(url)))
             }
+            (false, None, _) if unreadable => (Outcome::Unclear, "the callback carries a JWT that cannot be read here".into()),
             (false, None, _) => (Outcome::Unclear, "the callback carries neither a code nor an error".into()),
         };
         self.end(outcome, note);
