@@ -74,6 +74,22 @@ impl Facts {
         CLAIMS.iter().filter_map(|member| Some(((*member).to_owned(), says(member)?))).collect()
     }
 
+    /// Why no client of this server can be of a kind, where its metadata says so.
+    pub fn knows_no(&self, role: ClientRole) -> Option<&'static str> {
+        let metadata = self.metadata.as_ref()?;
+        match role {
+            // RFC 8414 §2: without a list, clients authenticate with client_secret_basic.
+            ClientRole::Mtls if !self.words("token_endpoint_auth_methods_supported", " ").contains("tls_client_auth") => {
+                Some("by its metadata the server knows no client authentication with a TLS certificate")
+            }
+            // RFC 8705 §3.3: left out, it is false.
+            ClientRole::MtlsPublic if metadata.get("tls_client_certificate_bound_access_tokens") != Some(&Value::Bool(true)) => {
+                Some("by its metadata the server binds no tokens to TLS certificates")
+            }
+            _ => None,
+        }
+    }
+
     /// The facts that scenarios may name as `target.…`.
     pub fn for_scenarios(&self, target: &Target) -> BTreeMap<String, String> {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();

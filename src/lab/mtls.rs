@@ -35,6 +35,9 @@ const OTHER_HEADERS: [&str; 4] = ["x-ssl-client-cert", "ssl-client-cert", "x-cli
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// The pause after a connection that could not be accepted.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// Connections whose handshake is done.
 pub(super) struct TlsListener {
     ready: mpsc::Receiver<(TlsStream<TcpStream>, Peer)>,
@@ -60,7 +63,11 @@ pub(super) async fn listen() -> io::Result<(TlsListener, String)> {
                 accepted = listener.accept() => accepted,
                 () = done.closed() => return,
             };
-            let Ok((stream, _)) = accepted else { continue };
+            let Ok((stream, _)) = accepted else {
+                // No file handle is free: others have to end first.
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let (acceptor, done) = (acceptor.clone(), done.clone());
             // Each by itself: one that stalls keeps nobody waiting.

@@ -116,6 +116,9 @@ pub struct CaseRecord {
     /// Why it was not run: what the target file lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why it was not run: what the server says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
     /// For how many seconds it would have waited: longer than the run does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_waited: Option<u64>,

@@ -56,6 +56,8 @@ pub struct Left<'a> {
     pub scenario: &'a Scenario,
     pub attack: &'a Attack,
     pub why: String,
+    /// The client that is lacking, where that is why.
+    pub client: Option<ClientRole>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
             };
             let mut control = scenario.control.as_client(attack.client);
             let mut why = missing(&control.steps, target);
+            let mut client = lacking(&control.steps, target);
             by_name(&mut control.steps, target);
             let control = Arc::new(control);
             let cases: Vec<Case> = words
@@ -82,6 +85,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 .filter_map(|word| {
                     let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
                     why = why.take().or_else(|| missing(&steps, target));
+                    client = client.or_else(|| lacking(&steps, target));
                     by_name(&mut steps, target);
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: Arc::clone(&control) })
                 })
@@ -91,7 +95,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                     .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
             });
             match why {
-                Some(why) => plan.left.push(Left { scenario, attack, why }),
+                Some(why) => plan.left.push(Left { scenario, attack, why, client }),
                 None => add(&mut plan.groups, &control, cases),
             }
         }
@@ -167,10 +171,15 @@ pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, gro
     united.unwrap_or_else(|| group.clone())
 }
 
+/// The first client of some steps that the target file has not.
+fn lacking(steps: &[PlannedStep], target: &Target) -> Option<ClientRole> {
+    roles(steps).into_iter().find(|role| target.client(*role).is_none())
+}
+
 /// What the target file lacks for these steps.
 fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
     let roles = roles(steps);
-    let lacking = roles.iter().find(|role| target.client(**role).is_none()).map(|role| match role {
+    let lacking = lacking(steps, target).map(|role| match role {
         ClientRole::Default => "the target has no client: add `clients.public`".to_owned(),
         ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
         other => format!("add `clients.{}` to the target file", other.name()),

@@ -160,6 +160,9 @@ fn joined(deviations: &[String]) -> Option<String> {
 }
 
 fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attempts: &[Trial], recording: &Recording) -> Judgement {
+    if let Some(why) = &case.not_applicable {
+        return Judgement::new(Verdict::NotApplicable, why.clone());
+    }
     if let Some(why) = &case.skipped {
         return Judgement::new(Verdict::Skipped, why.clone());
     }

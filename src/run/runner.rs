@@ -103,6 +103,8 @@ impl<'r> Runner<'r> {
     pub async fn all(&mut self, selected: &[&Scenario], reach: Option<&Control>) {
         let plan = plan::draw(selected, &self.engine.target, self.options.allow);
         for left in &plan.left {
+            // Nobody need add a client of a kind that the server has not.
+            let unknown = left.client.and_then(|role| self.engine.facts().knows_no(role)).map(str::to_owned);
             self.record.cases.push(CaseRecord {
                 scenario: left.scenario.id.clone(),
                 attack: left.attack.id.clone(),
@@ -110,7 +112,8 @@ impl<'r> Runner<'r> {
                 control_before: None,
                 control_after: None,
                 attempts: Attempts::default(),
-                skipped: Some(left.why.clone()),
+                skipped: unknown.is_none().then(|| left.why.clone()),
+                not_applicable: unknown,
                 not_waited: None,
             });
         }

@@ -97,6 +97,7 @@ impl Runner<'_> {
             control_after: open.after,
             attempts,
             skipped: open.tried.not_waited.map(waits::too_long),
+            not_applicable: None,
             not_waited: open.tried.not_waited.map(|wait| wait.as_secs()),
         });
     }
