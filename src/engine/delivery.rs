@@ -5,7 +5,7 @@ use crate::wire;
 
 use super::authentication::Credentials;
 use super::http::Request;
-use super::request_object;
+use super::{jwe, request_object};
 
 /// A parameter with its value.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,9 @@ pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request
     if !parameters.iter().any(|p| p.name == request_object::PARAMETER)
         && let Some((_, object)) = query.iter().chain(&body).find(own)
     {
+        if jwe::is_encrypted(object) {
+            return Some("what is changed stands in an encrypted request object, which nobody but the server can read".into());
+        }
         body = request_object::parameters(object);
         raw = body.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         query.clear();

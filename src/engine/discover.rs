@@ -12,6 +12,7 @@ use crate::model::step::ClientRole;
 use crate::target::{Client, Endpoints, LoginDriver, Target, Use, origin};
 
 use super::http::{Http, Request, Response};
+use super::jwe::Recipient;
 use super::{RunningTrial, answer};
 
 /// What is known of the server before anything is tried.
@@ -62,6 +63,12 @@ impl Facts {
     fn words(&self, name: &str, between: &str) -> String {
         let list = self.metadata.as_ref().and_then(|m| m.get(name)).and_then(Value::as_array);
         list.map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(between)).unwrap_or_default()
+    }
+
+    /// How request objects would be encrypted, `RSA-OAEP-256 A256GCM`; empty where they cannot be.
+    fn request_encryption(&self) -> String {
+        let recipient = self.metadata.as_ref().zip(self.jwks.as_ref()).and_then(|(m, keys)| Recipient::of_request_objects(m, keys));
+        recipient.map(|recipient| recipient.way()).unwrap_or_default()
     }
 
     /// The defenses that the metadata claims: its members and what they say, lists with a space between their words.
@@ -137,6 +144,8 @@ impl Facts {
             ("pushed_authorization_endpoint", optional(&self.endpoints.pushed_authorization)),
             ("pushed_authorization_required", if self.pushes { "true".to_owned() } else { String::new() }),
             ("signed_requests_required", if self.signs { "true".to_owned() } else { String::new() }),
+            ("request_encryption_algs", list("request_object_encryption_alg_values_supported", " ")),
+            ("request_encryption", self.request_encryption()),
             ("device_authorization_endpoint", optional(&self.endpoints.device_authorization)),
             ("registration_endpoint", optional(&self.endpoints.registration)),
             ("backchannel_authentication_endpoint", optional(&self.endpoints.backchannel_authentication)),

@@ -227,7 +227,11 @@ impl Known {
         let keys = self.jwks.as_ref()?.get("keys")?.as_array()?;
         match header.get("kid") {
             Some(kid) => keys.iter().find(|key| key.get("kid") == Some(kid)),
-            None => keys.first().filter(|_| keys.len() == 1),
+            // A key for encryption signs nothing (RFC 7517 §4.2).
+            None => {
+                let mut signing = keys.iter().filter(|key| key.get("use").and_then(Json::as_str) != Some("enc"));
+                signing.next().filter(|_| signing.next().is_none())
+            }
         }
     }
 }

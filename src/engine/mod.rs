@@ -20,6 +20,7 @@ pub mod forge;
 pub mod guess;
 pub mod html;
 pub mod http;
+pub mod jwe;
 mod kept;
 pub mod keys;
 pub mod learned;

@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::model::bend::Encrypted;
 use crate::target::{Client, ClientAuthentication};
 
 use super::bend::Bend;
 use super::delivery::Sent;
 use super::eval::Missing;
+use super::jwe::{self, Recipient};
 use super::keys::SigningKey;
 use super::learned::Learned;
 use super::{clock, eval, forge};
@@ -57,6 +59,25 @@ pub fn sign(
         header["kid"] = Value::String(kid.to_owned());
     }
     bend.jws(&header, &Value::Object(claims), key)
+}
+
+/// A request object, or its claims alone, encrypted to the server (RFC 9101 §4: signed first, then encrypted).
+///
+/// # Errors
+/// The server names no key and way of encryption that is known here.
+pub fn encrypt(object: &str, what: Encrypted, typ: &str, recipient: Option<&Recipient>) -> Result<String, Missing> {
+    let recipient = recipient.ok_or_else(|| {
+        Missing::NoSuchForm(format!("the server takes no request objects encrypted by {} to a key that it publishes", jwe::MADE))
+    })?;
+    let encrypted = match what {
+        // RFC 7519 §5.2: cty says that another JWT is inside.
+        Encrypted::Signed => recipient.encrypt(&[("typ", typ), ("cty", "JWT")], object),
+        Encrypted::Claims => {
+            let claims = object.split('.').nth(1).and_then(|claims| String::from_utf8(forge::decoded(claims)).ok());
+            recipient.encrypt(&[("typ", typ)], &claims.unwrap_or_default())
+        }
+    };
+    encrypted.map_err(Missing::NoSuchForm)
 }
 
 /// The parameters that a request object carries, read back from it.

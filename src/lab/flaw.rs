@@ -277,6 +277,8 @@ flaws! {
         "A request object may have expired, be not yet valid, or say nothing about it."
     JarTypeConfusion "jar-type-confusion"
         "Any JWT that the client signed is taken for a request object, also one that refers to another request."
+    JarJweSkipsSignature "jar-jwe-skips-signature"
+        "What stands in an encrypted request object needs no signature, and may be claims alone."
 
     // proofs of possession (DPoP, RFC 9449)
     DpopDowngradeToBearer "dpop-downgrade-to-bearer"

@@ -4,18 +4,22 @@ use hmac::{Hmac, Mac as _};
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use p256::pkcs8::{EncodePublicKey as _, LineEnding};
+use serde_json::Value;
 use sha2::Sha256;
 
 use super::Flaw;
 use super::details;
 use super::directory::AuthMethod;
-use super::jws::Compact;
+use super::jwe;
+use super::jws::{self, Compact};
 use super::params::Params;
 use super::server::Server;
 use super::tokens::now_signed;
 
 /// How far the clocks of client and server may differ, in seconds.
 const LEEWAY: i64 = 60;
+/// The `typ` of a request object (section 10.8).
+const TYP: &str = "oauth-authz-req+jwt";
 /// Claims that say something of the object, not of the request.
 pub(super) const ABOUT_ITSELF: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 
@@ -26,8 +30,13 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
         return Ok(None);
     };
     let AuthMethod::Assertion(keys) = &client.auth else { return Ok(None) };
-    let jwt = Compact::parse(object).ok_or("the request object is not a JWT")?;
-    check_signature(server, &keys.ec, &jwt)?;
+    let inside = decrypted(server, object)?;
+    let jwt = Compact::parse(inside.as_deref().unwrap_or(object)).ok_or("the request object is not a JWT")?;
+    // Section 6.1: what was encrypted is signed all the same, since anybody encrypts to a public key.
+    let wrong = check_signature(server, &keys.ec, &jwt);
+    if wrong.is_err() && !(inside.is_some() && server.has(Flaw::JarJweSkipsSignature)) {
+        wrong?;
+    }
     check_claims(server, &client.id, &jwt)?;
     let inner = jwt.texts().filter(|(name, _)| !ABOUT_ITSELF.contains(name) && !matches!(*name, "request" | "request_uri"));
     let mut inner = Params::of(inner);
@@ -43,9 +52,21 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
     Ok(Some(merged))
 }
 
+/// What stands in an encrypted object (section 6.1); `None`: the object is not encrypted.
+fn decrypted(server: &Server, object: &str) -> Result<Option<String>, &'static str> {
+    if !jwe::is_encrypted(object) {
+        return Ok(None);
+    }
+    let inside = server.encryption_key.decrypt(object).ok_or("the request object cannot be decrypted")?;
+    match serde_json::from_str::<Value>(&inside) {
+        Ok(claims) if claims.is_object() && server.has(Flaw::JarJweSkipsSignature) => Ok(Some(jws::unsigned(TYP, &claims))),
+        _ => Ok(Some(inside)),
+    }
+}
+
 fn check_claims(server: &Server, client_id: &str, jwt: &Compact<'_>) -> Result<(), &'static str> {
     let confused = server.has(Flaw::JarTypeConfusion);
-    if !confused && (jwt.header("typ") != Some("oauth-authz-req+jwt") || jwt.text("sub") == Some(client_id)) {
+    if !confused && (jwt.header("typ") != Some(TYP) || jwt.text("sub") == Some(client_id)) {
         return Err("the JWT is not a request object");
     }
     // Section 4.

@@ -30,7 +30,7 @@ pub(super) fn wrapped(server: &Server, client_id: &str, params: &[(&str, &str)])
         claims.insert("exp".into(), json!(now() + LIFETIME));
     }
     let claims = Value::Object(claims);
-    let response = if is_malformed { jws::unsigned(&claims) } else { jws::sign(server.key, "JWT", &claims)? };
+    let response = if is_malformed { jws::unsigned("JWT", &claims) } else { jws::sign(server.key, "JWT", &claims)? };
     let beside = params.iter().filter(|_| is_malformed).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Some(std::iter::once(("response".to_owned(), response)).chain(beside).collect())
 }

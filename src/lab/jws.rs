@@ -117,8 +117,8 @@ fn object(part: &str) -> Option<Map<String, Value>> {
 }
 
 /// Claims with a header that says none, and no signature.
-pub(super) fn unsigned(claims: &Value) -> String {
-    let header = json!({ "alg": "none", "typ": "JWT" });
+pub(super) fn unsigned(typ: &str, claims: &Value) -> String {
+    let header = json!({ "alg": "none", "typ": typ });
     format!("{}.{}.", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 

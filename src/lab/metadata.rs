@@ -12,7 +12,7 @@ use super::directory::SCOPES;
 use super::oauth_error::public_json;
 use super::pages;
 use super::server::Server;
-use super::{ciba, details, device, exchange, jwt_grant};
+use super::{ciba, details, device, exchange, jwe, jwt_grant};
 
 /// Handles both well-known paths. The document says what a strict server
 /// does, whatever flaws are on but those of the document itself: a flaw is
@@ -68,6 +68,7 @@ pub(super) async fn jwks(State(server): State<Arc<Server>>) -> Response {
         (other["n"], other["kid"]) = (json!(server.key.other_modulus(128)), json!("of-old"));
         keys.push(other);
     }
+    keys.push(server.encryption_key.jwk.clone());
     public_json(&json!({ "keys": keys }))
 }
 
@@ -160,9 +161,11 @@ fn metadata(name: &str, issuer: &str, mtls: &str) -> Value {
     })
 }
 
-/// The members about signed answers (JARM section 4, RFC 9701 section 7) and backchannel authentication (OpenID Connect CIBA section 4).
+/// The members about encrypted request objects (RFC 9101 section 10.1), signed answers (JARM section 4, RFC 9701 section 7) and backchannel authentication (OpenID Connect CIBA section 4).
 fn of_signed_and_unasked(issuer: &str) -> Value {
     json!({
+        "request_object_encryption_alg_values_supported": [jwe::ALG],
+        "request_object_encryption_enc_values_supported": [jwe::ENC],
         "response_modes_supported": ["query", "fragment", "form_post", "jwt", "query.jwt", "fragment.jwt", "form_post.jwt"],
         "authorization_signing_alg_values_supported": ["RS256"],
         "introspection_signing_alg_values_supported": ["RS256"],

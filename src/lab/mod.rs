@@ -31,6 +31,7 @@ mod flaw;
 mod introspection;
 mod jar;
 mod jarm;
+mod jwe;
 mod jws;
 mod jwt_grant;
 mod keys;
@@ -189,6 +190,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
         pairwise_salt: secrets::random(),
         initial_access_token: directory.initial_access_token.clone(),
         key: keys::signing_key()?,
+        encryption_key: jwe::encryption_key()?,
         store: Mutex::new(Store::default()),
     });
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use super::asked::Asked;
 use super::directory::{self, AuthMethod, Client, USERS, User};
+use super::jwe::EncryptionKey;
 use super::keys::SigningKey;
 use super::oauth_error::OAuthError;
 use super::params::Params;
@@ -37,6 +38,8 @@ pub(super) struct Server {
     /// Without it nobody can tell whose a pairwise subject identifier is.
     pub(super) pairwise_salt: String,
     pub(super) key: &'static SigningKey,
+    /// What request objects may be encrypted to.
+    pub(super) encryption_key: &'static EncryptionKey,
     pub(super) store: Mutex<Store>,
 }
 

@@ -33,7 +33,7 @@ pub(super) fn answer(server: &Server, headers: &HeaderMap, caller: Option<&str>,
 /// What is known of the token stands inside of one claim, so that the JWT cannot be taken for an access token (section 8.1).
 fn signed(server: &Server, caller: &str, body: &Value) -> Option<String> {
     if server.has(Flaw::IntrospectionJwtLax) {
-        return Some(jws::unsigned(body));
+        return Some(jws::unsigned("JWT", body));
     }
     let claims = json!({ "iss": server.issuer, "aud": caller, "iat": now(), "token_introspection": body });
     jws::sign(server.key, TYP, &claims)

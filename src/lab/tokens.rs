@@ -167,7 +167,7 @@ fn id_token(server: &Server, grant: &Grant, hash: &str, hashed: &str) -> Result<
         claims["nonce"] = json!(nonce);
     }
     if server.has(Flaw::IdTokenUnsigned) {
-        return Ok(jws::unsigned(&claims));
+        return Ok(jws::unsigned("JWT", &claims));
     }
     jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
 }

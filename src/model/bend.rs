@@ -1,6 +1,8 @@
 //! JWTs that the client itself makes for a request, and how an attack bends them: DPoP proofs (RFC 9449), request objects (RFC
 //! 9101) and client assertions (RFC 7523).
 
+use serde::{Deserialize, Serialize};
+
 use super::value::{Expression, Reference, Signature, Template};
 
 /// How such a JWT differs from the genuine one. What is not named is as the client makes it.
@@ -37,8 +39,28 @@ pub enum Proof {
 pub enum Carried {
     /// In the front channel as they are, whatever the target asks for.
     Plain,
-    /// In a request object; parameters that stand beside it.
-    Signed(Box<JwtBend>, Vec<(String, Template)>),
+    /// In a request object.
+    Signed(Box<RequestObject>),
+}
+
+/// A request object of the client's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestObject {
+    pub bend: JwtBend,
+    /// Parameters that stand beside it.
+    pub beside: Vec<(String, Template)>,
+    /// What is encrypted to the server; None: it goes as it was signed.
+    pub encrypted: Option<Encrypted>,
+}
+
+/// What of a request object is encrypted to the server's key (RFC 9101 §4, RFC 7516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encrypted {
+    /// The signed object, whole.
+    Signed,
+    /// Its claims alone, as JSON: nothing is signed.
+    Claims,
 }
 
 impl JwtBend {
@@ -81,17 +103,17 @@ impl Proof {
 
 impl Carried {
     pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
-        if let Carried::Signed(bend, beside) = self {
-            bend.references(found);
-            beside.iter().for_each(|(_, value)| value.references(found));
+        if let Carried::Signed(object) = self {
+            object.bend.references(found);
+            object.beside.iter().for_each(|(_, value)| value.references(found));
         }
     }
 
     /// Puts a `for_each` word in place of its variable.
     pub fn substitute(&mut self, variable: &str, text: &str) {
-        if let Carried::Signed(bend, beside) = self {
-            bend.substitute(variable, text);
-            beside.iter_mut().for_each(|(_, value)| value.substitute(variable, text));
+        if let Carried::Signed(object) = self {
+            object.bend.substitute(variable, text);
+            object.beside.iter_mut().for_each(|(_, value)| value.substitute(variable, text));
         }
     }
 }
@@ -134,9 +156,14 @@ impl std::fmt::Display for Carried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Carried::Plain => f.write_str("the parameters themselves, neither pushed nor signed"),
-            Carried::Signed(bend, beside) => {
-                write!(f, "a request object, {bend}")?;
-                beside.iter().try_for_each(|(name, value)| write!(f, "; beside it {name}={value}"))
+            Carried::Signed(object) => {
+                write!(f, "a request object, {}", object.bend)?;
+                f.write_str(match object.encrypted {
+                    None => "",
+                    Some(Encrypted::Signed) => "; encrypted to the server",
+                    Some(Encrypted::Claims) => "; its claims alone, encrypted to the server",
+                })?;
+                object.beside.iter().try_for_each(|(name, value)| write!(f, "; beside it {name}={value}"))
             }
         }
     }

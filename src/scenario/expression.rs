@@ -63,6 +63,8 @@ pub const TARGET_FACTS: &[&str] = &[
     "ciba_modes",
     "ciba_request_algs",
     "signed_requests_required",
+    "request_encryption_algs",
+    "request_encryption",
     "device_authorization_endpoint",
     "registration_endpoint",
     "grant_types",

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::authentication::ShownCertificate;
+use crate::model::bend::Encrypted;
 use crate::model::conduct::{Keep, Stop, Taken};
 use crate::model::profile::{Level, Severity};
 use crate::model::scenario::Risk;
@@ -317,6 +318,8 @@ pub struct RequestObjectFile {
     /// Parameters that stand beside it.
     #[serde(default)]
     pub beside: Names<At<String>>,
+    /// What of it is encrypted to the server's published key (RFC 7516).
+    pub encrypted: Option<At<Encrypted>>,
 }
 
 /// How a browser is led, where that is not what a person does who logs in and agrees.

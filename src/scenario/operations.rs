@@ -2,11 +2,11 @@
 
 use crate::diagnostic::{Diagnostics, suggestion};
 use crate::model::authentication::{AssertionForgery, Authentication};
-use crate::model::bend::{Carried, JwtBend, Proof};
+use crate::model::bend::{Carried, Encrypted, JwtBend, Proof, RequestObject};
 use crate::model::conduct::Conduct;
 use crate::model::scenario::Operation;
 use crate::model::step::PlannedStep;
-use crate::model::value::{Expression, Forgery, Template, Value};
+use crate::model::value::{Expression, Forgery, Signature, Template, Value};
 use crate::place::{At, Names};
 
 use super::change;
@@ -171,7 +171,16 @@ fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Optio
 
 fn read_request_object(file: &RequestObjectFile, scope: &Scope, found: &mut Diagnostics) -> Option<Carried> {
     let bend = read_bend(&file.bent, scope, found)?;
-    Some(Carried::Signed(Box::new(bend), members(&file.beside, scope, found)?))
+    let encrypted = file.encrypted.as_ref();
+    // Claims alone have neither header nor signature, so that a bend of these would say what never goes out.
+    let is_signed = bend.alg.is_some() || bend.key.is_some() || !bend.header.is_empty() || bend.signature != Signature::Fresh;
+    if let Some(claims) = encrypted.filter(|encrypted| encrypted.value == Encrypted::Claims && is_signed) {
+        let message = "`encrypted: claims` signs nothing, so `bent` can change its claims only";
+        found.at(claims, message, Some("take alg, key, header and signature out, or write `encrypted: signed`".into()));
+        return None;
+    }
+    let beside = members(&file.beside, scope, found)?;
+    Some(Carried::Signed(Box::new(RequestObject { bend, beside, encrypted: encrypted.map(|encrypted| encrypted.value) })))
 }
 
 fn read_conduct(file: &BrowserFile, scope: &Scope, found: &mut Diagnostics) -> Option<Conduct> {

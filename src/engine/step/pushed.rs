@@ -3,6 +3,7 @@
 use crate::engine::bend::Bend;
 use crate::engine::delivery::{self, Sent};
 use crate::engine::eval::Missing;
+use crate::engine::jwe::Recipient;
 use crate::engine::{RawStep, RunningTrial, answer, request_object};
 use crate::model::bend::Carried;
 use crate::model::observation::Outcome;
@@ -81,9 +82,9 @@ pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<S
 /// # Errors
 /// There is no such signed request.
 pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent], typ: &str) -> Result<Option<Vec<Sent>>, Missing> {
-    let (bend, beside) = match &step.planned.carried {
-        Some(Carried::Signed(bend, beside)) => (trial.bend(bend, &step.actor)?, beside.as_slice()),
-        None if trial.engine.facts().signs => (Bend::default(), &[][..]),
+    let (bend, beside, encrypted) = match &step.planned.carried {
+        Some(Carried::Signed(object)) => (trial.bend(&object.bend, &step.actor)?, object.beside.as_slice(), object.encrypted),
+        None if trial.engine.facts().signs => (Bend::default(), &[][..], None),
         _ => return Ok(None),
     };
     let key = request_object::key(step.client, &trial.engine.learned).map_err(Missing::Never)?;
@@ -94,12 +95,20 @@ pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent]
     let issuer = &trial.engine.target.issuer;
     // What is to be a header is none of its parameters.
     let (headers, own): (Vec<Sent>, Vec<Sent>) = parameters.iter().cloned().partition(is_header);
-    let object = request_object::sign(step.client, issuer, &own, (&key, kid), typ, &bend)?;
+    let mut object = request_object::sign(step.client, issuer, &own, (&key, kid), typ, &bend)?;
+    if let Some(what) = encrypted {
+        object = request_object::encrypt(&object, what, typ, recipient(trial).as_ref())?;
+    }
     let mut all: Vec<Sent> = own_name(step).into_iter().chain([Sent::plain(request_object::PARAMETER, object)]).chain(headers).collect();
     for (name, value) in beside {
         all.push(Sent::plain(name, trial.known.template(value, &step.actor)?));
     }
     Ok(Some(all))
+}
+
+/// Whom request objects are encrypted to.
+fn recipient(trial: &RunningTrial<'_>) -> Option<Recipient> {
+    Recipient::of_request_objects(trial.engine.facts().metadata.as_ref()?, trial.known.jwks.as_ref()?)
 }
 
 /// The `client_id` that stands beside `request` and `request_uri`.

@@ -6,6 +6,7 @@ use hmac::{Hmac, Mac as _};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey as _;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rsa::pkcs8::EncodePublicKey as _;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -69,6 +70,26 @@ pub(super) async fn public_keys(tester: &Tester) -> Outcome<Vec<Vec<u8>>> {
         number("n")?.to_bytes_be(),
         jwk.to_string().into(),
     ])
+}
+
+/// A text encrypted to the key that the lab publishes for it (RFC 7516), by RSA-OAEP-256 and A256GCM.
+pub(super) async fn encrypted(tester: &Tester, plaintext: &str) -> Outcome<String> {
+    let keys = tester.send("/jwks.json", None, &[]).await?.json()["keys"].take();
+    let jwk = keys.as_array().into_iter().flatten().find(|jwk| jwk["use"] == "enc").ok_or("no key for encryption")?;
+    let number = |name: &str| -> Outcome<rsa::BigUint> {
+        Ok(rsa::BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap_or_default())?))
+    };
+    let to = rsa::RsaPublicKey::new(number("n")?, number("e")?)?;
+    let (key, iv): ([u8; 32], [u8; 12]) = (rand::random(), rand::random());
+    let encrypted_key = to.encrypt(&mut rand::rngs::OsRng, rsa::Oaep::new::<Sha256>(), &key)?;
+    let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "RSA-OAEP-256", "enc": "A256GCM", "cty": "JWT", "kid": jwk["kid"] }).to_string());
+    let cipher = UnboundKey::new(&AES_256_GCM, &key).map(LessSafeKey::new).map_err(|_| "no key of AES")?;
+    let mut content = plaintext.as_bytes().to_vec();
+    let tag = cipher
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(iv), Aad::from(header.as_bytes()), &mut content)
+        .map_err(|_| "not encrypted")?;
+    let rest = [&encrypted_key, iv.as_slice(), &content, tag.as_ref()].map(|part| URL_SAFE_NO_PAD.encode(part));
+    Ok(format!("{header}.{}", rest.join(".")))
 }
 
 /// How a client assertion is signed.

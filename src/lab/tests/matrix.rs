@@ -212,6 +212,9 @@ attacks! {
         object_for_other_server: [JarAudienceUnchecked];
         object_of_yesterday: [JarExpiryUnchecked];
         object_of_other_type: [JarTypeConfusion];
+        object_encrypted_unsigned: [JarAlgNone, JarJweSkipsSignature];
+        object_encrypted_of_other_key: [JarSignatureUnchecked, JarJweSkipsSignature];
+        object_encrypted_claims: [JarJweSkipsSignature];
         object_overridden: [JarParametersMerged, ScopeUnvalidated];
     }
     on_grants {
@@ -302,6 +305,7 @@ async fn the_strict_lab_refuses_every_attack() -> Outcome {
     );
     assert!(on_callouts::honest_sector(&tester).await? && on_callouts::honest_logout(&tester).await?);
     assert!(on_requests::honest_proof(&tester).await? && on_requests::honest_object(&tester).await?);
+    assert!(on_requests::honest_encrypted_object(&tester).await?);
     assert!(on_unasked::honest_answers(&tester).await? && on_unasked::honest_assertion(&tester).await?);
     assert!(on_unasked::honest_backchannel(&tester).await?);
     assert!(on_clients::honest_offline(&tester).await? && on_targets::honest_targets(&tester).await?);

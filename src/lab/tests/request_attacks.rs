@@ -7,7 +7,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use serde_json::{Value, json};
 
-use super::forge::{hs256, write};
+use super::forge::{encrypted, hs256, read, write};
 use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, VERIFIER, with};
 use crate::lab::secrets;
 use crate::lab::tokens::now;
@@ -206,14 +206,8 @@ pub(super) async fn honest_proof(t: &Tester) -> Outcome<bool> {
     shown(t, "DPoP", |own, token| Some((own.clone(), json!({ "ath": secrets::s256(token) })))).await
 }
 
-/// The code for a request object of the client with a key, "" where it is refused.
-async fn requested(
-    t: &Tester,
-    header: Value,
-    claims: Value,
-    sign: impl Fn(&SigningKey, &[u8]) -> Vec<u8>,
-    beside: Pairs<'_>,
-) -> Outcome<String> {
+/// A request object of the client with a key.
+fn object(t: &Tester, header: &Value, claims: &Value, sign: impl Fn(&SigningKey, &[u8]) -> Vec<u8>) -> Outcome<String> {
     let client = t.client("assertion")?;
     let key = SigningKey::from_pkcs8_pem(client.private_key_pem.as_deref().unwrap_or_default())?;
     let base = json!({
@@ -221,10 +215,25 @@ async fn requested(
         "code_challenge": CHALLENGE, "code_challenge_method": "S256",
         "iss": client.id, "aud": t.lab.issuer(), "iat": now(), "nbf": now(), "exp": now() + 60, "jti": secrets::random(),
     });
-    let header = changed(json!({ "alg": "ES256", "typ": "oauth-authz-req+jwt" }), &header);
-    let object = write(&header, &changed(base, &claims), |message| sign(&key, message));
-    let front = [("client_id", client.id.as_str()), ("request", object.as_str())];
+    let header = changed(json!({ "alg": "ES256", "typ": "oauth-authz-req+jwt" }), header);
+    Ok(write(&header, &changed(base, claims), |message| sign(&key, message)))
+}
+
+/// The code for a request object, "" where it is refused.
+async fn sent(t: &Tester, object: &str, beside: Pairs<'_>) -> Outcome<String> {
+    let front = [("client_id", t.client("assertion")?.id.as_str()), ("request", object)];
     Ok(t.authorize(&with(&front, beside)).await?.param("code").unwrap_or_default())
+}
+
+/// The same for one that is made for it.
+async fn requested(
+    t: &Tester,
+    header: Value,
+    claims: Value,
+    sign: impl Fn(&SigningKey, &[u8]) -> Vec<u8>,
+    beside: Pairs<'_>,
+) -> Outcome<String> {
+    sent(t, &object(t, &header, &claims, sign)?, beside).await
 }
 
 fn own(key: &SigningKey, message: &[u8]) -> Vec<u8> {
@@ -263,6 +272,37 @@ pub(super) async fn object_of_other_type(t: &Tester) -> Outcome<bool> {
 /// The right scope stands beside the object, and inside of it one that does not exist.
 pub(super) async fn object_overridden(t: &Tester) -> Outcome<bool> {
     Ok(!requested(t, json!({}), json!({ "scope": "nonsense" }), own, &[("scope", "openid")]).await?.is_empty())
+}
+
+pub(super) async fn object_encrypted_unsigned(t: &Tester) -> Outcome<bool> {
+    let inside = object(t, &json!({ "alg": "none" }), &json!({}), |_, _| Vec::new())?;
+    Ok(!sent(t, &encrypted(t, &inside).await?, &[]).await?.is_empty())
+}
+
+pub(super) async fn object_encrypted_of_other_key(t: &Tester) -> Outcome<bool> {
+    let inside = object(t, &json!({}), &json!({}), |_, message| own(&key(), message))?;
+    Ok(!sent(t, &encrypted(t, &inside).await?, &[]).await?.is_empty())
+}
+
+/// What is encrypted is no JWT: the claims alone.
+pub(super) async fn object_encrypted_claims(t: &Tester) -> Outcome<bool> {
+    let (_, claims) = read(&object(t, &json!({}), &json!({}), own)?)?;
+    Ok(!sent(t, &encrypted(t, &claims.to_string()).await?, &[]).await?.is_empty())
+}
+
+/// Signed, then encrypted; with one byte of the tag, the content or the key changed it is nothing.
+pub(super) async fn honest_encrypted_object(t: &Tester) -> Outcome<bool> {
+    let whole = encrypted(t, &object(t, &json!({}), &json!({}), own)?).await?;
+    let parts: Vec<&str> = whole.split('.').collect();
+    for changed in 0..parts.len() {
+        let mut parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        let first = if parts[changed].starts_with('A') { "B" } else { "A" };
+        parts[changed].replace_range(..1, first);
+        if !sent(t, &parts.join("."), &[]).await?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(!sent(t, &whole, &[]).await?.is_empty())
 }
 
 pub(super) async fn honest_object(t: &Tester) -> Outcome<bool> {
