@@ -94,6 +94,10 @@ fn scenario_mistakes() {
     check("takes: redeem.access_token", "confirm_after: soon", "confirm_after", &["`soon` is no pause", "30s"]);
     check("        skip: true", "        burst: 8", "use:", &["`burst` does nothing in a resource_request"]);
     check("        skip: true", "        logged_out: true", "use:", &["`logged_out` does nothing", "authorization_request"]);
+    let carried = |of: &str| format!("        skip: true\n      authorize:\n        request_object: {{{of}}}");
+    let claims_signed = carried("encrypted: claims, bent: {alg: none, signature: empty}");
+    check("        skip: true", &claims_signed, "encrypted", &["`encrypted: claims` signs nothing", "`encrypted: signed`"]);
+    check("        skip: true", &carried("encrypted: clams"), "clams", &["unknown word `clams`", "did you mean `claims`"]);
     check("takes: redeem.access_token", "implied_by: []\n    lesserr: true", "lesserr", &["unknown field `lesserr`"]);
 }
 

@@ -94,3 +94,18 @@ async fn a_burst_arrives_together() {
         .and_then(|v| v.variants[0].attempts.load().expect("evidence")[0].step("redeem")?.fields.get("winners").cloned());
     assert_eq!(winners.as_deref(), Some("1"), "the lab consumes a code once");
 }
+
+/// Nobody but the server reads it, so that a change inside of it cannot be read back from the request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_inside_of_an_encrypted_request_object_counts_as_not_delivered() {
+    let change = "      authorize:\n        as: assertion\n        request_object: {encrypted: signed}\n        replace:\n          state: other-state\n";
+    let (seen, report) = arrived(change).await;
+    let object = |request: &String| request.split_once("&request=")?.1.split([' ', '&']).next().map(str::to_owned);
+    let objects: Vec<String> = seen.iter().filter_map(object).collect();
+    assert!(!objects.is_empty() && objects.iter().all(|object| object.split('.').count() == 5), "{seen:#?}");
+    assert!(!has(&seen, &["GET /authorize?", "state=other-state"]), "{seen:#?}");
+    let tried = report.verdicts.iter().find(|v| v.id == "test/sending").expect("its verdict");
+    let trials = tried.variants[0].attempts.load().expect("evidence");
+    let why = trials[0].step("authorize").and_then(|step| step.undelivered.as_deref()).unwrap_or_default();
+    assert!(why.contains("encrypted request object"), "{why}");
+}
