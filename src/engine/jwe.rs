@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::forge::{decoded, encoded};
 
+/// Makes a padding: each encryption uses one up.
+type Padding = fn() -> Oaep;
+
 /// How the key of the content is encrypted (RFC 7518 §4.3), the one to prefer first.
-const ALGS: [(&str, fn() -> Oaep); 2] = [("RSA-OAEP-256", Oaep::new::<sha2::Sha256>), ("RSA-OAEP", Oaep::new::<sha1::Sha1>)];
+const ALGS: [(&str, Padding); 2] = [("RSA-OAEP-256", Oaep::new::<sha2::Sha256>), ("RSA-OAEP", Oaep::new::<sha1::Sha1>)];
 
 /// How the content is (RFC 7518 §5.3), and how many bytes its key has.
 const ENCS: [(&str, &aead::Algorithm, usize); 2] = [("A256GCM", &aead::AES_256_GCM, 32), ("A128GCM", &aead::AES_128_GCM, 16)];
@@ -19,7 +22,7 @@ pub const MADE: &str = "RSA-OAEP-256 and RSA-OAEP with A256GCM and A128GCM";
 /// A key to encrypt to, and how.
 pub struct Recipient {
     alg: &'static str,
-    padding: fn() -> Oaep,
+    padding: Padding,
     enc: &'static str,
     cipher: &'static aead::Algorithm,
     key_bytes: usize,
