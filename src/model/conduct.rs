@@ -12,6 +12,8 @@ pub enum Stop {
     Login,
     /// It asks for a one-time code.
     Code,
+    /// It asks for any of these: who does not say more than he has said is asked, and consent is given all the same.
+    Credentials,
     /// It asks for consent, or merely to go on.
     Consent,
     /// Any page with something to fill in or to press.
@@ -23,6 +25,7 @@ impl Stop {
         match self {
             Stop::Login => "login",
             Stop::Code => "code",
+            Stop::Credentials => "credentials",
             Stop::Consent => "consent",
             Stop::Page => "page",
         }
@@ -89,9 +92,11 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// Its browser is not the one that the user of the session has: it is no place to be logged in from then on.
+    /// Its browser is not the one that the user of the session has, or stops in the middle of his login: it is no place to
+    /// be logged in from then on.
     pub fn is_apart(&self) -> bool {
-        self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
+        let is_halfway = matches!(self.stops_at, Some(Stop::Code | Stop::Credentials));
+        is_halfway || self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
     }
 
     /// The steps that must have run before.
@@ -129,6 +134,7 @@ impl std::fmt::Display for Conduct {
         if let Some(stop) = self.stops_at {
             parts.push(match stop {
                 Stop::Page => "stops at the first page".to_owned(),
+                Stop::Credentials => "stops at a page that asks for a name, a password or a one-time code".to_owned(),
                 stop => format!("stops at the {} page", stop.name()),
             });
         }

@@ -107,6 +107,7 @@ impl Journey<'_, '_> {
         let is_end = response.status >= 400 && !matches!(asks, Some(Stop::Login));
         let wanted = match asks {
             Some(Stop::Page) | None => false,
+            Some(Stop::Login | Stop::Code) if stop == Stop::Credentials => true,
             Some(asks) => stop == Stop::Page || stop == asks,
         };
         if is_end || !wanted {
