@@ -81,7 +81,11 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
             return refuse(&server, "Too many wrong passwords. Please start again.");
         }
         drop(store);
-        return pages::device_login(&server, code, Some("Name or password is wrong; or the account has a second factor, so log in at an application first."));
+        return pages::device_login(
+            &server,
+            code,
+            Some("Name or password is wrong; or the account has a second factor, so log in at an application first."),
+        );
     };
     // A session id known before the login must not become a logged-in one.
     let (session_id, _) = server.store().log_in(user.sub, now(), session_cookie(&headers), None);

@@ -20,8 +20,8 @@ use super::{pages, secrets};
 
 /// The time step, in seconds (section 4.1).
 const STEP: u64 = 30;
-/// Wrong codes of one user in a minute, in however many logins: a million codes are soon tried (RFC 4226 section 7.3).
-const MAX_WRONG_CODES: u32 = 10;
+/// Codes that are looked at in a minute for one user, in however many logins: a million are soon tried (RFC 4226 section 7.3).
+const MAX_CODES: u32 = 20;
 
 /// What an authenticator shares with the server: twenty bytes, and how a person types them (base32, RFC 4648 section 6).
 pub(super) struct Authenticator {
@@ -77,12 +77,12 @@ pub(super) async fn confirm(State(server): State<Arc<Server>>, headers: HeaderMa
     let Some((user, authenticator)) = transaction.knows_password_of.and_then(|user| Some((user, user.authenticator.as_ref()?))) else {
         return see_other(&format!("/login?tx={tx}"));
     };
+    let is_flood = store.admit(&format!("one-time codes of {}", user.sub), MAX_CODES).is_err();
     let step = authenticator.step_of(params.get("code").unwrap_or_default().trim(), now());
     // Each code is taken once (RFC 6238 section 5.2).
-    if step.is_some_and(|step| store.use_one_time_code(user.sub, step)) {
+    if !is_flood && step.is_some_and(|step| store.use_one_time_code(user.sub, step)) {
         return login::complete(&server, store, tx, user, &headers);
     }
-    let is_flood = store.admit(&format!("wrong one-time codes of {}", user.sub), MAX_WRONG_CODES).is_err();
     let Some(transaction) = store.transactions.get_mut(tx) else {
         drop(store);
         return login::refuse(&server, GONE);

@@ -82,6 +82,9 @@ pub struct Conduct {
     pub stops_at: Option<Stop>,
     /// Begins with the page at which this step stopped, in place of a request.
     pub goes_on: Option<(String, Taken)>,
+    /// In place of that page, the one at which this step stopped is opened as the page of the other: by its path, with the
+    /// values of the other.
+    pub path_of: Option<String>,
     /// Presses the button that refuses consent.
     pub denies: bool,
     /// Values of the request that a form carries, and what is put in their place.
@@ -101,7 +104,7 @@ impl Conduct {
 
     /// The steps that must have run before.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
-        self.goes_on.iter().map(|(step, _)| step.as_str()).chain(self.as_before.as_deref())
+        self.goes_on.iter().map(|(step, _)| step.as_str()).chain(self.path_of.as_deref()).chain(self.as_before.as_deref())
     }
 
     /// Puts a `for_each` word in place of its variable.
@@ -125,7 +128,8 @@ impl std::fmt::Display for Conduct {
             parts.push(format!("with the cookies from before {step}"));
         }
         if let Some((step, taken)) = &self.goes_on {
-            parts.push(format!("in place of a request, the {} at which {step} stopped", taken.name()));
+            let path = self.path_of.as_ref().map_or_else(String::new, |other| format!(", by the path of the one at which {other} stopped"));
+            parts.push(format!("in place of a request, the {} at which {step} stopped{path}", taken.name()));
         }
         parts.extend(self.tampers.iter().map(|(name, value)| format!("forms carry {value} as {name}")));
         if self.denies {
