@@ -142,10 +142,32 @@ fn what_stands_on_a_button_is_no_selector() {
 }
 
 #[test]
+fn who_has_a_second_factor() {
+    const TOTP: &str = "totp: \"plain:JBSWY3DPEHPK3PXP\"";
+    let who = |users: &str| {
+        let text = TARGET.replacen("  default: {name: alice, password: \"plain:p\"}", users, 1);
+        let target = grantproof::target::load::from_text("t.yaml", &text, Path::new(".")).unwrap_or_else(|d| panic!("{}", d[0]));
+        (target.user_with_second_factor().map(|user| user.name.clone()), target.users().count())
+    };
+    let plain = |role: &str, name: &str| format!("  {role}: {{name: {name}, password: \"plain:p\"}}\n");
+    let with = |role: &str, name: &str| format!("  {role}: {{name: {name}, password: \"plain:p\", {TOTP}}}\n");
+    let both = plain("default", "alice") + &plain("other", "bob");
+    assert_eq!(who(&both), (None, 2));
+    assert_eq!(who(&(both + &with("second_factor", "carol"))), (Some("carol".into()), 3));
+    assert_eq!(who(&(plain("default", "alice") + &with("other", "bob"))), (Some("bob".into()), 2));
+    assert_eq!(who(&(with("default", "alice") + &with("second_factor", "carol"))), (Some("carol".into()), 2));
+}
+
+#[test]
 fn target_mistakes() {
     let read = |text: &str| grantproof::target::load::from_text("t.yaml", text, Path::new("."));
     assert!(read(TARGET).is_ok(), "the sample is well-formed");
     let table: &[(&str, &str, &[&str])] = &[
+        (
+            "users:",
+            "users:\n  second_factor: {name: carol, password: \"plain:p\"}",
+            &["the user `carol` has no second factor", "`totp: env:NAME`"],
+        ),
         ("issuer: http://127.0.0.1:1", "issuer: here", &["`here` is no http or https URL"]),
         ("issuer: http://127.0.0.1:1", "issuer: https://login.example", &["nobody is named who permitted", "permission:"]),
         ("scope: openid", "scop: openid", &["unknown field `scop`", "did you mean `scope`"]),

@@ -134,8 +134,10 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
             Some((role, Client { other_redirect_uri, certificate, sender_constrained, ..plain }))
         })
         .collect();
-    let mut users = directory.users.iter().map(|u| User::new(&u.name, Secret::new(&u.password)));
-    let user = users.next().unwrap_or(User::new("", Secret::new("")));
+    let user = |role: &str| {
+        let found = directory.users.iter().find(|user| user.role == role);
+        found.map(|found| User { totp: found.totp.map(Secret::new), ..User::new(&found.name, Secret::new(&found.password)) })
+    };
     let issuer = lab.issuer().to_owned();
     Target {
         name: lab_name(flaws),
@@ -160,8 +162,9 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
         refresh_lifetime: Some(lab.refresh_token_lifetime()),
         clock_header: lab.clock_header(),
         clients,
-        user,
-        other_user: users.next(),
+        user: user("default").unwrap_or(User::new("", Secret::new(""))),
+        other_user: user("second"),
+        second_factor: user("second_factor"),
         login: Login::default(),
         permission: None,
         limits: Limits { in_flight: 4, ..Limits::default() },

@@ -25,7 +25,8 @@ pub fn lab(arguments: &Lab) -> Result<u8, Failure> {
         let lab = inputs::start_lab(config).await?;
         let mut out = format!("the lab listens on {} (loopback only); Ctrl-C ends it\n", lab.issuer());
         for user in &lab.directory().users {
-            let _ = writeln!(out, "user    {} / {}", user.name, user.password);
+            let second = user.totp.map_or_else(String::new, |totp| format!(", then a one-time code of the authenticator {totp}"));
+            let _ = writeln!(out, "user    {} / {}{second}", user.name, user.password);
         }
         for client in &lab.directory().clients {
             let secret = client.secret.as_ref().map(|s| format!(", secret {s}")).unwrap_or_default();

@@ -29,7 +29,7 @@ fn text(plan: &Plan, target: &Target, selected: usize) -> String {
         let _ = writeln!(out, "permitted by {} until {}", permission.by, permission.until);
     }
     let clients: Vec<String> = target.clients.iter().map(|(role, c)| format!("{} `{}`", role.name(), c.id)).collect();
-    let users: Vec<&str> = std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.as_str()).collect();
+    let users: Vec<&str> = target.users().map(|u| u.name.as_str()).collect();
     let _ = writeln!(
         out,
         "clients  {}\nusers    {}\norigins  {}\n",
@@ -82,6 +82,9 @@ fn needs(cases: &[&Case], target: &Target) -> String {
     }
     if steps().any(|s| s.user == UserRole::Other) {
         need("user other".into());
+    }
+    if steps().any(|s| s.user == UserRole::SecondFactor) {
+        need("user second_factor".into());
     }
     if steps().any(|s| s.kind == StepKind::ResourceRequest) {
         need("a place that takes the token".into());

@@ -32,7 +32,7 @@ pub fn redactor(target: &Target) -> Redactor {
             private_key(&redactor, key.reveal());
         }
     }
-    for user in std::iter::once(&target.user).chain(&target.other_user) {
+    for user in target.users() {
         let secrets = [("password", &user.password), ("otp_secret", &user.totp), ("cookie", &user.cookie)];
         for (kind, secret) in secrets.into_iter().filter_map(|(kind, secret)| Some((kind, secret.as_ref()?.reveal()))) {
             redactor.learn_own(kind, secret);

@@ -68,7 +68,7 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
     let Some(params) = own_form(&headers, &body) else { return refuse(&server, "This is not the form of the page.") };
     let code = params.get("user_code").unwrap_or_default();
     let (name, password) = (params.get("username").unwrap_or_default(), params.get("password").unwrap_or_default());
-    let Some(user) = directory::user_by_password(name, password) else {
+    let Some(user) = directory::user_by_password_alone(name, password) else {
         let mut store = server.store();
         let Some(device) = store.device_of(code) else {
             drop(store);
@@ -81,7 +81,11 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
             return refuse(&server, "Too many wrong passwords. Please start again.");
         }
         drop(store);
-        return pages::device_login(&server, code, Some("Name or password is wrong."));
+        return pages::device_login(
+            &server,
+            code,
+            Some("Name or password is wrong; or the account has a second factor, so log in at an application first."),
+        );
     };
     // A session id known before the login must not become a logged-in one.
     let (session_id, _) = server.store().log_in(user.sub, now(), session_cookie(&headers), None);

@@ -7,6 +7,7 @@ use p256::pkcs8::{EncodePrivateKey, LineEnding};
 use serde_json::Value;
 
 use super::scope::Scope;
+use super::second_factor::{self, Authenticator};
 use super::{certificates, ciba, device, exchange, jwt_grant};
 
 /// Every scope the lab knows; each client may ask for all of them.
@@ -72,12 +73,14 @@ pub struct DemoIssuer {
 /// A user of the lab.
 #[derive(Clone, Debug)]
 pub struct DemoUser {
-    /// "default" or "second".
+    /// "default", "second" or "second_factor".
     pub role: &'static str,
     /// The name to log in with.
     pub name: String,
     /// The password to log in with.
     pub password: String,
+    /// The secret of the user's authenticator, base32, where the login asks for a one-time code as well (RFC 6238).
+    pub totp: Option<&'static str>,
 }
 
 /// How a client proves who it is at the token endpoint.
@@ -146,16 +149,19 @@ pub(super) struct User {
     pub(super) password: &'static str,
     pub(super) display_name: &'static str,
     pub(super) email: &'static str,
+    /// Without it the login is over with the password.
+    pub(super) authenticator: Option<Authenticator>,
     role: &'static str,
 }
 
-pub(super) const USERS: [User; 2] = [
+pub(super) static USERS: [User; 3] = [
     User {
         sub: "u-7f3d09c2b1",
         name: "alice",
         password: "wonderland-demo-1",
         display_name: "Alice Example",
         email: "alice@users.example",
+        authenticator: None,
         role: "default",
     },
     User {
@@ -164,7 +170,17 @@ pub(super) const USERS: [User; 2] = [
         password: "listening-demo-2",
         display_name: "Mallory Example",
         email: "mallory@users.example",
+        authenticator: None,
         role: "second",
+    },
+    User {
+        sub: "u-91be27f40d",
+        name: "carol",
+        password: "two-steps-demo-3",
+        display_name: "Carol Example",
+        email: "carol@users.example",
+        authenticator: Some(Authenticator { key: b"a-demo-authenticator", shown: "MEWWIZLNN4WWC5LUNBSW45DJMNQXI33S" }),
+        role: "second_factor",
     },
 ];
 
@@ -173,7 +189,12 @@ pub(super) fn user_by_sub(sub: &str) -> Option<&'static User> {
     USERS.iter().find(|user| user.sub == sub)
 }
 
-/// The user with this name and password.
+/// The user with this name and password, where that is the whole of a login.
+pub(super) fn user_by_password_alone(name: &str, password: &str) -> Option<&'static User> {
+    user_by_password(name, password).filter(|user| !second_factor::is_needed(user))
+}
+
+/// The user with this name and password, who may need a second factor.
 pub(super) fn user_by_password(name: &str, password: &str) -> Option<&'static User> {
     USERS.iter().find(|user| user.name == name && super::secrets::equal(user.password.as_bytes(), password.as_bytes()))
 }
@@ -257,8 +278,13 @@ pub(super) fn register(callback: &str, issuer: &str, second_resource: &str) -> i
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),
         });
     }
-    let users =
-        USERS.iter().map(|user| DemoUser { role: user.role, name: user.name.to_owned(), password: user.password.to_owned() }).collect();
+    let demo_user = |user: &User| DemoUser {
+        role: user.role,
+        name: user.name.to_owned(),
+        password: user.password.to_owned(),
+        totp: user.authenticator.as_ref().map(|it| it.shown),
+    };
+    let users = USERS.iter().map(demo_user).collect();
     let directory = Directory {
         clients: demo,
         users,

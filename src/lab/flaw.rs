@@ -191,6 +191,8 @@ flaws! {
         "The error page of the authorization endpoint evaluates an expression in what it repeats, as a template would."
     ConsentRememberedForPublic "consent-remembered-for-public"
         "A consent is remembered for a public client on a loopback address too, which any program on the machine can play."
+    HalfLoginAuthorizes "half-login-authorizes"
+        "The session of a user with a second factor begins with the password, before the one-time code was asked for."
     SessionFixation "session-fixation"
         "The session cookie that a browser gets with the login page stays the same after the login."
     Redirect307 "redirect-307"

@@ -1,6 +1,6 @@
 //! Login and consent: the part of an authorization the user sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -12,21 +12,22 @@ use super::Flaw;
 use super::authorization_response::see_other;
 use super::authorize::finish;
 use super::details;
-use super::directory;
+use super::directory::{self, User};
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::params::Params;
 use super::scope::Scope;
+use super::second_factor;
 use super::secrets;
 use super::server::{Guard, Server, browser_cookie, own_form, session_cookie, set_cookie};
 use super::store::{Session, Store, Transaction};
 use super::tokens::now;
 
-/// Wrong passwords before a transaction is over.
-const MAX_TRIES: u8 = 5;
+/// Wrong passwords and one-time codes before a transaction is over.
+pub(super) const MAX_TRIES: u8 = 5;
 
 const ASKS_FOR_ELSE: &str = "This form asks for something else than the application did.";
-const GONE: &str = "This login is unknown or over. Please start again at the application.";
+pub(super) const GONE: &str = "This login is unknown or over. Please start again at the application.";
 
 /// Handles `GET /login`: the form.
 pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
@@ -76,15 +77,42 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         return pages::login(&server, tx, transaction, message);
     };
 
+    let mut response = if second_factor::is_needed(user) {
+        transaction.knows_password_of = Some(user);
+        half_way(&server, store, tx, user, &headers)
+    } else {
+        complete(&server, store, tx, user, &headers)
+    };
+    if let Some(browser) = moved_to {
+        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
+    }
+    response
+}
+
+/// The password was right, and a second factor is due: nobody is logged in yet.
+fn half_way(server: &Server, mut store: MutexGuard<'_, Store>, tx: &str, user: &User, headers: &HeaderMap) -> Response {
+    let mut response = see_other(&format!("/second-factor?tx={tx}"));
+    if server.has(Flaw::HalfLoginAuthorizes) {
+        let (session_id, _) = store.log_in(user.sub, now(), session_cookie(headers), None);
+        if let Some(transaction) = store.transactions.get_mut(tx) {
+            transaction.session = Some(session_id.clone());
+        }
+        set_session(server, &mut response, &session_id);
+    }
+    response
+}
+
+/// Everything that the login asks for was given: the session begins.
+pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &str, user: &User, headers: &HeaderMap) -> Response {
     // A session id known before the login must not become a logged-in one.
-    let known = session_cookie(&headers);
+    let known = session_cookie(headers);
     let kept = known.filter(|_| server.has(Flaw::SessionFixation));
     let (session_id, session) = store.log_in(user.sub, now(), known, kept);
     let mut response = match store.after_login(tx, &session_id, &session) {
         Some(mut transaction) => {
-            redirect_as_last_asked(&server, &store, &mut transaction);
+            redirect_as_last_asked(server, &store, &mut transaction);
             drop(store);
-            let mut response = finish(&server, &transaction.request, &session);
+            let mut response = finish(server, &transaction.request, &session);
             if server.has(Flaw::Redirect307) && response.status() == StatusCode::SEE_OTHER {
                 *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
             }
@@ -92,10 +120,7 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };
-    set_session(&server, &mut response, &session_id);
-    if let Some(browser) = moved_to {
-        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
-    }
+    set_session(server, &mut response, &session_id);
     response
 }
 
@@ -213,19 +238,19 @@ fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap
 }
 
 /// The transaction a request belongs to.
-fn find<'p, 's>(store: &'s mut Store, params: &'p Params) -> Option<(&'p str, &'s mut Transaction)> {
+pub(super) fn find<'p, 's>(store: &'s mut Store, params: &'p Params) -> Option<(&'p str, &'s mut Transaction)> {
     let tx = params.get("tx")?;
     let transaction = store.transactions.get_mut(tx)?;
     transaction.is_alive().then_some((tx, transaction))
 }
 
-fn comes_from(params: &Params, transaction: &Transaction) -> bool {
+pub(super) fn comes_from(params: &Params, transaction: &Transaction) -> bool {
     let csrf = params.get("csrf").unwrap_or_default();
     secrets::equal(csrf.as_bytes(), transaction.csrf.as_bytes())
 }
 
 /// Whether the browser is the one that began this login.
-fn is_begun_here(transaction: &Transaction, headers: &HeaderMap) -> bool {
+pub(super) fn is_begun_here(transaction: &Transaction, headers: &HeaderMap) -> bool {
     browser_cookie(headers).is_some_and(|browser| secrets::equal(browser.as_bytes(), transaction.browser.as_bytes()))
 }
 
@@ -233,6 +258,6 @@ fn belongs_to(transaction: &Transaction, session_id: Option<&str>) -> bool {
     session_id.is_some() && transaction.session.as_deref() == session_id
 }
 
-fn refuse(server: &Server, why: &str) -> Response {
+pub(super) fn refuse(server: &Server, why: &str) -> Response {
     pages::error(server, StatusCode::BAD_REQUEST, why)
 }

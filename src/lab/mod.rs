@@ -51,6 +51,7 @@ mod resource;
 mod resource_metadata;
 mod revocation;
 mod scope;
+mod second_factor;
 mod secrets;
 mod server;
 mod signed_introspection;
@@ -229,6 +230,7 @@ fn router(server: Server) -> Router {
         .route("/jwks.json", get(metadata::jwks))
         .route("/authorize", get(authorize::endpoint).post(authorize::endpoint))
         .route("/login", get(login::show_login).post(login::log_in))
+        .route("/second-factor", get(second_factor::show).post(second_factor::confirm))
         .route("/consent", get(login::show_consent).post(login::decide))
         .route("/logout", get(logout::endpoint).post(logout::endpoint))
         .route("/par", post(par::endpoint))

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::Flaw;
 use super::authorization_request::AuthorizationRequest;
 use super::details;
-use super::directory::USERS;
+use super::directory::{USERS, User};
 use super::metadata;
 use super::scope::Scope;
 use super::server::Server;
@@ -61,6 +61,23 @@ pub(super) fn login(server: &Server, tx: &str, transaction: &Transaction, messag
         tx = escape(tx),
     );
     page(server, StatusCode::OK, "Log in", &body, None)
+}
+
+/// The form for a one-time code, after the password.
+pub(super) fn second_factor(server: &Server, tx: &str, csrf: &str, message: Option<&str>) -> Response {
+    let message = message.map_or_else(String::new, |message| format!("<p role=\"alert\">{}</p>\n", escape(message)));
+    let body = format!(
+        "<h1>One more step</h1>\n{message}\
+         <form method=\"post\" action=\"/second-factor\">\n\
+         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
+         <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
+         <p><label>The code that your authenticator shows <input type=\"text\" name=\"code\" inputmode=\"numeric\" \
+         autocomplete=\"one-time-code\" required></label></p>\n\
+         <p><button type=\"submit\">Log in</button></p>\n</form>",
+        csrf = escape(csrf),
+        tx = escape(tx),
+    );
+    page(server, StatusCode::OK, "One more step", &body, None)
 }
 
 /// The consent form. Its first button refuses.
@@ -211,7 +228,8 @@ fn evaluate(text: &str) -> String {
 pub(super) fn home(server: &Server) -> Response {
     let list = |items: Vec<String>| -> String { items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect() };
     let endpoints = list(metadata::endpoints(server));
-    let users = list(USERS.iter().map(|user| format!("{} / {}", user.name, user.password)).collect());
+    let second = |user: &User| user.authenticator.as_ref().map_or_else(String::new, |it| format!(" / authenticator {}", it.shown));
+    let users = list(USERS.iter().map(|user| format!("{} / {}{}", user.name, user.password, second(user))).collect());
     let clients = list(server.clients.iter().map(|it| it.id.clone()).collect());
     let flaws = list(server.flaws().iter().map(|flaw| format!("{flaw}: {}", flaw.describes())).collect());
     let flaws = if flaws.is_empty() { "<p>None: this server is strict.</p>".to_owned() } else { format!("<ul>\n{flaws}</ul>") };

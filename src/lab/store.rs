@@ -9,6 +9,7 @@ use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
 use super::device::{Asked, Decision, Device};
+use super::directory::User;
 use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
@@ -26,6 +27,8 @@ pub(super) struct Transaction {
     pub(super) csrf: String,
     /// Wrong passwords so far.
     pub(super) tries: u8,
+    /// Who has given the password, and is to be asked for the second factor.
+    pub(super) knows_password_of: Option<&'static User>,
     /// The session that has logged in for it.
     pub(super) session: Option<String>,
     /// The browser that began it.
@@ -177,6 +180,8 @@ pub(super) struct Store {
     pub(super) devices: HashMap<String, Device>,
     assertions: HashMap<(String, String), Instant>,
     requests: HashMap<String, VecDeque<Instant>>,
+    /// The time step of the newest one-time code of each user.
+    one_time_codes: HashMap<&'static str, u64>,
     next_family: FamilyId,
     added: u32,
 }
@@ -189,6 +194,7 @@ impl Store {
             request,
             csrf: secrets::random(),
             tries: 0,
+            knows_password_of: None,
             began_logged_out: session.is_none(),
             session,
             browser: browser.to_owned(),
@@ -405,6 +411,15 @@ impl Store {
         let expires = clock::instant() + lifetime;
         self.tidy();
         self.assertions.insert(key, expires).is_none()
+    }
+
+    /// Notes the use of a one-time code; false when it, or a later one, was used before.
+    pub(super) fn use_one_time_code(&mut self, sub: &'static str, step: u64) -> bool {
+        let is_new = self.one_time_codes.get(sub).is_none_or(|used| step > *used);
+        if is_new {
+            self.one_time_codes.insert(sub, step);
+        }
+        is_new
     }
 
     /// Counts a token request; `Err` has the seconds to wait when the limit

@@ -211,7 +211,7 @@ fn password(server: &Server, client: &Client, params: &Params, held: Held) -> Re
         let why = "username or password is missing";
         return Err(OAuthError::invalid_request(why));
     };
-    let user = directory::user_by_password(name, password).ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
+    let user = directory::user_by_password_alone(name, password).ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
     let grant = Grant {
         client_id: client.id.clone(),
         sub: user.sub.to_owned(),

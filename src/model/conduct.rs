@@ -12,6 +12,8 @@ pub enum Stop {
     Login,
     /// It asks for a one-time code.
     Code,
+    /// It asks for any of these: who does not say more than he has said is asked, and consent is given all the same.
+    Credentials,
     /// It asks for consent, or merely to go on.
     Consent,
     /// Any page with something to fill in or to press.
@@ -23,6 +25,7 @@ impl Stop {
         match self {
             Stop::Login => "login",
             Stop::Code => "code",
+            Stop::Credentials => "credentials",
             Stop::Consent => "consent",
             Stop::Page => "page",
         }
@@ -79,6 +82,9 @@ pub struct Conduct {
     pub stops_at: Option<Stop>,
     /// Begins with the page at which this step stopped, in place of a request.
     pub goes_on: Option<(String, Taken)>,
+    /// In place of that page, the one at which this step stopped is opened as the page of the other: by its path, with the
+    /// values of the other.
+    pub path_of: Option<String>,
     /// Presses the button that refuses consent.
     pub denies: bool,
     /// Values of the request that a form carries, and what is put in their place.
@@ -89,14 +95,16 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// Its browser is not the one that the user of the session has: it is no place to be logged in from then on.
+    /// Its browser is not the one that the user of the session has, or stops in the middle of his login: it is no place to
+    /// be logged in from then on.
     pub fn is_apart(&self) -> bool {
-        self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
+        let is_halfway = matches!(self.stops_at, Some(Stop::Code | Stop::Credentials));
+        is_halfway || self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
     }
 
     /// The steps that must have run before.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
-        self.goes_on.iter().map(|(step, _)| step.as_str()).chain(self.as_before.as_deref())
+        self.goes_on.iter().map(|(step, _)| step.as_str()).chain(self.path_of.as_deref()).chain(self.as_before.as_deref())
     }
 
     /// Puts a `for_each` word in place of its variable.
@@ -120,7 +128,8 @@ impl std::fmt::Display for Conduct {
             parts.push(format!("with the cookies from before {step}"));
         }
         if let Some((step, taken)) = &self.goes_on {
-            parts.push(format!("in place of a request, the {} at which {step} stopped", taken.name()));
+            let path = self.path_of.as_ref().map_or_else(String::new, |other| format!(", by the path of the one at which {other} stopped"));
+            parts.push(format!("in place of a request, the {} at which {step} stopped{path}", taken.name()));
         }
         parts.extend(self.tampers.iter().map(|(name, value)| format!("forms carry {value} as {name}")));
         if self.denies {
@@ -129,6 +138,7 @@ impl std::fmt::Display for Conduct {
         if let Some(stop) = self.stops_at {
             parts.push(match stop {
                 Stop::Page => "stops at the first page".to_owned(),
+                Stop::Credentials => "stops at a page that asks for a name, a password or a one-time code".to_owned(),
                 stop => format!("stops at the {} page", stop.name()),
             });
         }

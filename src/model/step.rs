@@ -378,6 +378,8 @@ pub enum UserRole {
     Default,
     /// The second user where the target has one, else the first.
     Other,
+    /// The user with an authenticator: `users.second_factor`, else the first of the two others that has one.
+    SecondFactor,
 }
 
 /// Where a resource request shows its token.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::authentication::{Authentication, ShownCertificate};
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
-use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, StepKind};
+use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, StepKind, UserRole};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;
@@ -197,7 +197,14 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
         let why = "give another client of the target file a `certificate` too: this attack shows it in the place of the client's own";
         target.other_with_certificate(client).is_none().then(|| why.to_owned())
     };
-    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard).or_else(alone)
+    let nobody = || {
+        let is_needed = steps.iter().any(|step| step.user == UserRole::SecondFactor) && target.user_with_second_factor().is_none();
+        is_needed.then(|| {
+            "it needs a user whose login asks for a password and then for a one-time code: add `users.second_factor` with `totp` to the target file"
+                .to_owned()
+        })
+    };
+    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard).or_else(alone).or_else(nobody)
 }
 
 /// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be

@@ -233,7 +233,7 @@ fn summary(target: &Target) -> TargetSummary {
         place: target.place,
         loopback: target.is_loopback(),
         clients: target.clients.iter().map(|(role, client)| (role.name().to_owned(), client.id.clone())).collect(),
-        users: std::iter::once(&target.user).chain(&target.other_user).map(|u| u.name.clone()).collect(),
+        users: target.users().map(|u| u.name.clone()).collect(),
         permission: target.permission.clone(),
     }
 }

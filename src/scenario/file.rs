@@ -349,6 +349,9 @@ pub struct GoOnFile {
     /// The step that stopped at a page.
     pub from: At<String>,
     pub with: Taken,
+    /// With `page`: the page at which this step stopped is opened instead, as the page of the other: its path, and for each
+    /// parameter of its address the value that the other page has under that name, in its address or in a hidden field.
+    pub path_of: Option<At<String>>,
 }
 
 /// Text with `${ … }`, or a forged token.

@@ -3,7 +3,7 @@
 use crate::diagnostic::{Diagnostics, suggestion};
 use crate::model::authentication::{AssertionForgery, Authentication};
 use crate::model::bend::{Carried, Encrypted, JwtBend, Proof, RequestObject};
-use crate::model::conduct::Conduct;
+use crate::model::conduct::{Conduct, Taken};
 use crate::model::scenario::Operation;
 use crate::model::step::PlannedStep;
 use crate::model::value::{Expression, Forgery, Signature, Template, Value};
@@ -185,9 +185,16 @@ fn read_request_object(file: &RequestObjectFile, scope: &Scope, found: &mut Diag
 
 fn read_conduct(file: &BrowserFile, scope: &Scope, found: &mut Diagnostics) -> Option<Conduct> {
     let tampers = members(&file.tamper, scope, found)?;
+    if let Some((path_of, with)) = file.go_on.as_ref().and_then(|go_on| Some((go_on.path_of.as_ref()?, go_on.with)))
+        && with != Taken::Page
+    {
+        found.at(path_of, "`path_of` says which page is opened, and no page is opened here", Some("write `with: page`".into()));
+        return None;
+    }
     Some(Conduct {
         stops_at: file.stop_at,
         goes_on: file.go_on.as_ref().map(|go_on| (go_on.from.value.clone(), go_on.with)),
+        path_of: file.go_on.as_ref().and_then(|go_on| go_on.path_of.as_ref()).map(|step| step.value.clone()),
         denies: file.deny,
         tampers,
         keeps: file.keep_cookies,

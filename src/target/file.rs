@@ -227,6 +227,9 @@ pub struct UsersFile {
     pub default: UserFile,
     /// A second user: forged tokens name him, and injection attacks show whose account was reached.
     pub other: Option<UserFile>,
+    /// A user whose login takes a password and then a one-time code: `totp` is required. Scenarios about a login that stops
+    /// between the two use him, and nothing else does. Without it they use the first of the others that has `totp`.
+    pub second_factor: Option<UserFile>,
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -116,6 +116,14 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
     }
     let user = user(&file.users.default, file.login.driver, folder, found);
     let other_user = file.users.other.as_ref().map(|u| self::user(u, file.login.driver, folder, found));
+    let second_factor = file.users.second_factor.as_ref().map(|u| self::user(u, file.login.driver, folder, found));
+    if let Some(user) = file.users.second_factor.as_ref().filter(|user| user.totp.is_none()) {
+        found.at(
+            &user.name,
+            format!("the user `{}` has no second factor", user.name.value),
+            Some("add `totp: env:NAME`, the secret of the authenticator, or leave `users.second_factor` out".into()),
+        );
+    }
     super::login::command(file, found);
     let refresh_grace = duration(&file.refresh_grace, found);
     let code_grace = duration(&file.code_grace, found);
@@ -163,6 +171,10 @@ fn build(file: &TargetFile, name: &str, text: &str, folder: &Path, found: &mut D
         clients,
         user: user?,
         other_user: match other_user {
+            Some(user) => Some(user?),
+            None => None,
+        },
+        second_factor: match second_factor {
             Some(user) => Some(user?),
             None => None,
         },

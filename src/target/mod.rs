@@ -60,6 +60,8 @@ pub struct Target {
     pub clients: BTreeMap<ClientRole, Client>,
     pub user: User,
     pub other_user: Option<User>,
+    /// A user with an authenticator, for what is tried on his login alone.
+    pub second_factor: Option<User>,
     pub login: Login,
     pub permission: Option<Permission>,
     pub limits: Limits,
@@ -221,6 +223,7 @@ impl Target {
             clients: BTreeMap::new(),
             user: User::new("", Secret::new("")),
             other_user: None,
+            second_factor: None,
             login: Login::default(),
             permission: None,
             limits: Limits::default(),
@@ -265,7 +268,19 @@ impl Target {
         match role {
             UserRole::Default => &self.user,
             UserRole::Other => self.other_user.as_ref().unwrap_or(&self.user),
+            UserRole::SecondFactor => self.user_with_second_factor().unwrap_or(&self.user),
         }
+    }
+
+    /// The user whose login takes a password and a one-time code, where the target has one.
+    pub fn user_with_second_factor(&self) -> Option<&User> {
+        let others = [Some(&self.user), self.other_user.as_ref()].into_iter().flatten();
+        self.second_factor.as_ref().or_else(|| others.into_iter().find(|user| user.totp.is_some()))
+    }
+
+    /// Every user that the target file names.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        std::iter::once(&self.user).chain(&self.other_user).chain(&self.second_factor)
     }
 
     /// Whether every origin is on this machine.

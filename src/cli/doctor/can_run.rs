@@ -58,8 +58,12 @@ fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
             return Some(format!("the client {} does not work", own.name()));
         }
     }
-    if target.other_user.is_some() && !seen.other_user && steps().any(|s| s.user == UserRole::Other) {
-        return Some("the user other does not work".into());
+    for (name, user, known) in
+        [("other", UserRole::Other, &target.other_user), ("second_factor", UserRole::SecondFactor, &target.second_factor)]
+    {
+        if known.is_some() && !seen.users.contains(&user) && steps().any(|s| s.user == user) {
+            return Some(format!("the user {name} does not work"));
+        }
     }
     let endpoints = &seen.facts.endpoints;
     for (kind, there, what) in [

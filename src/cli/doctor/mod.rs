@@ -34,8 +34,8 @@ struct Seen {
     works: BTreeMap<ClientRole, Trial>,
     /// Users whose login failed, by name.
     locked_out: BTreeSet<String>,
-    /// The second user works.
-    other_user: bool,
+    /// Users beside the first one who work.
+    users: BTreeSet<UserRole>,
     /// Some place takes the genuine token.
     proof: bool,
     facts: discover::Facts,
@@ -87,15 +87,21 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
             None => healthy = false,
         }
     }
-    if let Some(other) = &target.other_user {
-        let _ = writeln!(seen.out, "\nuser other `{}`", safe(&other.name));
+    let more = [("other", UserRole::Other, &target.other_user), ("second_factor", UserRole::SecondFactor, &target.second_factor)];
+    for (name, user, known) in more {
+        let Some(known) = known else { continue };
+        let _ = writeln!(seen.out, "\nuser {name} `{}`", safe(&known.name));
         // Any client that works will do.
         let role = seen.works.keys().find(|r| target.role(ClientRole::Default) == Some(**r)).or(seen.works.keys().next()).copied();
         match role {
             Some(role) => {
-                let control = acting_as(plain, role, UserRole::Other);
-                seen.other_user = drive(seen, &engine, &control, &control).await.is_some();
-                healthy &= seen.other_user;
+                let control = acting_as(plain, role, user);
+                match drive(seen, &engine, &control, &control).await {
+                    Some(_) => {
+                        seen.users.insert(user);
+                    }
+                    None => healthy = false,
+                }
             }
             None => seen.out.push_str("      not tried: no client works\n"),
         }

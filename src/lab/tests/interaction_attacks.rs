@@ -55,6 +55,78 @@ pub(super) async fn login_of_other_browser(t: &Tester) -> Outcome<bool> {
     Ok(sent.status < 400)
 }
 
+/// Gives the password of the user with a second factor, and no more; returns the hidden fields of the page for the code.
+async fn half_way(t: &Tester) -> Outcome<[(&'static str, String); 2]> {
+    t.set_cookie(None);
+    let hidden = fields(&page(t, &[]).await?.1);
+    let user = &t.lab.directory().users[2];
+    let sent = answer(t, "/login", &hidden, &[("username", &user.name), ("password", &user.password)]).await?;
+    let path = sent.location().to_owned();
+    if !path.starts_with("/second-factor") {
+        return Err(format!("the login goes on at {path}").into());
+    }
+    Ok(fields(&t.browse(&path, None).await?))
+}
+
+pub(super) async fn code_without_second_factor(t: &Tester) -> Outcome<bool> {
+    half_way(t).await?;
+    let (path, _) = page(t, &[("prompt", "")]).await?;
+    Ok(path.starts_with("/consent"))
+}
+
+pub(super) async fn consent_without_second_factor(t: &Tester) -> Outcome<bool> {
+    let hidden = half_way(t).await?;
+    Ok(has_code(&answer(t, "/consent", &hidden, &[("decision", "allow")]).await?))
+}
+
+/// The code of this time is taken once, and a wrong one a few times at most; nothing but it opens the login.
+#[tokio::test]
+async fn a_second_factor_completes_a_login() -> Outcome {
+    let t = Tester::strict().await?;
+    let authenticator = super::super::directory::USERS[2].authenticator.as_ref().ok_or("no authenticator")?;
+    let code_at = |later: u64| authenticator.code((super::super::tokens::now() + later) / 30).ok_or("no code");
+    let hidden = half_way(&t).await?;
+    for wrong in ["", "12345", "not a code"] {
+        let page = answer(&t, "/second-factor", &hidden, &[("code", wrong)]).await?;
+        assert_eq!((page.status, page.location()), (200, ""));
+    }
+    let right = code_at(0)?;
+    let sent = answer(&t, "/second-factor", &hidden, &[("code", &right)]).await?;
+    assert!(sent.location().starts_with("/consent"), "{}", sent.location());
+    assert!(has_code(&answer(&t, "/consent", &hidden, &[("decision", "allow")]).await?));
+
+    let hidden = half_way(&t).await?;
+    let again = answer(&t, "/second-factor", &hidden, &[("code", &right)]).await?;
+    assert_eq!((again.status, again.location()), (200, ""));
+    for _ in 1..4 {
+        assert_eq!(answer(&t, "/second-factor", &hidden, &[("code", "000")]).await?.status, 200);
+    }
+    assert_eq!(answer(&t, "/second-factor", &hidden, &[("code", "000")]).await?.status, 400);
+    // Another browser cannot finish the login, and whoever has not given a password is not asked for a code.
+    let hidden = half_way(&t).await?;
+    t.later.store(90, std::sync::atomic::Ordering::Relaxed);
+    let cookie = t.cookie();
+    t.set_cookie(None);
+    assert_eq!(answer(&t, "/second-factor", &hidden, &[("code", &code_at(90)?)]).await?.status, 400);
+    t.set_cookie(Some(cookie));
+    let sent = answer(&t, "/second-factor", &hidden, &[("code", &code_at(90)?)]).await?;
+    assert!(sent.location().starts_with("/consent"), "{}", sent.location());
+    t.set_cookie(None);
+    let hidden = fields(&page(&t, &[]).await?.1);
+    let sent = answer(&t, "/second-factor", &hidden, &[("code", &code_at(120)?)]).await?;
+    assert!(sent.location().starts_with("/login"), "{}", sent.location());
+
+    // Who starts again and again has no fresh tries for ever: in the end the right code does not help any more.
+    for _ in 0..20 {
+        let hidden = half_way(&t).await?;
+        answer(&t, "/second-factor", &hidden, &[("code", "000")]).await?;
+    }
+    let hidden = half_way(&t).await?;
+    t.later.store(180, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(answer(&t, "/second-factor", &hidden, &[("code", &code_at(180)?)]).await?.location(), "");
+    Ok(())
+}
+
 pub(super) async fn consent_of_other_question(t: &Tester) -> Outcome<bool> {
     logged_in(t).await?;
     let victim = t.cookie();

@@ -120,6 +120,8 @@ attacks! {
         session_stays: [SessionFixation];
     }
     on_interactions {
+        code_without_second_factor: [HalfLoginAuthorizes];
+        consent_without_second_factor: [HalfLoginAuthorizes];
         login_of_other_browser: [LoginCsrf];
         consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
         consent_page_elsewhere: [ConsentInteractionNotBound];

@@ -24,6 +24,8 @@ pub struct Paused {
     /// Its address, and what its links are relative to.
     here: String,
     base: String,
+    /// It came in answer to a form, so its address alone does not bring it again.
+    is_posted: bool,
     status: u16,
     page: Page,
     /// Its form, filled in; None where there is nothing that could be sent.
@@ -61,8 +63,21 @@ impl Journey<'_, '_> {
             return Err(());
         };
         if taken == Taken::Page {
-            self.next = Request { method: "GET".into(), url: paused.here, ..Request::default() };
-            return Ok(());
+            let url = match self.conduct.path_of.as_ref().map(|other| (other, self.trial.paused.get(other))) {
+                None => Ok(paused.here),
+                Some((other, None)) => Err((Outcome::NotSent, format!("{other} did not stop at a page"))),
+                Some((_, Some(other))) => as_page_of(&paused, other).map_err(|why| (Outcome::Impossible, why)),
+            };
+            return match url {
+                Ok(url) => {
+                    self.next = Request { method: "GET".into(), url, ..Request::default() };
+                    Ok(())
+                }
+                Err((outcome, why)) => {
+                    self.end(outcome, why);
+                    Err(())
+                }
+            };
         }
         let Some(mut filled) = paused.filled else {
             self.end(Outcome::NotSent, format!("the page at which {step} stopped has no form"));
@@ -107,6 +122,7 @@ impl Journey<'_, '_> {
         let is_end = response.status >= 400 && !matches!(asks, Some(Stop::Login));
         let wanted = match asks {
             Some(Stop::Page) | None => false,
+            Some(Stop::Login | Stop::Code) if stop == Stop::Credentials => true,
             Some(asks) => stop == Stop::Page || stop == asks,
         };
         if is_end || !wanted {
@@ -117,6 +133,7 @@ impl Journey<'_, '_> {
         self.paused = Some(Paused {
             here: here.to_owned(),
             base: base.to_owned(),
+            is_posted: self.raw.exchanges.last().is_some_and(|(request, _)| request.method == "POST"),
             status: response.status,
             page: page.clone(),
             filled: filled.cloned(),
@@ -161,7 +178,87 @@ impl Journey<'_, '_> {
     }
 }
 
+/// The address of a page, as it would be in the login of another one: with the values that the other page has.
+///
+/// # Errors
+/// What of the address nobody can know who sees the other page alone.
+fn as_page_of(known: &Paused, other: &Paused) -> Result<String, String> {
+    /// Longer parts of a path, and those with digits, stand for something.
+    const LONGEST_WORD: usize = 20;
+    if other.is_posted {
+        return Err("the page comes in answer to a form, and has no address of its own".to_owned());
+    }
+    let read = |address: &str| Url::parse(address).map_err(|error| format!("the address of the page is no URL: {error}"));
+    let (own, mut url) = (read(&known.here)?, read(&other.here)?);
+    let parts: Vec<&str> = own.path().split('/').collect();
+    let is_word = |part: &str| part.len() < LONGEST_WORD && !part.bytes().any(|b| b.is_ascii_digit());
+    if let Some(part) = url.path().split('/').find(|part| !parts.contains(part) && !is_word(part)) {
+        return Err(format!("the address of the page has `{part}` in its path, which belongs to one login"));
+    }
+    let mut values = wire::parse_form(own.query().unwrap_or_default());
+    let fields = known.page.forms.iter().flat_map(|form| &form.fields).filter(|field| field.kind == "hidden");
+    values.extend(fields.map(|field| (field.name.clone(), field.value.clone())));
+    let mut query = wire::parse_form(url.query().unwrap_or_default());
+    for (name, value) in query.iter_mut().filter(|(_, value)| !says_little(value)) {
+        match values.iter().find(|(known, _)| known == name) {
+            Some((_, known)) => value.clone_from(known),
+            None => return Err(format!("the address of the page has `{name}`, of which the other page knows nothing")),
+        }
+    }
+    if !query.is_empty() {
+        url.set_query(Some(&wire::form(query.iter().map(|(n, v)| (n.as_str(), v.as_str(), false)))));
+    }
+    Ok(url.into())
+}
+
 /// A hidden value that anybody could guess, such as the name of an action.
 fn says_little(value: &str) -> bool {
     value.len() < 12 && !value.bytes().any(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::html;
+
+    fn paused(here: &str, page: &str) -> Paused {
+        let (here, page) = (here.to_owned(), html::read(page.as_bytes()));
+        let (base, session) = (here.clone(), String::new());
+        Paused { here, base, is_posted: false, status: 200, page, filled: None, brought: Vec::new(), session }
+    }
+
+    fn opened(here: &str, page: &str, address: &str) -> Result<String, String> {
+        as_page_of(&paused(here, page), &paused(address, ""))
+    }
+
+    #[test]
+    fn the_page_of_another_login_is_opened_with_the_values_of_this_one() {
+        let own = "http://as.example/second-factor?tx=OWN-0123456789&execution=OWN-9876543210";
+        for (address, expected) in [
+            ("http://as.example/consent?tx=OTHER-123456789", "http://as.example/consent?tx=OWN-0123456789"),
+            // The name of a step stays.
+            ("http://as.example/consent?execution=OAUTH_GRANT&tx=x1", "http://as.example/consent?execution=OAUTH_GRANT&tx=OWN-0123456789"),
+            ("http://as.example/consent?sid=OTHER-1", "http://as.example/consent?sid=HIDDEN-1"),
+            ("http://as.example/consent", "http://as.example/consent"),
+        ] {
+            let page = "<form><input type=hidden name=sid value=HIDDEN-1><input name=code></form>";
+            assert_eq!(opened(own, page, address).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_one_login_is_not_made_up() {
+        for (address, words) in [
+            ("http://as.example/consent?consent_challenge=0123456789abcdef", "`consent_challenge`"),
+            ("http://as.example/interaction/XPC6a-LcLoPIMjhfQ7hvz", "`XPC6a-LcLoPIMjhfQ7hvz`"),
+        ] {
+            let why = opened("http://as.example/code?tx=1", "<form></form>", address).err().unwrap_or_default();
+            assert!(why.contains(words), "{address}: {why}");
+        }
+        let answer_to_form = Paused { is_posted: true, ..paused("http://as.example/login", "") };
+        assert!(as_page_of(&paused("http://as.example/code", ""), &answer_to_form).is_err_and(|why| why.contains("no address")));
+        let here = "http://as.example/interaction/XPC6a-LcLoPIMjhfQ7hvz/code";
+        let address = "http://as.example/interaction/XPC6a-LcLoPIMjhfQ7hvz/consent";
+        assert_eq!(opened(here, "", address).as_deref(), Ok(address));
+    }
 }
