@@ -288,7 +288,8 @@ async fn a_likeness_is_shown_and_refused_with_an_alert() {
     for path in ["/plain", "/a/../b"] {
         let ask = |shows| Request { method: "GET".into(), url: format!("{base}{path}"), shows, ..Request::default() };
         let like = ask(Shows::LikenessOf("c".into()));
-        assert!(matches!(http.send(&like).await, Err(Failure::Alert(_))), "{path}");
+        let answer = http.send(&like).await;
+        assert!(matches!(answer, Err(Failure::Alert(_))), "{path}: {answer:?}");
         assert!(http.was_asked(&like));
         for (shows, shown) in [(Shows::Nothing, "0"), (Shows::CertificateOf("c".into()), "1")] {
             let answer = http.send(&ask(shows)).await.unwrap_or_else(|e| panic!("{path}: {e}"));

@@ -80,6 +80,8 @@ pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<String> {
                     | Alert::AccessDenied
                     | Alert::CertificateRequired
                     | Alert::HandshakeFailure
+                    // What a signature of the chain that does not verify comes to.
+                    | Alert::DecryptError
             );
             return refuses.then(|| format!("{alert:?}"));
         }
