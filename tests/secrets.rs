@@ -37,7 +37,10 @@ const COMMANDS: &[(i32, &str)] = &[
     (0, "explain pkce/wrong-verifier --requests"),
     // Undecided: the file has neither a listener nor a second API. A signed introspection response names the server itself, which the echo
     // in front of it cannot change.
-    (4, "run -t all.yaml -x race,introspection/jwt-response-alg,REGISTERING -f json --record rec --timings --progress lines --clean-up always ALL-REPORTS"),
+    (
+        4,
+        "run -t all.yaml -x race,introspection/jwt-response-alg,REGISTERING -f json --record rec --timings --progress lines --clean-up always ALL-REPORTS",
+    ),
     (0, "run -t second.yaml -s SOME -v --trace trace --report json=some.json"),
     (0, "run -t t.yaml -s pkce/wrong-verifier --no-report -f FORMAT"),
     (0, "run -t t.yaml -s pkce/wrong-verifier --no-report --keep-going -v"),

@@ -58,6 +58,8 @@ pub struct Left<'a> {
     pub why: String,
     /// The client that is lacking, where that is why.
     pub client: Option<ClientRole>,
+    /// A server need not have what is lacking: where nobody has a second factor, there is no login that could be half done.
+    pub optional: bool,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +97,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                     .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
             });
             match why {
-                Some(why) => plan.left.push(Left { scenario, attack, why, client }),
+                Some(why) => plan.left.push(Left { scenario, attack, optional: why == NO_SECOND_FACTOR, why, client }),
                 None => add(&mut plan.groups, &control, cases),
             }
         }
@@ -197,14 +199,15 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
         let why = "give another client of the target file a `certificate` too: this attack shows it in the place of the client's own";
         target.other_with_certificate(client).is_none().then(|| why.to_owned())
     };
-    let nobody = || {
-        let is_needed = steps.iter().any(|step| step.user == UserRole::SecondFactor) && target.user_with_second_factor().is_none();
-        is_needed.then(|| {
-            "it needs a user whose login asks for a password and then for a one-time code: add `users.second_factor` with `totp` to the target file"
-                .to_owned()
-        })
-    };
+    let nobody = || lacks_second_factor(steps, target).then(|| NO_SECOND_FACTOR.to_owned());
     lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard).or_else(alone).or_else(nobody)
+}
+
+/// Why a login cannot be half done.
+const NO_SECOND_FACTOR: &str = "no user of the target file has a login that asks for a password and then for a one-time code (`users.second_factor` with `totp` would be one)";
+
+fn lacks_second_factor(steps: &[PlannedStep], target: &Target) -> bool {
+    steps.iter().any(|step| step.user == UserRole::SecondFactor) && target.user_with_second_factor().is_none()
 }
 
 /// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be

@@ -105,6 +105,7 @@ impl<'r> Runner<'r> {
         for left in &plan.left {
             // Nobody need add a client of a kind that the server has not.
             let unknown = left.client.and_then(|role| self.engine.facts().knows_no(role)).map(str::to_owned);
+            let unknown = unknown.or_else(|| left.optional.then(|| left.why.clone()));
             self.record.cases.push(CaseRecord {
                 scenario: left.scenario.id.clone(),
                 attack: left.attack.id.clone(),
