@@ -60,49 +60,79 @@ where
     Fut: Future<Output = Result<Subject, String>>,
 {
     let every: Vec<&Scenario> = catalogue.scenarios.values().collect();
-    let alone: Vec<Row> = match cells {
-        Cells::All => Vec::new(),
-        Cells::Asked => every.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] }).collect(),
-    };
     let mut matrix = Matrix::default();
-    let mut asked: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (row, ran) in all(catalogue, &alone, &start)? {
-        if let (Some(scenario), Ok(Ran { report, asked: Some(flaws) })) = (row.scenarios.first(), ran) {
-            matrix.requests += report.run.requests;
-            asked.insert(scenario.id.as_str(), flaws);
-        }
-    }
+    let strict = [Row { flaw: String::new(), scenarios: every.clone() }];
+    matrix.take(all(catalogue, &strict, &start)?);
+    let strict = matrix.rows.get("").cloned().unwrap_or_default();
+    let asked = match cells {
+        Cells::All => BTreeMap::new(),
+        Cells::Asked => asked(catalogue, &every, &strict, &start, &mut matrix.requests)?,
+    };
     // What is not known is run.
     let concerned = |scenario: &Scenario, flaw: &String| {
         let declared = scenario.attacks.iter().any(|attack| attack.proved_by.contains(flaw));
-        declared || asked.get(scenario.id.as_str()).is_none_or(|asked| asked.contains(flaw))
+        declared || asked.get(&scenario.id).is_none_or(|asked| asked.contains(flaw))
     };
     let with_flaw =
         |flaw: &String| Row { flaw: flaw.clone(), scenarios: every.iter().copied().filter(|scenario| concerned(scenario, flaw)).collect() };
-    let strict = Row { flaw: String::new(), scenarios: every.clone() };
-    let rows: Vec<Row> = std::iter::once(strict).chain(flaws.iter().map(with_flaw)).collect();
-    matrix.run = rows.iter().skip(1).map(|row| row.scenarios.len()).sum();
-    for (row, ran) in all(catalogue, &rows, &start)? {
-        match ran {
-            Err(why) => matrix.problems.push(format!("{}: {why}", shown(&row.flaw))),
-            Ok(Ran { report, .. }) => {
-                matrix.requests += report.run.requests;
-                let verdicts: Vec<ScenarioVerdict> = report.verdicts.into_iter().filter(|v| v.selected).collect();
-                matrix.judged += verdicts.iter().map(|v| v.variants.len()).sum::<usize>();
-                if let Some(fatal) = &report.fatal {
-                    matrix.problems.push(format!("{}: {fatal}", shown(&row.flaw)));
-                }
-                matrix.rows.insert(row.flaw.clone(), verdicts.into_iter().map(|v| (v.id.clone(), v)).collect());
-            }
-        }
-    }
-    let strict = matrix.rows.get("").cloned().unwrap_or_default();
+    let rows: Vec<Row> = flaws.iter().map(with_flaw).collect();
+    matrix.run = rows.iter().map(|row| row.scenarios.len()).sum();
+    matrix.take(all(catalogue, &rows, &start)?);
     for row in matrix.rows.values_mut() {
         for (id, verdict) in &strict {
             row.entry(id.clone()).or_insert_with(|| verdict.clone());
         }
     }
     Ok(checked(catalogue, flaws, matrix))
+}
+
+impl Matrix {
+    /// Takes what rows came to.
+    fn take(&mut self, rows: Vec<(&Row<'_>, Result<Ran, String>)>) {
+        for (row, ran) in rows {
+            match ran {
+                Err(why) => self.problems.push(format!("{}: {why}", shown(&row.flaw))),
+                Ok(Ran { report, .. }) => {
+                    self.requests += report.run.requests;
+                    if let Some(fatal) = &report.fatal {
+                        self.problems.push(format!("{}: {fatal}", shown(&row.flaw)));
+                    }
+                    let verdicts = report.verdicts.into_iter().filter(|v| v.selected);
+                    let verdicts: BTreeMap<String, ScenarioVerdict> = verdicts.map(|v| (v.id.clone(), v)).collect();
+                    self.judged += verdicts.values().map(|v| v.variants.len()).sum::<usize>();
+                    self.rows.insert(row.flaw.clone(), verdicts);
+                }
+            }
+        }
+    }
+}
+
+/// For each scenario the flaws that the strict lab looks for while it runs alone. Only where it comes to the verdicts that it has beside all
+/// others: one that got less far has not made the lab look for everything.
+fn asked<F, Fut>(
+    catalogue: &Catalogue,
+    every: &[&Scenario],
+    strict: &BTreeMap<String, ScenarioVerdict>,
+    start: &F,
+    requests: &mut u64,
+) -> std::io::Result<BTreeMap<String, BTreeSet<String>>>
+where
+    F: Fn(String) -> Fut + Sync,
+    Fut: Future<Output = Result<Subject, String>>,
+{
+    let verdicts = |v: &ScenarioVerdict| v.variants.iter().map(|case| (case.id.clone(), case.verdict)).collect::<BTreeMap<_, _>>();
+    let alone: Vec<Row> = every.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] }).collect();
+    let mut known = BTreeMap::new();
+    for (_, ran) in all(catalogue, &alone, start)? {
+        let Ok(Ran { report, asked: Some(flaws) }) = ran else { continue };
+        *requests += report.run.requests;
+        if let Some(own) = report.verdicts.into_iter().find(|v| v.selected)
+            && strict.get(&own.id).is_some_and(|beside| verdicts(beside) == verdicts(&own))
+        {
+            known.insert(own.id, flaws);
+        }
+    }
+    Ok(known)
 }
 
 /// Scenarios against the lab with a flaw.

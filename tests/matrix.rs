@@ -1,7 +1,10 @@
 //! The matrix of the self-test as a test: strict lab and the lab with each flaw.
 
+use std::collections::BTreeMap;
+
 use grantproof::cli::inputs::{catalogue, flaw_names};
 use grantproof::cli::start_subject;
+use grantproof::model::report::ScenarioVerdict;
 use grantproof::selftest::{Cells, matrix};
 
 #[test]
@@ -11,6 +14,22 @@ fn every_flaw_is_found_and_nothing_else_moves() {
     let result = matrix(&catalogue, &flaws, Cells::Asked, start_subject).expect("threads");
     assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
     assert_eq!(result.rows.len(), flaws.len() + 1);
+}
+
+/// What is not run has the verdict that it would have: the rows are the same when every cell is run.
+#[test]
+fn a_cell_that_is_not_run_would_have_the_strict_verdict() {
+    let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
+    let flaws = ["pkce-verifier-ignored", "redirect-uri-prefix-match", "id-token-unsigned", "refresh-reuse-accepted"].map(str::to_owned);
+    let verdicts = |cells| {
+        let result = matrix(&catalogue, &flaws, cells, start_subject).expect("threads");
+        let of = |row: BTreeMap<String, ScenarioVerdict>| row.into_iter().map(|(id, v)| (id, v.verdict)).collect::<BTreeMap<_, _>>();
+        (result.run, result.rows.into_iter().map(|(flaw, row)| (flaw, of(row))).collect::<BTreeMap<_, _>>())
+    };
+    let ((few, some), (every, all)) = (verdicts(Cells::Asked), verdicts(Cells::All));
+    assert_eq!(some, all);
+    assert_eq!(every, flaws.len() * catalogue.scenarios.len());
+    assert!(few < every, "{few} of {every} cells were run");
 }
 
 /// The matrix must be able to fail: a subject that has another flaw than it says, and one that has none.

@@ -80,11 +80,10 @@ fn needs(cases: &[&Case], target: &Target) -> String {
             _ => {}
         }
     }
-    if steps().any(|s| s.user == UserRole::Other) {
-        need("user other".into());
-    }
-    if steps().any(|s| s.user == UserRole::SecondFactor) {
-        need("user second_factor".into());
+    for role in [UserRole::Other, UserRole::SecondFactor] {
+        if steps().any(|s| s.user == role) {
+            need(format!("user {}", role.name()));
+        }
     }
     if steps().any(|s| s.kind == StepKind::ResourceRequest) {
         need("a place that takes the token".into());

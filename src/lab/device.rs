@@ -102,20 +102,7 @@ impl Device {
 
     /// What the user has agreed to.
     pub(super) fn granted(&self, server: &Server, client: &Client, sub: &str, auth_time: Option<u64>, held: Held) -> Grant {
-        Grant {
-            client_id: client.id.clone(),
-            sub: server.subject_for(client, sub),
-            scope: self.scope,
-            nonce: None,
-            auth_time,
-            unknown_scope: String::new(),
-            jkt: held.jkt,
-            x5t: held.x5t,
-            acr: None,
-            session: None,
-            resources: vec![server.resource.clone()],
-            details: Vec::new(),
-        }
+        Grant { auth_time, ..Grant::plain(server, client, server.subject_for(client, sub), self.scope, held) }
     }
 }
 

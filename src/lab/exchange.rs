@@ -66,20 +66,7 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, held: 
         Some(wanted) if server.has(Flaw::TokenExchangeImpersonationOpen) && directory::user_by_sub(wanted).is_some() => wanted.to_owned(),
         Some(_) => return Err(refuse("requested_subject is not supported")),
     };
-    let grant = Grant {
-        client_id: client.id.clone(),
-        sub,
-        scope,
-        nonce: None,
-        auth_time: None,
-        unknown_scope: String::new(),
-        jkt: held.jkt,
-        x5t: held.x5t,
-        acr: None,
-        session: None,
-        resources: vec![server.resource.clone()],
-        details: Vec::new(),
-    };
+    let grant = Grant::plain(server, client, sub, scope, held);
     let issue = {
         let mut store = server.store();
         let family = store.new_family();

@@ -48,20 +48,7 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, held: 
     if !server.may_ask(client, scope) {
         return Err(invalid_scope("the client may not ask for this scope"));
     }
-    let grant = Grant {
-        client_id: client.id.clone(),
-        sub: server.subject_for(client, sub),
-        scope,
-        nonce: None,
-        auth_time: None,
-        unknown_scope: String::new(),
-        acr: None,
-        jkt: held.jkt,
-        x5t: held.x5t,
-        session: None,
-        resources: vec![server.resource.clone()],
-        details: Vec::new(),
-    };
+    let grant = Grant::plain(server, client, server.subject_for(client, sub), scope, held);
     let issue = {
         let mut store = server.store();
         let family = store.new_family();

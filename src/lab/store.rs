@@ -9,10 +9,11 @@ use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
 use super::device::{Asked, Decision, Device};
-use super::directory::User;
+use super::directory::{Client, User};
 use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
+use super::server::Server;
 
 /// How long a user may take to log in and to consent.
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(1800);
@@ -97,6 +98,26 @@ pub(super) struct Grant {
     pub(super) details: Vec<Value>,
     /// The session that its refresh tokens end with; those of the scope `offline_access` outlive it (OpenID Connect Core section 11).
     pub(super) session: Option<String>,
+}
+
+impl Grant {
+    /// What needs no authorization request: for the API of the lab, without a nonce, details or a session.
+    pub(super) fn plain(server: &Server, client: &Client, sub: String, scope: Scope, held: Held) -> Grant {
+        Grant {
+            client_id: client.id.clone(),
+            sub,
+            scope,
+            nonce: None,
+            auth_time: None,
+            unknown_scope: String::new(),
+            acr: None,
+            jkt: held.jkt,
+            x5t: held.x5t,
+            resources: vec![server.resource.clone()],
+            details: Vec::new(),
+            session: None,
+        }
+    }
 }
 
 /// An authorization code.

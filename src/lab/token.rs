@@ -186,21 +186,7 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, held: H
         return Err(invalid_scope("the client may not ask for this scope"));
     }
     let sub = if own.is_some() { server.default_sub() } else { &client.id };
-    let (client_id, sub) = (client.id.clone(), sub.to_owned());
-    let grant = Grant {
-        client_id,
-        sub,
-        scope,
-        nonce: None,
-        auth_time: None,
-        unknown_scope: String::new(),
-        acr: None,
-        jkt: held.jkt,
-        x5t: held.x5t,
-        session: None,
-        resources: vec![server.resource.clone()],
-        details: Vec::new(),
-    };
+    let grant = Grant::plain(server, client, sub.to_owned(), scope, held);
     issue(server, grant, server.has(Flaw::ClientCredentialsRefreshToken))
 }
 
@@ -212,20 +198,8 @@ fn password(server: &Server, client: &Client, params: &Params, held: Held) -> Re
         return Err(OAuthError::invalid_request(why));
     };
     let user = directory::user_by_password_alone(name, password).ok_or_else(|| OAuthError::invalid_grant("name or password is wrong"))?;
-    let grant = Grant {
-        client_id: client.id.clone(),
-        sub: user.sub.to_owned(),
-        scope: requested_scope(params)?,
-        nonce: None,
-        auth_time: Some(now()),
-        unknown_scope: String::new(),
-        acr: None,
-        jkt: held.jkt,
-        x5t: held.x5t,
-        session: None,
-        resources: vec![server.resource.clone()],
-        details: Vec::new(),
-    };
+    let plain = Grant::plain(server, client, user.sub.to_owned(), requested_scope(params)?, held);
+    let grant = Grant { auth_time: Some(now()), ..plain };
     issue(server, grant, true)
 }
 

@@ -5,6 +5,7 @@ pub mod authentication;
 pub mod bend;
 pub mod conduct;
 pub mod event;
+mod fields;
 pub mod finding;
 pub mod observation;
 pub mod predicate;

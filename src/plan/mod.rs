@@ -56,10 +56,18 @@ pub struct Left<'a> {
     pub scenario: &'a Scenario,
     pub attack: &'a Attack,
     pub why: String,
-    /// The client that is lacking, where that is why.
-    pub client: Option<ClientRole>,
-    /// A server need not have what is lacking: where nobody has a second factor, there is no login that could be half done.
-    pub optional: bool,
+    pub lack: Lack,
+}
+
+/// What is lacking for an attack. Some of it a server need not have: then there is nothing to attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The client of a role: its metadata may say that a server knows none of this kind.
+    Client(ClientRole),
+    /// A user with a second factor: no login can be half done.
+    SecondFactor,
+    /// What the owner of the target file can add or allow, whatever the server is.
+    Other,
 }
 
 #[derive(Debug, Default)]
@@ -78,26 +86,24 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 None => vec![None],
             };
             let mut control = scenario.control.as_client(attack.client);
-            let mut why = missing(&control.steps, target);
-            let mut client = lacking(&control.steps, target);
+            let mut lacking = missing(&control.steps, target);
             by_name(&mut control.steps, target);
             let control = Arc::new(control);
             let cases: Vec<Case> = words
                 .into_iter()
                 .filter_map(|word| {
                     let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
-                    why = why.take().or_else(|| missing(&steps, target));
-                    client = client.or_else(|| lacking(&steps, target));
+                    lacking = lacking.take().or_else(|| missing(&steps, target));
                     by_name(&mut steps, target);
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: Arc::clone(&control) })
                 })
                 .collect();
-            let why = why.or_else(|| {
-                (scenario.risk > allowed)
-                    .then(|| format!("it is {}: allow it with `--allow {}`", scenario.risk.name(), scenario.risk.name()))
+            let missing = lacking.or_else(|| {
+                let name = scenario.risk.name();
+                (scenario.risk > allowed).then(|| (format!("it is {name}: allow it with `--allow {name}`"), Lack::Other))
             });
-            match why {
-                Some(why) => plan.left.push(Left { scenario, attack, optional: why == NO_SECOND_FACTOR, why, client }),
+            match missing {
+                Some((why, lack)) => plan.left.push(Left { scenario, attack, why, lack }),
                 None => add(&mut plan.groups, &control, cases),
             }
         }
@@ -173,41 +179,39 @@ pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, gro
     united.unwrap_or_else(|| group.clone())
 }
 
-/// The first client of some steps that the target file has not.
-fn lacking(steps: &[PlannedStep], target: &Target) -> Option<ClientRole> {
-    roles(steps).into_iter().find(|role| target.client(*role).is_none())
-}
-
-/// What the target file lacks for these steps.
-fn missing(steps: &[PlannedStep], target: &Target) -> Option<String> {
+/// What the target file lacks for these steps, in words and by kind.
+fn missing(steps: &[PlannedStep], target: &Target) -> Option<(String, Lack)> {
     let roles = roles(steps);
-    let lacking = lacking(steps, target).map(|role| match role {
-        ClientRole::Default => "the target has no client: add `clients.public`".to_owned(),
-        ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
-        other => format!("add `clients.{}` to the target file", other.name()),
-    });
-    let listens = steps.iter().any(|s| matches!(s.kind, StepKind::ListenerAddress | StepKind::ListenerRequest));
+    if let Some(role) = roles.iter().copied().find(|role| target.client(*role).is_none()) {
+        let why = match role {
+            ClientRole::Default => "the target has no client: add `clients.public`".to_owned(),
+            ClientRole::Introspection => "no client may introspect: add `clients.confidential` to the target file".to_owned(),
+            other => format!("add `clients.{}` to the target file", other.name()),
+        };
+        return Some((why, Lack::Client(role)));
+    }
     let unheard = || {
+        let listens = steps.iter().any(|s| matches!(s.kind, StepKind::ListenerAddress | StepKind::ListenerRequest));
         (listens && target.listener.is_none()).then(|| {
             "add `listener: {listen: …, url: …}` to the target file: an address of ours that the server can reach (docs/targets.md)"
                 .to_owned()
         })
     };
-    let shows_another = |step: &&PlannedStep| step.certificate == Some(ShownCertificate::OtherClient);
     let alone = || {
+        let shows_another = |step: &&PlannedStep| step.certificate == Some(ShownCertificate::OtherClient);
         let client = steps.iter().find(shows_another).and_then(|step| target.client(step.client))?;
         let why = "give another client of the target file a `certificate` too: this attack shows it in the place of the client's own";
         target.other_with_certificate(client).is_none().then(|| why.to_owned())
     };
-    let nobody = || lacks_second_factor(steps, target).then(|| NO_SECOND_FACTOR.to_owned());
-    lacking.or_else(|| one_for_two(&roles, target)).or_else(unheard).or_else(alone).or_else(nobody)
-}
-
-/// Why a login cannot be half done.
-const NO_SECOND_FACTOR: &str = "no user of the target file has a login that asks for a password and then for a one-time code (`users.second_factor` with `totp` would be one)";
-
-fn lacks_second_factor(steps: &[PlannedStep], target: &Target) -> bool {
-    steps.iter().any(|step| step.user == UserRole::SecondFactor) && target.user_with_second_factor().is_none()
+    if let Some(why) = one_for_two(&roles, target).or_else(unheard).or_else(alone) {
+        return Some((why, Lack::Other));
+    }
+    let is_half_done = steps.iter().any(|step| step.user == UserRole::SecondFactor);
+    (is_half_done && target.user_with_second_factor().is_none()).then(|| {
+        let why = "no user of the target file has a login that asks for a password and then for a one-time code (`users.second_factor` with \
+                   `totp` would be one)";
+        (why.to_owned(), Lack::SecondFactor)
+    })
 }
 
 /// An attack of one client on what belongs to another says nothing where both are one: what it gets is its own. Who introspects may be

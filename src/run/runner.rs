@@ -15,7 +15,7 @@ use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
 use crate::model::step::{PlannedStep, StepKind};
-use crate::plan::{self, Case, Group, Plan};
+use crate::plan::{self, Case, Group, Lack, Plan};
 use crate::target::LoginDriver;
 
 use super::ladder::{Ladder, confirming, is_next};
@@ -103,9 +103,12 @@ impl<'r> Runner<'r> {
     pub async fn all(&mut self, selected: &[&Scenario], reach: Option<&Control>) {
         let plan = plan::draw(selected, &self.engine.target, self.options.allow);
         for left in &plan.left {
-            // Nobody need add a client of a kind that the server has not.
-            let unknown = left.client.and_then(|role| self.engine.facts().knows_no(role)).map(str::to_owned);
-            let unknown = unknown.or_else(|| left.optional.then(|| left.why.clone()));
+            // Nobody need add a client of a kind that the server has not, nor a second factor.
+            let not_applicable = match left.lack {
+                Lack::Client(role) => self.engine.facts().knows_no(role).map(str::to_owned),
+                Lack::SecondFactor => Some(left.why.clone()),
+                Lack::Other => None,
+            };
             self.record.cases.push(CaseRecord {
                 scenario: left.scenario.id.clone(),
                 attack: left.attack.id.clone(),
@@ -113,8 +116,8 @@ impl<'r> Runner<'r> {
                 control_before: None,
                 control_after: None,
                 attempts: Attempts::default(),
-                skipped: unknown.is_none().then(|| left.why.clone()),
-                not_applicable: unknown,
+                skipped: not_applicable.is_none().then(|| left.why.clone()),
+                not_applicable,
                 not_waited: None,
             });
         }
@@ -330,7 +333,7 @@ impl<'r> Runner<'r> {
         for (framed, cases) in groups.iter_mut().zip(open) {
             // Where nothing was sent, a control after it would say nothing.
             let (untried, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|open| open.tried.seen.is_empty());
-            self.keep_untried(untried);
+            untried.into_iter().for_each(|open| self.keep(open));
             if !cases.is_empty() {
                 let control = plan::control_of(cases.iter().map(|o| &o.case), &framed.group.control);
                 let more = self.close(&control, cases, false).await;

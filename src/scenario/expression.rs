@@ -174,12 +174,12 @@ impl Scope {
                 let Some(kind) = step.1 else {
                     return Err((format!("`{path}`: no such step"), None));
                 };
-                if kind.fields().iter().any(|(name, _)| name == field) {
+                if kind.fields().any(|(name, _)| name == *field) {
                     Ok(Reference::Field { step: step.0, field: (*field).to_owned() })
                 } else {
                     Err((
                         format!("`{path}`: the answer to a {} has no field `{field}`", kind.name()),
-                        suggestion(field, kind.fields().iter().map(|(name, _)| *name)),
+                        suggestion(field, kind.fields().map(|(name, _)| name)),
                     ))
                 }
             }

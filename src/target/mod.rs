@@ -280,7 +280,13 @@ impl Target {
 
     /// Every user that the target file names.
     pub fn users(&self) -> impl Iterator<Item = &User> {
-        std::iter::once(&self.user).chain(&self.other_user).chain(&self.second_factor)
+        std::iter::once(&self.user).chain(self.more_users().map(|(_, user)| user))
+    }
+
+    /// Those beside the first, each under the role that the file gives him.
+    pub fn more_users(&self) -> impl Iterator<Item = (UserRole, &User)> {
+        let named = [(UserRole::Other, &self.other_user), (UserRole::SecondFactor, &self.second_factor)];
+        named.into_iter().filter_map(|(role, user)| Some((role, user.as_ref()?)))
     }
 
     /// Whether every origin is on this machine.

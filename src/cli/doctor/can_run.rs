@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::judge::{self, Applies};
 use crate::model::scenario::{Risk, Scenario};
-use crate::model::step::{ClientRole, PlannedStep, StepKind, UserRole};
+use crate::model::step::{ClientRole, PlannedStep, StepKind};
 use crate::model::value::Reference;
 use crate::plan::{self, Case};
 use crate::report::safe::terminal as safe;
@@ -58,11 +58,9 @@ fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
             return Some(format!("the client {} does not work", own.name()));
         }
     }
-    for (name, user, known) in
-        [("other", UserRole::Other, &target.other_user), ("second_factor", UserRole::SecondFactor, &target.second_factor)]
-    {
-        if known.is_some() && !seen.users.contains(&user) && steps().any(|s| s.user == user) {
-            return Some(format!("the user {name} does not work"));
+    for (role, _) in target.more_users() {
+        if !seen.users.contains(&role) && steps().any(|s| s.user == role) {
+            return Some(format!("the user {} does not work", role.name()));
         }
     }
     let endpoints = &seen.facts.endpoints;

@@ -87,10 +87,8 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
             None => healthy = false,
         }
     }
-    let more = [("other", UserRole::Other, &target.other_user), ("second_factor", UserRole::SecondFactor, &target.second_factor)];
-    for (name, user, known) in more {
-        let Some(known) = known else { continue };
-        let _ = writeln!(seen.out, "\nuser {name} `{}`", safe(&known.name));
+    for (user, known) in target.more_users() {
+        let _ = writeln!(seen.out, "\nuser {} `{}`", user.name(), safe(&known.name));
         // Any client that works will do.
         let role = seen.works.keys().find(|r| target.role(ClientRole::Default) == Some(**r)).or(seen.works.keys().next()).copied();
         match role {

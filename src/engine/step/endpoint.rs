@@ -96,7 +96,7 @@ fn read(raw: &mut RawStep, response: &Response) {
     let Some(members) = response.object() else { return };
     for (name, _) in StepKind::EndpointRequest.fields() {
         let list = || {
-            let words: Vec<&str> = members.get(*name)?.as_array()?.iter().filter_map(Value::as_str).collect();
+            let words: Vec<&str> = members.get(name)?.as_array()?.iter().filter_map(Value::as_str).collect();
             Some(words.join(" "))
         };
         raw.field(name, answer::text(members, name).or_else(list).filter(|text| !text.is_empty()));

@@ -76,18 +76,14 @@ impl Runner<'_> {
         others
     }
 
-    /// Keeps cases of which nothing was sent.
-    pub(super) fn keep_untried(&mut self, cases: Vec<Open<'_>>) {
-        cases.into_iter().for_each(|open| self.keep(open));
-    }
-
     fn keep_all(&mut self, cases: Vec<Open<'_>>, after: usize) {
         for open in cases {
             self.keep(Open { after: Some(after), ..open });
         }
     }
 
-    fn keep(&mut self, open: Open<'_>) {
+    /// Keeps what was seen of a case.
+    pub(super) fn keep(&mut self, open: Open<'_>) {
         let attempts = self.spool.settle(open.tried.seen, |trial| self.engine.sweep(trial));
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),
