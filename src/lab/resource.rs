@@ -83,7 +83,9 @@ pub(super) async fn orders(State(server): State<Arc<Server>>, headers: HeaderMap
     let bearer = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let claims = bearer.and_then(|token| tokens::verify_for_second(&server, token));
     match claims {
-        Some(claims) if !certificates::may_show(&server, claims.x5t.as_deref(), &headers) => Refused::InvalidToken.into_response(),
+        Some(claims) if !certificates::may_show(&server, claims.x5t.as_deref(), &headers) => {
+            Refused::InvalidToken.at(&server, "/api/orders")
+        }
         // A bound token needs a proof, which this API does not take (RFC 9449 section 7.1).
         Some(claims) if claims.jkt.is_none() => private_json(StatusCode::OK, &json!({ "sub": claims.sub, "orders": [] })),
         Some(_) => Refused::InvalidProof.at(&server, "/api/orders"),
