@@ -88,6 +88,24 @@ async fn a_throttling_server_is_waited_for() {
     assert!(report.verdicts.iter().flat_map(|v| &v.variants).any(again), "the throttled trial stays in the record");
 }
 
+/// A connection that is cut once, as by a server that closes what was idle, costs a trial and no verdict.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_once_is_made_again() {
+    for path in ["/authorize", "/token"] {
+        let (_lab, target) = lab(&[]).await;
+        let (target, proxy) = behind_when(&target, When::Between(14, 15), path, Mischief::Cut).await;
+        let report = run_on(&target, &["pkce/", "code/"]).await;
+        assert!(proxy.requests.load(std::sync::atomic::Ordering::SeqCst) > 15, "{path}");
+        let lost: Vec<_> =
+            report.verdicts.iter().filter(|v| v.selected && v.verdict == Verdict::Inconclusive).map(|v| (&v.id, &v.reason)).collect();
+        assert!(lost.is_empty() && report.fatal.is_none(), "{path}: {lost:?} {:?}", report.fatal);
+        let mut variants = report.verdicts.iter().flat_map(|v| &v.variants);
+        let cut =
+            variants.any(|v| v.attempts.load().expect("evidence").iter().any(Trial::is_cut)) || report.controls.iter().any(Trial::is_cut);
+        assert!(cut, "{path}: the trial that was lost stays in the record");
+    }
+}
+
 /// A session that dies in mid-run is renewed, and nothing is taken for a defense that was only a login page.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_sessions_are_renewed() {

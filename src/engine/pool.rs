@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
 use url::Url;
@@ -11,6 +12,10 @@ use crate::target::Limits;
 
 use super::http::{Failure, Request, Response};
 use super::tls;
+
+/// A connection that has been idle for longer is not used again: the server may be closing it at that moment, and what is sent
+/// then has no answer (RFC 9112 §9.5). Servers in use keep one for two seconds (gunicorn), five (Node.js, Apache) or more.
+const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
 /// Connections that show the same certificate, or none.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ impl Pool {
             .http1_only()
             .tcp_nodelay(true)
             .timeout(limits.timeout)
+            .pool_idle_timeout(LONGEST_IDLE)
             .pool_max_idle_per_host(limits.in_flight);
         builder = match &tls {
             Some(config) => builder.tls_backend_preconfigured(config.clone()),

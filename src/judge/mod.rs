@@ -79,10 +79,12 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
         return Judgement::new(Verdict::NotApplicable, step.note.clone());
     }
-    // A trial that was throttled and made again shows nothing; one that never came through says why.
-    let through: Vec<&Trial> = evidence.attempts.iter().filter(|trial| !trial.is_throttled()).collect();
-    let attempts = if through.is_empty() { evidence.attempts.iter().collect() } else { through };
-    let mut sights: Vec<Sight> = attempts.iter().map(|trial| sight(attack, trial, before, evidence.negatives)).collect();
+    let all: Vec<(&Trial, Sight)> =
+        evidence.attempts.iter().map(|trial| (trial, sight(attack, trial, before, evidence.negatives))).collect();
+    // A trial that was lost and made again shows nothing; one that never came through says why.
+    let some_came = all.iter().any(|(trial, sight)| !is_lost(attack, trial, sight));
+    let through = all.into_iter().filter(|(trial, sight)| !some_came || !is_lost(attack, trial, sight));
+    let (attempts, mut sights): (Vec<&Trial>, Vec<Sight>) = through.unzip();
     if sights.is_empty() {
         return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
     }
@@ -189,6 +191,12 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     }
     let (what, fault) = neither(trial);
     Sight::Neither { what, fault, filed_under: None }
+}
+
+/// Whether a trial says nothing of the attack, so that it is made again: the server throttled it, or cut the connection before
+/// anything was decided. A burst that came to nothing is counted among the bursts.
+pub fn is_lost(attack: &Attack, trial: &Trial, sight: &Sight) -> bool {
+    trial.is_throttled() || trial.is_cut() && !attack.is_race() && matches!(sight, Sight::Neither { .. })
 }
 
 /// A step before the first change that was not granted although the control was granted the same: what comes after is

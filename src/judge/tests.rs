@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::observation::Exchange;
 use crate::model::scenario::Scenario;
 use crate::scenario::resolve::{self, Library};
 
@@ -313,6 +314,39 @@ fn races_are_counted_over_all_bursts() {
     assert_eq!(judged(&[&won, &lost, &lost]).verdict, Verdict::Inconclusive);
     assert_eq!(judged(&[&crashed, &lost]).verdict, Verdict::Holds);
     assert_eq!(judged(&[&crashed, &crashed]).verdict, Verdict::Inconclusive, "nothing was refused");
+}
+
+/// A connection that was cut says nothing, and neither takes away nor adds to what the trials say that came through.
+#[test]
+fn a_connection_that_was_cut_is_no_attempt() {
+    let scenario = scenario_of(TEXT);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let (harm, refusal) = (granted.clone(), trial(Outcome::Issued, Outcome::Refused));
+    let mut cut = trial(Outcome::Issued, Outcome::Crashed);
+    cut.steps[1].exchanges.push(Exchange {
+        method: "POST".into(),
+        url: "http://127.0.0.1/token".into(),
+        request_headers: Vec::new(),
+        request_body: String::new(),
+        certificate: None,
+        status: 0,
+        response_headers: Vec::new(),
+        response_body: String::new(),
+        error: Some("the connection broke".into()),
+        server_micros: 0,
+    });
+    let mut answered = cut.clone();
+    answered.steps[1].exchanges[0].status = 500;
+    let judged = |attempts: &[&Trial]| {
+        let attempts: Vec<Trial> = attempts.iter().map(|t| (*t).clone()).collect();
+        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
+        case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict
+    };
+    assert_eq!(judged(&[&cut, &refusal]), Verdict::Holds);
+    assert_eq!(judged(&[&cut, &harm, &harm]), Verdict::Broken);
+    assert_eq!(judged(&[&harm, &cut]), Verdict::Inconclusive, "the repetition is missing");
+    assert_eq!(judged(&[&cut, &cut]), Verdict::Inconclusive);
+    assert_eq!(judged(&[&answered, &refusal]), Verdict::Inconclusive, "a server error is an answer, and unstable");
 }
 
 #[test]

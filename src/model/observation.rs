@@ -198,6 +198,13 @@ impl Trial {
         self.steps.iter().any(|s| s.outcome == Outcome::Throttled)
     }
 
+    /// A connection was cut before an answer came. That may be chance (a server closes what was idle), and the attack's doing
+    /// only where it comes again.
+    pub fn is_cut(&self) -> bool {
+        let unanswered = |s: &StepObservation| s.exchanges.iter().any(|e| e.status == 0 && e.error.is_some());
+        self.steps.iter().any(|s| s.outcome == Outcome::Crashed && unanswered(s))
+    }
+
     /// Every exchange with the name of its step, in order, the proof last.
     pub fn exchanges(&self) -> impl Iterator<Item = (&StepObservation, &Exchange)> {
         self.steps.iter().chain(self.proof.as_deref()).flat_map(|step| step.exchanges.iter().map(move |exchange| (step, exchange)))

@@ -46,6 +46,9 @@ const PLAIN_FLOW: &str = "authorization_code";
 /// How often a trial is made again because the server said "too many requests".
 const MOST_THROTTLED: usize = 2;
 
+/// How often a trial is made again because its connection was cut.
+const MOST_CUT: usize = 1;
+
 /// How many bursts are made to see a race a second time.
 const MOST_BURSTS: usize = 12;
 
@@ -202,14 +205,21 @@ impl<'r> Runner<'r> {
         }
     }
 
-    /// Runs a control, and again where the server throttled it; every one of them is in the record.
+    /// Runs a control, and again where the server throttled it or cut its connection; every one of them is in the record.
     async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let mut last = self.control_once(control, when).await;
-        for _ in 0..MOST_THROTTLED {
-            if !self.record.controls.get(last.0).is_some_and(Trial::is_throttled) || self.stop.is_stopped() {
+        let (mut throttled, mut cut) = (0, 0);
+        while let (Some(trial), false) = (self.record.controls.get(last.0), self.stop.is_stopped()) {
+            let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
+                throttled += 1;
+                "after a pause"
+            } else if trial.is_cut() && cut < MOST_CUT {
+                cut += 1;
+                "since the connection was cut"
+            } else {
                 break;
-            }
-            last = self.control_once(control, &format!("{when}, after a pause")).await;
+            };
+            last = self.control_once(control, &format!("{when}, {why}")).await;
         }
         last
     }
@@ -374,18 +384,21 @@ impl<'r> Runner<'r> {
             return Tried { not_waited: wait, ..tried };
         }
         let mut steps = Cow::Borrowed(case.steps.as_slice());
-        // Trials that the server throttled, and all others.
-        let (mut lost, mut seen) = (0, 0);
+        // Trials that the server throttled, those whose connection was cut, and all others.
+        let (mut lost, mut cut, mut seen) = (0, 0, 0);
         let race = case.attack.is_race();
         let mut harms = 0;
         loop {
-            let name = format!("{} {}", case.name(), lost + seen + 1);
+            let name = format!("{} {}", case.name(), lost + cut + seen + 1);
             let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, share)).await else {
-                return Tried { cut_short: lost + seen == 0, ..tried };
+                return Tried { cut_short: lost + cut + seen == 0, ..tried };
             };
             let throttled = trial.is_throttled();
+            let is_cut = judge::is_lost(case.attack, &trial, &sight) && !throttled;
             if throttled {
                 lost += 1;
+            } else if is_cut {
+                cut += 1;
             } else {
                 seen += 1;
                 if seen == 1 {
@@ -405,6 +418,7 @@ impl<'r> Runner<'r> {
                 Sight::Neither { .. } if race && !throttled && harms == 0 && seen < 3 => {}
                 // The client waits as long as the server asks, and goes on more slowly.
                 _ if throttled && lost <= MOST_THROTTLED => {}
+                _ if is_cut && cut <= MOST_CUT => {}
                 Sight::Harm(_) if seen < 2 && !case.attack.measures => {}
                 Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
                 _ => return tried,
