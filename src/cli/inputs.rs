@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use crate::diagnostic::Diagnostic;
 use crate::lab::{Flaw, Lab, LabConfig};
 use crate::model::profile::Profile;
-use crate::model::scenario::Scenario;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
+use crate::scenario::outline::Choosable;
 use crate::target::{
     Client, ClientAuthentication, Details, Endpoints, Extras, Limits, Listener, Login, SecondResource, Secret, Target, User, certificate,
 };
@@ -36,21 +36,26 @@ pub fn flaw_names() -> BTreeSet<String> {
     Flaw::ALL.iter().map(|f| f.name().to_owned()).collect()
 }
 
+/// Those of all scenarios that are chosen, in their order.
+///
 /// # Errors
 /// A pattern that selects nothing, or nothing selected at all.
-pub fn selected<'c>(catalogue: &'c Catalogue, choose: &Choose, profile: Option<Profile>) -> Result<Vec<&'c Scenario>, Failure> {
+pub fn selected<'c, S: Choosable + 'c>(
+    all: impl Iterator<Item = &'c S> + Clone,
+    choose: &Choose,
+    profile: Option<Profile>,
+) -> Result<Vec<&'c S>, Failure> {
     let selection = Selection {
         include: choose.select.clone(),
         exclude: choose.exclude.clone(),
         min_severity: choose.min_severity.map(Into::into),
         profile,
     };
-    selection.check(catalogue).map_err(|why| Failure::input(format!("error: {why}")))?;
-    let chosen: Vec<&Scenario> = catalogue.scenarios.values().filter(|s| selection.takes(s)).collect();
-    let chosen: Vec<&Scenario> = match choose.partition()? {
-        Some((shard, of)) => chosen.into_iter().filter(|s| is_of(&s.id, shard, of)).collect(),
-        None => chosen,
-    };
+    selection.check(all.clone()).map_err(|why| Failure::input(format!("error: {why}")))?;
+    let mut chosen: Vec<&S> = all.filter(|s| selection.takes(*s)).collect();
+    if let Some((shard, of)) = choose.partition()? {
+        chosen.retain(|s| is_of(s.id(), shard, of));
+    }
     if chosen.is_empty() {
         return Err(Failure::input(
             "error: nothing is selected: the selection and the profile have no scenario in common\n  = help: see `grantproof list`",

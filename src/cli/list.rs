@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::diagnostic::suggestion;
 use crate::model::report::{Requirement, Standard};
-use crate::model::scenario::Scenario;
 use crate::report::{coverage, safe};
 use crate::scenario::catalogue::{self, Catalogue};
+use crate::scenario::outline::{Choosable as _, Outline};
 
 use super::args::List;
 use super::{Failure, inputs, print};
@@ -20,19 +20,24 @@ pub fn list(arguments: &List) -> Result<u8, Failure> {
         print(&not_tested(arguments.json)?)?;
         return Ok(0);
     }
-    let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
-    let text = match &arguments.standard {
-        Some(document) => covered(&catalogue, document, arguments.json)?,
-        None => {
-            let selected = inputs::selected(&catalogue, &arguments.choose, arguments.choose.profile)?;
-            if arguments.count {
-                format!("{}\n", selected.len())
-            } else if arguments.peers {
-                peers(&selected, arguments.json)?
-            } else {
-                scenarios(&selected, arguments)?
-            }
-        }
+    let own = arguments.choose.scenarios.as_deref();
+    if let Some(document) = &arguments.standard {
+        let catalogue = inputs::catalogue(own)?;
+        print(&covered(&catalogue, document, arguments.json)?)?;
+        return Ok(0);
+    }
+    // What the program has in itself was checked when it was tested; files of the user's are checked now.
+    let all = match own.is_none().then(catalogue::outlines).flatten() {
+        Some(outlines) => outlines,
+        None => inputs::catalogue(own)?.scenarios.values().map(Outline::from).collect(),
+    };
+    let selected = inputs::selected(all.iter(), &arguments.choose, arguments.choose.profile)?;
+    let text = if arguments.count {
+        format!("{}\n", selected.len())
+    } else if arguments.peers {
+        peers(&selected, arguments.json)?
+    } else {
+        scenarios(&selected, arguments)?
     };
     print(&text)?;
     Ok(0)
@@ -53,9 +58,9 @@ fn not_tested(as_json: bool) -> Result<String, Failure> {
 }
 
 /// Which other tools try the selected scenarios.
-fn peers(selected: &[&Scenario], as_json: bool) -> Result<String, Failure> {
+fn peers(selected: &[&Outline], as_json: bool) -> Result<String, Failure> {
     let known = catalogue::peers().map_err(|wrong| inputs::diagnostics(&wrong))?;
-    let of = |scenario: &Scenario| known.attacks.get(&scenario.id).map_or(&[][..], Vec::as_slice);
+    let of = |scenario: &Outline| known.attacks.get(&scenario.id).map_or(&[][..], Vec::as_slice);
     if as_json {
         return lines(&selected.iter().map(|s| json!({ "id": s.id, "peers": of(s) })).collect::<Vec<_>>());
     }
@@ -73,13 +78,13 @@ fn peers(selected: &[&Scenario], as_json: bool) -> Result<String, Failure> {
     Ok(out)
 }
 
-fn scenarios(selected: &[&Scenario], arguments: &List) -> Result<String, Failure> {
+fn scenarios(selected: &[&Outline], arguments: &List) -> Result<String, Failure> {
     let profile = arguments.choose.profile();
     if arguments.json {
-        let entry = |s: &&Scenario| {
+        let entry = |s: &&Outline| {
             json!({
                 "id": s.id, "title": s.title, "severity": s.severity, "level": s.level_in(profile), "risk": s.risk,
-                "basis": s.basis, "attacks": s.attacks.iter().map(|a| &a.id).collect::<Vec<_>>(),
+                "basis": s.basis, "attacks": s.attacks,
             })
         };
         return lines(&selected.iter().map(entry).collect::<Vec<_>>());

@@ -16,7 +16,7 @@ use super::{Failure, inputs, print, run};
 /// Wrong input (2). Nothing is sent.
 pub fn plan(arguments: &args::Plan) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
-    let selected = inputs::selected(&catalogue, &arguments.choose, Some(arguments.choose.profile()))?;
+    let selected = inputs::selected(catalogue.scenarios.values(), &arguments.choose, Some(arguments.choose.profile()))?;
     let target = crate::target::load::from_file(&arguments.target).map_err(|list| inputs::diagnostics(&list))?;
     let plan = draw(&selected, &target, run::allowed(&arguments.allow, Some(&target)));
     print(&text(&plan, &target, selected.len()))?;

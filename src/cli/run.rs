@@ -26,7 +26,7 @@ const RECORDING: &str = "recording.json";
 /// Wrong input (2), or a report that could not be written (5).
 pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
-    let selected = inputs::selected(&catalogue, &arguments.choose, Some(arguments.choose.profile()))?;
+    let selected = inputs::selected(catalogue.scenarios.values(), &arguments.choose, Some(arguments.choose.profile()))?;
     let flaws = inputs::flaws(&arguments.flaw)?;
     if !flaws.is_empty() && arguments.target.is_some() {
         return Err(Failure::input(

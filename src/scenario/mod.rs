@@ -8,5 +8,6 @@ pub mod expression;
 pub mod file;
 mod lint;
 mod operations;
+pub mod outline;
 pub mod resolve;
 pub mod standard;

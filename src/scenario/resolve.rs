@@ -109,7 +109,7 @@ fn text_of(text: Option<&At<String>>) -> String {
     text.map(|t| t.value.trim().to_owned()).unwrap_or_default()
 }
 
-fn levels(file: &LevelFile) -> Vec<(Profile, Level)> {
+pub(super) fn levels(file: &LevelFile) -> Vec<(Profile, Level)> {
     [
         (Profile::Baseline, file.baseline),
         (Profile::OAuth21, file.oauth21),
