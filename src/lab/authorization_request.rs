@@ -85,7 +85,7 @@ impl ResponseType {
     /// The type with this name, as far as this server knows it.
     fn read(server: &Server, text: &str) -> Option<Self> {
         let hybrid = |code, id_token| server.has(Flaw::HybridTokenEnabled).then_some(ResponseType::Hybrid { code, id_token });
-        let is_confused = server.has(Flaw::ResponseTypeConfusion) && !RESPONSE_TYPES.contains(&text);
+        let is_confused = !RESPONSE_TYPES.contains(&text) && server.has(Flaw::ResponseTypeConfusion);
         match text {
             text if is_confused => Self::read_words(text),
             "code" => Some(ResponseType::Code),
@@ -208,11 +208,14 @@ pub(super) fn check(
             return Err(Refusal::Page(fault.to_string()));
         }
     }
-    let asking = params.get("client_id").and_then(|id| server.client(id)).filter(|_| server.has(Flaw::RedirectUriOptional));
+    let asking = params.get("client_id").and_then(|id| server.client(id));
+    let is_left_out = params.get("redirect_uri").is_none();
+    let asking = asking.filter(|_| is_left_out && server.has(Flaw::RedirectUriOptional));
     let implied = asking.and_then(|client| client.redirect_uris.first()).map(String::as_str);
     let (first, last) = (params.get("redirect_uri").or(implied), params.last("redirect_uri").or(implied));
     // They are the same unless the parameter may be sent twice.
-    let (given_uri, used_uri) = if server.has(Flaw::DuplicateRedirectUriLastChecked) { (last, first) } else { (first, last) };
+    let is_last_checked = first != last && server.has(Flaw::DuplicateRedirectUriLastChecked);
+    let (given_uri, used_uri) = if is_last_checked { (last, first) } else { (first, last) };
     let reply = reply_to(server, params, used_uri.unwrap_or_default());
     let redirect = |error| Err(Refusal::Redirect(Box::new(reply.clone()), error));
 
@@ -220,7 +223,7 @@ pub(super) fn check(
         return Err(Refusal::Page("client_id is missing".to_owned()));
     };
     let Some(client) = server.client(client_id) else {
-        if server.has(Flaw::UnknownClientRedirected) && given_uri.is_some() {
+        if given_uri.is_some() && server.has(Flaw::UnknownClientRedirected) {
             let error = OAuthError::new("unauthorized_client", "the client is unknown");
             return redirect(error);
         }
@@ -236,11 +239,11 @@ pub(super) fn check(
     {
         return redirect(OAuthError::new(error.code, error.description.clone()));
     }
-    let of_any = server.clients.iter().filter(|it| it.id != client.id && server.has(Flaw::RedirectUriGlobalList));
-    let registered: Vec<String> = std::iter::once(client).chain(of_any).flat_map(|it| it.redirect_uris.clone()).collect();
+    let is_accepted = |registered: &[String]| redirect_uri::is_accepted(|flaw| server.has(flaw), registered, given_uri);
+    let is_of_another = || server.clients.iter().any(|it| is_accepted(&it.redirect_uris)) && server.has(Flaw::RedirectUriGlobalList);
     let unchecked = unchecked || channel == Channel::Pushed && server.has(Flaw::ParRedirectUriUnchecked);
     let unchecked = unchecked || reply.mode == ResponseMode::FormPost && server.has(Flaw::RedirectUriResponseModeBypass);
-    if !unchecked && !redirect_uri::is_accepted(|flaw| server.has(flaw), &registered, given_uri) {
+    if !unchecked && !is_accepted(&client.redirect_uris) && !is_of_another() {
         let why = "redirect_uri is not registered for this client";
         return Err(Refusal::Page(with_value(server, why, given_uri)));
     }
@@ -275,11 +278,8 @@ fn reply_to(server: &Server, params: &Params, redirect_uri: &str) -> Reply {
         None => params.get("state"),
         Some(_) => None,
     };
-    let mut extras = Vec::new();
-    if server.has(Flaw::UnknownParametersEchoed) {
-        let unknown = params.iter().filter(|(name, _)| !KNOWN.contains(name));
-        extras.extend(unknown.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    }
+    let unknown = params.iter().filter(|(name, _)| !KNOWN.contains(name) && server.has(Flaw::UnknownParametersEchoed));
+    let extras = unknown.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let foreign_iss = params.get("iss").filter(|_| server.has(Flaw::IssInjected)).map(ToOwned::to_owned);
     let signed_for = params.get("client_id").filter(|_| is_signed).map(ToOwned::to_owned);
     Reply { redirect_uri: redirect_uri.to_owned(), mode, signed_for, state: state.map(ToOwned::to_owned), extras, foreign_iss }
@@ -350,12 +350,14 @@ fn read(
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
     let is_confidential = !matches!(client.auth, AuthMethod::None);
     let pushed = channel == Channel::Pushed;
-    let not_required = server.has(Flaw::PkceNotRequired)
-        || (pushed && server.has(Flaw::ParPkceNotRequired))
-        || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential));
-    let not_required_here = is_confidential && server.has(Flaw::PkceDowngradeConfidential);
-    let pkce_needed = !not_required_here && response_type.has_code() && !bare_is_fine && !not_required && !server.has(Flaw::PkceDowngrade);
-    if challenge.is_none() && pkce_needed {
+    let may_go_without = || {
+        server.has(Flaw::PkceNotRequired)
+            || (pushed && server.has(Flaw::ParPkceNotRequired))
+            || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential))
+    };
+    let not_required = challenge.is_none() && may_go_without();
+    let is_downgraded = || server.has(Flaw::PkceDowngrade) || is_confidential && server.has(Flaw::PkceDowngradeConfidential);
+    if challenge.is_none() && response_type.has_code() && !bare_is_fine && !not_required && !is_downgraded() {
         return Err(early("invalid_request", "code_challenge is missing"));
     }
     // RFC 9700 section 4.7.1: something must tie the response to the
@@ -424,19 +426,21 @@ fn read_claims(server: &Server, params: &Params) -> Result<(Option<String>, Opti
 /// The scope as it is read, and the words of it that are granted unread.
 fn split_scope(server: &Server, scope: Option<&str>) -> (Option<String>, String) {
     let text = scope.unwrap_or_default();
-    if !server.has(Flaw::ScopeUnvalidated) {
-        return (scope.map(ToOwned::to_owned), String::new());
-    }
     let (known, unknown): (Vec<&str>, Vec<&str>) = text.split(' ').filter(|word| !word.is_empty()).partition(|word| SCOPES.contains(word));
-    (Some(known.join(" ")).filter(|known| !known.is_empty()), unknown.join(" "))
+    let known = Some(known.join(" ")).filter(|known| !known.is_empty());
+    let reads_differently = known.as_deref() != scope || !unknown.is_empty();
+    if reads_differently && server.has(Flaw::ScopeUnvalidated) {
+        return (known, unknown.join(" "));
+    }
+    (scope.map(ToOwned::to_owned), String::new())
 }
 
 fn read_challenge(server: &Server, params: &Params, channel: Channel) -> Result<Option<Challenge>, OAuthError> {
-    if server.has(Flaw::PkceEmptyChallengeAccepted) && params.is_empty("code_challenge") {
+    if params.is_empty("code_challenge") && server.has(Flaw::PkceEmptyChallengeAccepted) {
         return Ok(Some(Challenge { value: String::new(), method: ChallengeMethod::Unknown }));
     }
-    let given = if server.has(Flaw::DuplicateChallengeLastUsed) { params.last("code_challenge") } else { params.get("code_challenge") };
-    let Some(value) = given else {
+    let (first, last) = (params.get("code_challenge"), params.last("code_challenge"));
+    let Some(value) = (if first != last && server.has(Flaw::DuplicateChallengeLastUsed) { last } else { first }) else {
         return Ok(None);
     };
     // RFC 7636 section 4.3: a missing method means plain.

@@ -54,9 +54,16 @@ impl Reply {
     /// none.
     fn state(&self, server: &Server) -> Option<String> {
         match &self.state {
-            Some(state) if server.has(Flaw::StateMangled) => Some(params::decode(state.as_bytes()).0),
-            Some(state) if server.has(Flaw::StateTruncated) => Some(state.chars().take(64).collect()),
-            Some(state) => Some(state.clone()),
+            Some(state) => {
+                let (decoded, beginning) = (params::decode(state.as_bytes()).0, state.chars().take(64).collect::<String>());
+                if decoded != *state && server.has(Flaw::StateMangled) {
+                    Some(decoded)
+                } else if beginning != *state && server.has(Flaw::StateTruncated) {
+                    Some(beginning)
+                } else {
+                    Some(state.clone())
+                }
+            }
             None => server.has(Flaw::StateInvented).then(|| "undefined".to_owned()),
         }
     }
@@ -87,8 +94,10 @@ impl Reply {
         if server.has(Flaw::LoginPageCacheable) {
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         }
-        if server.has(Flaw::HeaderInjection) {
-            add_lines(&mut response, state.as_deref().unwrap_or_default());
+        if let Some(lines) = state.filter(|state| state.contains("\r\n"))
+            && server.has(Flaw::HeaderInjection)
+        {
+            add_lines(&mut response, &lines);
         }
         response
     }

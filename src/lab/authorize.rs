@@ -49,13 +49,13 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
     let Some(mut params) = of_browser(method, query.as_deref(), headers, body) else {
         return pages::error(server, StatusCode::BAD_REQUEST, NO_FORM);
     };
-    if server.has(Flaw::DuplicateParameterAccepted) {
+    if params.is_any_repeated() && server.has(Flaw::DuplicateParameterAccepted) {
         params.allow_repeated(|_| true);
     }
-    if server.has(Flaw::DuplicateRedirectUriLastChecked) {
+    if params.is_any_repeated() && server.has(Flaw::DuplicateRedirectUriLastChecked) {
         params.allow_repeated(|name| name == "redirect_uri");
     }
-    if server.has(Flaw::DuplicateChallengeLastUsed) {
+    if params.is_any_repeated() && server.has(Flaw::DuplicateChallengeLastUsed) {
         params.allow_repeated(|name| name == "code_challenge");
     }
     let session = server.session(headers);
@@ -71,7 +71,7 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
         Ok(opened) => opened.unwrap_or(params),
         Err(why) => return pages::error(server, StatusCode::BAD_REQUEST, why),
     };
-    if let Some(redirect_uri) = params.get("redirect_uri").filter(|_| server.has(Flaw::RedirectUriFromSession)) {
+    if let Some(redirect_uri) = params.get("redirect_uri") {
         server.store().last_asked.insert(browser.to_owned(), redirect_uri.to_owned());
     }
     let channel = if pushed.is_some() { Channel::Pushed } else { Channel::Front };
@@ -107,7 +107,7 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
         let tx = server.store().begin(request, None, browser);
         return see_other(&format!("/login?tx={tx}"));
     };
-    let consented = server.store().has_consent(&request, &session);
+    let consented = server.store().has_consent(server, &request, &session);
     if consented && !request.prompt.consent {
         return finish(server, &request, &session);
     }
@@ -193,10 +193,6 @@ const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> String {
     let id = secrets::random();
-    if let (true, Some(challenge)) = (server.has(Flaw::PkceNotBoundToCode), &request.challenge) {
-        let owner = (grant.sub.clone(), grant.client_id.clone());
-        server.store().challenges.entry(owner).or_default().push(challenge.value.clone());
-    }
     let code = Code {
         grant,
         redirect_uri: request.reply.redirect_uri.clone(),

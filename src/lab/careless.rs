@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::jws::Compact;
 use super::params::Params;
@@ -15,12 +15,8 @@ use super::{Flaw, MAX_BODY, fetch};
 
 /// Goes where a request says, before it is answered.
 pub(super) async fn fetch_what_is_named(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    if !server.has(Flaw::SsrfRequestUri) && !server.has(Flaw::SsrfJwtHeaders) {
-        return next.run(request).await;
-    }
     let (parts, body) = request.into_parts();
-    // One that is too long is refused below, as it would have been.
-    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let mut texts = values(&parts.uri, &body);
     for name in [header::AUTHORIZATION.as_str(), "dpop"] {
         let headers = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -30,8 +26,9 @@ pub(super) async fn fetch_what_is_named(State(server): State<Arc<Server>>, reque
         if name == "request_uri" && parts.uri.path() == "/authorize" && server.has(Flaw::SsrfRequestUri) {
             fetch::carelessly(&text).await;
         }
-        if let (true, Some(jwt)) = (server.has(Flaw::SsrfJwtHeaders), Compact::parse(&text)) {
-            for address in ["jku", "x5u"].into_iter().filter_map(|name| jwt.header(name)) {
+        let jwt = Compact::parse(&text);
+        for address in ["jku", "x5u"].into_iter().filter_map(|name| jwt.as_ref()?.header(name)) {
+            if server.has(Flaw::SsrfJwtHeaders) {
                 fetch::carelessly(address).await;
             }
         }

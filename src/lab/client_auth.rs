@@ -94,6 +94,12 @@ impl Presented {
         &self.client_id
     }
 
+    /// Whether a client is only named that has credentials.
+    pub(super) fn lacks_proof(&self, server: &Server) -> bool {
+        let has_credentials = |client: &Client| !matches!(client.auth, AuthMethod::None);
+        matches!(self.proof, Proof::None) && server.client(&self.client_id).is_some_and(has_credentials)
+    }
+
     /// Finds the client and checks its credentials. A client must use
     /// exactly the method it is registered with.
     pub(super) fn authenticate<'a>(&self, server: &'a Server, identify: Identify) -> Result<&'a Client, OAuthError> {
@@ -112,8 +118,7 @@ impl Presented {
             (AuthMethod::None, Proof::None) if identify != Identify::Authenticated => Ok(client),
             (AuthMethod::Secret(secret), Proof::Basic(given)) => {
                 let flaw = if given.is_empty() { Flaw::ClientSecretEmptyAccepted } else { Flaw::ClientSecretUnchecked };
-                let unchecked = server.has(flaw);
-                if secrets::equal(secret.as_bytes(), given.as_bytes()) || unchecked {
+                if secrets::equal(secret.as_bytes(), given.as_bytes()) || server.has(flaw) {
                     Ok(client)
                 } else {
                     refuse("the client secret is wrong")

@@ -53,14 +53,14 @@ fn unknown_code() -> OAuthError {
 /// not use it up, or whoever sees a code could keep its owner from it.
 fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str) -> Result<(), OAuthError> {
     let code = store.codes.get(id).ok_or_else(unknown_code)?;
-    let is_bound = !server.has(Flaw::CodeNotBoundToClient);
-    if is_bound && code.grant.client_id != client.id {
+    if code.grant.client_id != client.id && !server.has(Flaw::CodeNotBoundToClient) {
         let why = "the code was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
-    let forgotten = server.has(Flaw::CodeReplayWithoutVerifier) && params.get("code_verifier").is_none();
-    let outlived = code.used_at.is_some_and(|at| clock::instant() >= at + REMEMBERED) && server.has(Flaw::CodeReusableAfterGrace);
-    if code.used && !forgotten && !outlived {
+    let is_used = code.used && !server.has(Flaw::CodeReusable);
+    let forgotten = || params.get("code_verifier").is_none() && server.has(Flaw::CodeReplayWithoutVerifier);
+    let outlived = || code.used_at.is_some_and(|at| clock::instant() >= at + REMEMBERED) && server.has(Flaw::CodeReusableAfterGrace);
+    if is_used && !forgotten() && !outlived() {
         // Two redemptions: one of them was not by the client, and it cannot
         // be told which one (RFC 6749 section 4.1.2).
         let ends = Ends {
@@ -83,10 +83,13 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         let why = "redirect_uri is not that of the authorization request";
         return Err(OAuthError::invalid_grant(why));
     }
-    if code.used {
+    if is_used {
         return Ok(());
     }
     let checked = check_verifier(server, store, client, code, params);
+    if checked.is_err() && server.has(Flaw::PkceVerifierIgnored) {
+        return Ok(());
+    }
     if checked.is_err()
         && server.has(Flaw::PkceChallengeSpentByGuess)
         && let Some(code) = store.codes.get_mut(id)
@@ -99,9 +102,6 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
 
 fn check_verifier(server: &Server, store: &Store, client: &Client, code: &Code, params: &Params) -> Result<(), OAuthError> {
     let given = params.get("code_verifier");
-    if server.has(Flaw::PkceVerifierIgnored) {
-        return Ok(());
-    }
     let refuse = |why: &str| Err(OAuthError::invalid_grant(why));
     let Some(challenge) = &code.challenge else {
         return match given {
@@ -123,11 +123,12 @@ fn check_verifier(server: &Server, store: &Store, client: &Client, code: &Code, 
         }
         return refuse("code_verifier is missing");
     };
-    let is_careless = server.has(Flaw::TokenEndpointJsonBody) || server.has(Flaw::TokenDuplicateParameterAccepted);
-    if verifier == ANY_VERIFIER && is_careless {
+    let is_careless = || server.has(Flaw::TokenEndpointJsonBody) || server.has(Flaw::TokenDuplicateParameterAccepted);
+    if verifier == ANY_VERIFIER && is_careless() {
         return Ok(());
     }
-    let verifier = verifier.get(..43).filter(|_| server.has(Flaw::PkcePartialCompare)).unwrap_or(verifier);
+    let beginning = verifier.get(..43).filter(|beginning| *beginning != verifier);
+    let verifier = beginning.filter(|_| server.has(Flaw::PkcePartialCompare)).unwrap_or(verifier);
     if !is_verifier(verifier) && !server.has(Flaw::PkceShortVerifierAccepted) {
         return Err(OAuthError::invalid_request("code_verifier is malformed"));
     }
@@ -141,8 +142,11 @@ fn check_verifier(server: &Server, store: &Store, client: &Client, code: &Code, 
         ChallengeMethod::S256 => matches_s256(verifier, &challenge.value) || (server.has(Flaw::PkceChallengeComparedRaw) && is_raw_equal()),
         ChallengeMethod::Plain | ChallengeMethod::Unknown => is_raw_equal(),
     };
-    let owner = (code.grant.sub.clone(), code.grant.client_id.clone());
-    let fits_another = || store.challenges.get(&owner).is_some_and(|all| all.iter().any(|it| matches_s256(verifier, it)));
+    let fits_another = || {
+        let same_owner = store.codes.values().filter(|it| it.grant.sub == code.grant.sub && it.grant.client_id == code.grant.client_id);
+        let mut others = same_owner.filter_map(|it| it.challenge.as_ref());
+        others.any(|other| matches_s256(verifier, &other.value)) && server.has(Flaw::PkceNotBoundToCode)
+    };
     if matches || fits_another() { Ok(()) } else { refuse("code_verifier does not fit the code_challenge") }
 }
 
@@ -163,7 +167,7 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     let family = store.new_family();
     let code = store.codes.get_mut(id).ok_or_else(unknown_code)?;
     let raced = code.used && server.has(Flaw::CodeRaceRevocation);
-    code.used = !server.has(Flaw::CodeReusable);
+    code.used = true;
     code.used_at.get_or_insert_with(clock::instant);
     code.families.push(family);
     let raced = if raced { code.families.clone() } else { Vec::new() };

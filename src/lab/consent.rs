@@ -11,8 +11,6 @@ pub(super) enum Asks {
     Once,
     /// At each request: the client can be anybody (RFC 8252 section 8.6).
     Always,
-    /// Once for a client, whatever it asks for later.
-    OnceForAnything,
     /// Not at all.
     Never,
 }
@@ -25,7 +23,6 @@ impl Asks {
             true if server.has(Flaw::ConsentSkipped) => Asks::Never,
             true => Asks::Always,
             false if is_any_program => Asks::Always,
-            false if server.has(Flaw::ConsentNotIncremental) => Asks::OnceForAnything,
             false => Asks::Once,
         }
     }

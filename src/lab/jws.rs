@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::keys::SigningKey;
-use super::target::SecondApi;
+use super::server::Server;
 
 /// A token in its three parts; nothing is verified.
 pub(super) struct Compact<'a> {
@@ -128,8 +128,8 @@ pub(super) fn sign(key: &SigningKey, typ: &str, claims: &Value) -> Option<String
 }
 
 /// Signs claims with HS256, by the secret of the second API.
-pub(super) fn sign_for(api: &SecondApi, typ: &str, claims: &Value) -> Option<String> {
-    signed(&json!({ "alg": "HS256", "typ": typ }), claims, |message| api.sign(message))
+pub(super) fn sign_for_second(server: &Server, typ: &str, claims: &Value) -> Option<String> {
+    signed(&json!({ "alg": "HS256", "typ": typ }), claims, |message| server.second.sign(server, message))
 }
 
 fn signed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<String> {

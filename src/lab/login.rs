@@ -108,7 +108,7 @@ pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &s
     let known = session_cookie(headers);
     let kept = known.filter(|_| server.has(Flaw::SessionFixation));
     let (session_id, session) = store.log_in(user.sub, now(), known, kept);
-    let mut response = match store.after_login(tx, &session_id, &session) {
+    let mut response = match store.after_login(server, tx, &session_id, &session) {
         Some(mut transaction) => {
             redirect_as_last_asked(server, &store, &mut transaction);
             drop(store);
@@ -138,7 +138,8 @@ pub(super) fn set_session(server: &Server, response: &mut Response, session_id: 
 /// The mistake of `redirect-uri-from-session`.
 fn redirect_as_last_asked(server: &Server, store: &Store, transaction: &mut Transaction) {
     let asked = store.last_asked.get(&transaction.browser).filter(|_| transaction.began_logged_out);
-    if let Some(asked) = asked.filter(|_| server.has(Flaw::RedirectUriFromSession)) {
+    let other = asked.filter(|asked| **asked != transaction.request.reply.redirect_uri);
+    if let Some(asked) = other.filter(|_| server.has(Flaw::RedirectUriFromSession)) {
         transaction.request.reply.redirect_uri.clone_from(asked);
     }
 }
@@ -225,12 +226,11 @@ fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap
         None => {}
     }
     // The form repeats what was asked for. Of a form of another question that says nothing.
-    if is_own && !server.has(Flaw::ConsentParametersTrusted) {
-        let is_kept = uri.is_none_or(|uri| uri == request.reply.redirect_uri) && scope.is_none_or(|scope| scope == Some(request.scope));
-        if !is_kept {
+    let is_kept = uri.is_none_or(|uri| uri == request.reply.redirect_uri) && scope.is_none_or(|scope| scope == Some(request.scope));
+    if is_own && !is_kept {
+        if !server.has(Flaw::ConsentParametersTrusted) {
             return Err(ASKS_FOR_ELSE);
         }
-    } else if is_own {
         request.reply.redirect_uri = uri.unwrap_or(&request.reply.redirect_uri).to_owned();
         request.scope = scope.flatten().unwrap_or(request.scope);
     }

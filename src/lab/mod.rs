@@ -163,8 +163,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
     let issuer = format!("http://{}", listener.local_addr()?);
     let resource = format!("{issuer}/api/me");
     let asked = Arc::new(Asked::new());
-    asked.note(Flaw::JwtWeakSecret);
-    let second = SecondApi::new(&issuer, config.flaws.contains(&Flaw::JwtWeakSecret));
+    let second = SecondApi::new(&issuer);
     let (directory, clients, trusted_issuer) = directory::register(&config.callback, &issuer, &second.identifier)?;
     for lifetime in [
         &mut config.code_lifetime,

@@ -119,6 +119,11 @@ impl Params {
         self.empty.iter().any(|key| key == name)
     }
 
+    /// Whether a parameter stands more than once that must not.
+    pub(super) fn is_any_repeated(&self) -> bool {
+        self.faults.iter().any(|fault| fault.kind == FaultKind::Repeated)
+    }
+
     /// Lets parameters stand more than once, as a flawed server does.
     pub(super) fn allow_repeated(&mut self, may_repeat: impl Fn(&str) -> bool) {
         self.faults.retain(|fault| fault.kind != FaultKind::Repeated || !may_repeat(&fault.name));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::Flaw;
 use super::authorization_request::{AuthorizationRequest, Challenge};
 use super::clock;
 use super::consent::Asks;
@@ -180,14 +181,12 @@ pub(super) struct Store {
     pub(super) transactions: HashMap<String, Transaction>,
     consents: HashSet<(&'static str, String, Scope)>,
     pub(super) codes: HashMap<String, Code>,
-    /// The challenges of each user and client, kept by `pkce-not-bound-to-code` alone.
-    pub(super) challenges: HashMap<(String, String), Vec<String>>,
     pub(super) refresh_tokens: HashMap<String, RefreshToken>,
     sessions: HashMap<String, Session>,
     /// The families whose refresh tokens end with a session.
     bound: HashMap<String, Vec<FamilyId>>,
     pub(super) leaving: HashMap<String, Leaving>,
-    /// The redirect_uri that each browser asked for last, kept by `redirect-uri-from-session` alone.
+    /// The redirect_uri that each browser with a login asked for last: `redirect-uri-from-session` goes by it.
     pub(super) last_asked: HashMap<String, String>,
     access_tokens: HashMap<String, AccessToken>,
     families: HashMap<FamilyId, Family>,
@@ -293,9 +292,9 @@ impl Store {
 
     /// Goes on after a login: takes the transaction out when the user has
     /// consented before, and binds it to the session otherwise.
-    pub(super) fn after_login(&mut self, tx: &str, session_id: &str, session: &Session) -> Option<Transaction> {
+    pub(super) fn after_login(&mut self, server: &Server, tx: &str, session_id: &str, session: &Session) -> Option<Transaction> {
         let request = &self.transactions.get(tx)?.request;
-        if self.has_consent(request, session) && !request.prompt.consent {
+        if self.has_consent(server, request, session) && !request.prompt.consent {
             return self.transactions.remove(tx);
         }
         let transaction = self.transactions.get_mut(tx)?;
@@ -304,14 +303,14 @@ impl Store {
     }
 
     /// Whether the user has consented to this client and these scopes.
-    pub(super) fn has_consent(&self, request: &AuthorizationRequest, session: &Session) -> bool {
-        let of_client = || self.consents.iter().any(|(sub, client, _)| *sub == session.sub && *client == request.client_id);
+    pub(super) fn has_consent(&self, server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
+        let to_all = || self.consents.contains(&(session.sub, request.client_id.clone(), request.scope));
+        let to_anything = || self.consents.iter().any(|(sub, client, _)| *sub == session.sub && *client == request.client_id);
         match request.asks {
             // A payment is approved each time (RFC 9396 section 2).
-            Asks::Once | Asks::OnceForAnything if !request.details.is_empty() => false,
-            Asks::Once => self.consents.contains(&(session.sub, request.client_id.clone(), request.scope)),
+            Asks::Once if !request.details.is_empty() => false,
+            Asks::Once => to_all() || to_anything() && server.has(Flaw::ConsentNotIncremental),
             Asks::Always => false,
-            Asks::OnceForAnything => of_client(),
             Asks::Never => true,
         }
     }
@@ -471,6 +470,8 @@ impl Store {
         // By the real clock: what is late is one request, not the lab.
         let now = Instant::now();
         self.transactions.retain(|_, it| it.expires > now);
+        let busy: HashSet<&String> = self.transactions.values().map(|it| &it.browser).collect();
+        self.last_asked.retain(|browser, _| busy.contains(browser));
         self.sessions.retain(|_, it| it.expires > now);
         self.bound.retain(|session, _| self.sessions.contains_key(session));
         let alive: HashSet<&String> = self.sessions.values().map(|session| &session.sid).collect();

@@ -32,7 +32,7 @@ pub(super) fn of_token(server: &Server, granted: &[String], params: &Params, wid
     if named.len() > 1 && !server.has(widens) {
         return Err(invalid_target("a token is for one resource"));
     }
-    if server.has(Flaw::ResourceIgnored) && (!named.is_empty() || granted != [server.resource.as_str()]) {
+    if (!named.is_empty() || granted != [server.resource.as_str()]) && server.has(Flaw::ResourceIgnored) {
         return Ok(vec![server.resource.clone(), server.second.identifier.clone()]);
     }
     Ok(if named.is_empty() { granted.first().cloned().into_iter().collect() } else { named })
@@ -59,9 +59,8 @@ pub(super) struct SecondApi {
 }
 
 impl SecondApi {
-    pub(super) fn new(issuer: &str, has_weak_secret: bool) -> Self {
-        let secret = if has_weak_secret { "secret".to_owned() } else { secrets::random() };
-        SecondApi { identifier: format!("{issuer}/api/orders"), secret }
+    pub(super) fn new(issuer: &str) -> Self {
+        SecondApi { identifier: format!("{issuer}/api/orders"), secret: secrets::random() }
     }
 
     /// Whether tokens with this audience are signed with the secret.
@@ -69,13 +68,17 @@ impl SecondApi {
         matches!(audience, [only] if *only == self.identifier)
     }
 
+    fn secret(&self, server: &Server) -> &[u8] {
+        if server.has(Flaw::JwtWeakSecret) { b"secret" } else { self.secret.as_bytes() }
+    }
+
     /// Signs with HMAC and SHA-256.
-    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        keys::sign_hs256(self.secret.as_bytes(), message)
+    pub(super) fn sign(&self, server: &Server, message: &[u8]) -> Option<Vec<u8>> {
+        keys::sign_hs256(self.secret(server), message)
     }
 
     /// Verifies such a signature.
-    pub(super) fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
-        keys::verify_hs256(self.secret.as_bytes(), message, tag)
+    pub(super) fn verify(&self, server: &Server, message: &[u8], tag: &[u8]) -> bool {
+        keys::verify_hs256(self.secret(server), message, tag)
     }
 }

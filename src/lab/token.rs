@@ -30,8 +30,8 @@ pub(super) async fn endpoint(State(server): State<Arc<Server>>, RawQuery(query):
 /// What the client would have had to write into the header.
 fn with_credentials_of_query(server: &Server, query: Option<&str>, mut headers: HeaderMap) -> HeaderMap {
     let query = Params::parse(query.unwrap_or_default().as_bytes());
-    if server.has(Flaw::ClientSecretInQuery)
-        && let (Some(id), Some(secret)) = (query.get("client_id"), query.get("client_secret"))
+    if let (Some(id), Some(secret)) = (query.get("client_id"), query.get("client_secret"))
+        && server.has(Flaw::ClientSecretInQuery)
         && let Ok(value) = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))))
     {
         headers.entry(header::AUTHORIZATION).or_insert(value);
@@ -82,7 +82,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
         admitted.map_err(OAuthError::too_many_requests)?;
     }
     let identify = match params.get("grant_type") {
-        Some("refresh_token") if server.has(Flaw::RefreshWithoutClientAuth) => Identify::AnyHow,
+        Some("refresh_token") if presented.lacks_proof(server) && server.has(Flaw::RefreshWithoutClientAuth) => Identify::AnyHow,
         Some(device::GRANT_TYPE) => device::identify(server),
         Some(exchange::GRANT_TYPE) => exchange::identify(server),
         _ => Identify::PublicToo,
@@ -100,11 +100,13 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
         return None;
     }
     let id = match params.get("grant_type")? {
-        "authorization_code" if server.has(Flaw::TokenEndpointNoClientId) => {
-            server.store().codes.get(params.get("code")?)?.grant.client_id.clone()
+        "authorization_code" => {
+            let id = server.store().codes.get(params.get("code")?)?.grant.client_id.clone();
+            Some(id).filter(|_| server.has(Flaw::TokenEndpointNoClientId))?
         }
-        "refresh_token" if server.has(Flaw::RefreshWithoutClient) => {
-            server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone()
+        "refresh_token" => {
+            let id = server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone();
+            Some(id).filter(|_| server.has(Flaw::RefreshWithoutClient))?
         }
         _ => return None,
     };
@@ -115,7 +117,8 @@ async fn grant(server: &Server, client: &Client, params: &Params, headers: &Head
     // The key of the proof that came with the request, and the certificate of its connection.
     let refreshes = params.get("grant_type") == Some("refresh_token");
     let held = Held { jkt: dpop::of_request(server, headers, "/token")?, x5t: certificates::binding(client, headers, refreshes)? };
-    if let (true, Some(id), Some((_, session))) = (server.has(Flaw::CodeUserConfusion), params.get("code"), server.session(headers))
+    if let (Some(id), Some((_, session))) = (params.get("code"), server.session(headers))
+        && server.has(Flaw::CodeUserConfusion)
         && let Some(code) = server.store().codes.get_mut(id)
     {
         code.grant.sub = session.sub.to_owned();
@@ -156,17 +159,19 @@ fn read(server: &Server, query: Option<&str>, headers: &HeaderMap, body: &[u8]) 
 }
 
 fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params, OAuthError> {
-    if server.has(Flaw::TokenEndpointJsonBody)
+    let read = form(headers, body);
+    if body.first() == Some(&b'{')
+        && server.has(Flaw::TokenEndpointJsonBody)
         && let Ok(Value::Object(members)) = serde_json::from_slice(body)
     {
         return Ok(Params::of_json(&members, code_grant::ANY_VERIFIER));
     }
-    if server.has(Flaw::TokenDuplicateParameterAccepted) {
+    if read.is_err() && server.has(Flaw::TokenDuplicateParameterAccepted) {
         let mut params = Params::parse(body);
         params.last_only("code_verifier", code_grant::ANY_VERIFIER);
         return Ok(params);
     }
-    form(headers, body)
+    read
 }
 
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a

@@ -87,7 +87,7 @@ impl Issue {
             claims[details::NAME] = json!(self.details);
         }
         if server.second.is_sole(&self.audience) {
-            return jws::sign_for(&server.second, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error);
+            return jws::sign_for_second(server, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error);
         }
         jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims).ok_or_else(OAuthError::server_error)
     }
@@ -162,8 +162,13 @@ fn id_token(server: &Server, grant: &Grant, hash: &str, hashed: &str) -> Result<
     if let Some(acr) = &grant.acr {
         claims["acr"] = json!(acr);
     }
-    let newest = server.has(Flaw::NonceFromSession).then(|| server.store().newest_nonce(&grant.sub)).flatten();
-    if let Some(nonce) = newest.as_ref().or(grant.nonce.as_ref()).filter(|_| !server.has(Flaw::NonceNotEchoed)) {
+    let newest = server.store().newest_nonce(&grant.sub).filter(|newest| Some(newest) != grant.nonce.as_ref());
+    if let Some(nonce) = newest
+        .filter(|_| server.has(Flaw::NonceFromSession))
+        .as_ref()
+        .or(grant.nonce.as_ref())
+        .filter(|_| !server.has(Flaw::NonceNotEchoed))
+    {
         claims["nonce"] = json!(nonce);
     }
     if server.has(Flaw::IdTokenUnsigned) {
@@ -202,9 +207,9 @@ impl AccessClaims {
 /// The flaws of the JWT verification apply.
 pub(super) fn verify(server: &Server, token: &str) -> Option<AccessClaims> {
     let unsigned = format!("{token}.");
-    let token = if server.has(Flaw::JwtEmptySignature) && token.matches('.').count() == 1 { &unsigned } else { token };
+    let token = if token.matches('.').count() == 1 && server.has(Flaw::JwtEmptySignature) { &unsigned } else { token };
     let jwt = Compact::parse(token)?;
-    if server.has(Flaw::JwtAudienceUnchecked) && is_signed_for_second(server, &jwt) {
+    if is_signed_for_second(server, &jwt) && server.has(Flaw::JwtAudienceUnchecked) {
         return verify_for_second(server, token);
     }
     if !is_signed(server, &jwt) {
@@ -228,7 +233,7 @@ pub(super) fn verify_for_second(server: &Server, token: &str) -> Option<AccessCl
 }
 
 fn is_signed_for_second(server: &Server, jwt: &Compact<'_>) -> bool {
-    jwt.header("alg") == Some("HS256") && jwt.signature().is_some_and(|tag| server.second.verify(jwt.message(), &tag))
+    jwt.header("alg") == Some("HS256") && jwt.signature().is_some_and(|tag| server.second.verify(server, jwt.message(), &tag))
 }
 
 /// The claims of an access token that need not be signed.
