@@ -160,7 +160,8 @@ where
         while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
             let ran = runtime.block_on(async {
                 let subject = start(row.flaw.clone()).await?;
-                let (options, stop) = (Options::default(), Stop::default());
+                // Nobody reads the evidence of a row, and a row is small.
+                let (options, stop) = (Options { in_memory: usize::MAX, ..Options::default() }, Stop::default());
                 let recording = crate::run::run(catalogue, &row.scenarios, &subject.target, &options, &stop, &|_| {}).await;
                 let asked = subject.asked.map(|asked| asked());
                 drop(subject.server);

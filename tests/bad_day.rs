@@ -106,6 +106,22 @@ async fn a_connection_that_is_cut_once_is_made_again() {
     }
 }
 
+/// A server that refuses what a control bends has no such thing to attack, also where nothing else is selected: the plain request
+/// tells. Where that is refused too, the set-up is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_the_bent_request_is_refused_the_plain_one_is_tried() {
+    for (lacks, expected) in [("state=", Some(Verdict::NotApplicable)), ("no such parameter", None)] {
+        let (_lab, target) = lab(&[]).await;
+        let (target, _proxy) = behind_when(&target, When::Without(lacks), "/authorize", Mischief::Status(400)).await;
+        let report = run_on(&target, &["state/absent-injection"]).await;
+        let seen = report.verdicts.iter().find(|v| v.selected).map(|v| v.verdict);
+        match expected {
+            Some(_) => assert_eq!((seen, &report.fatal), (expected, &None), "{lacks}"),
+            None => assert_nothing_judged(&report, lacks, &["the control flow does not work", "authorize was refused"]),
+        }
+    }
+}
+
 /// A session that dies in mid-run is renewed, and nothing is taken for a defense that was only a login page.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_sessions_are_renewed() {

@@ -36,7 +36,8 @@ pub fn drive(
     let (target, _lab) = match target {
         Some(target) => (target, None),
         None => {
-            let threads = super::server_runtime()?;
+            // One core is the client's.
+            let threads = super::server_runtime(1)?;
             let lab =
                 threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), movable_clock: true, ..LabConfig::default() }))?;
             (inputs::lab_target(&lab, flaws), Some((lab, threads)))

@@ -21,7 +21,7 @@ pub fn lab(arguments: &Lab) -> Result<u8, Failure> {
     }
     let flaws = inputs::flaws(&arguments.flaw)?;
     let config = LabConfig { flaws: flaws.clone(), port: arguments.port, rate_limit: arguments.rate_limit, ..LabConfig::default() };
-    super::server_runtime()?.block_on(async {
+    super::server_runtime(0)?.block_on(async {
         let lab = inputs::start_lab(config).await?;
         let mut out = format!("the lab listens on {} (loopback only); Ctrl-C ends it\n", lab.issuer());
         for user in &lab.directory().users {

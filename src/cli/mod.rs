@@ -108,12 +108,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| no_runtime(&e))
 }
 
-/// The runtime of a server: as many threads as the machine has cores, at most four.
+/// The runtime of a server: as many threads as the machine has cores, less those that somebody else keeps busy; one at least, at
+/// most four.
 ///
 /// # Errors
 /// The system gives no threads.
-fn server_runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+fn server_runtime(busy: usize) -> Result<tokio::runtime::Runtime, Failure> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).saturating_sub(busy).clamp(1, 4);
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(|e| no_runtime(&e))
 }
 

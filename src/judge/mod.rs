@@ -282,13 +282,22 @@ impl Failed {
 /// A server that refuses what the control itself bends (a request without state, say), and grants the plain request of the
 /// same client, leaves nothing to attack: that refusal is the proof.
 fn bent_refused(control: &Control, failed: &Failed, before: &Trial, controls: &[Trial]) -> Option<Judgement> {
-    let step = before.step(&failed.step)?;
-    let client = step.sent.get("client_id");
-    let plain = |s: &StepObservation| s.kind == step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
-    let granted_plain = || controls.iter().flat_map(|trial| &trial.steps).any(plain);
-    (control.bent.contains(&failed.step) && step.outcome == Outcome::Refused && granted_plain()).then(|| {
+    let step = refused_bent(control, before, failed)?;
+    grants_plain(step, controls).then(|| {
         Judgement::new(Verdict::NotApplicable, format!("the server refuses the request that the attack would begin with: {}", failed.what))
     })
+}
+
+/// The step at which a control failed, where the control bends it and the server refused it.
+pub fn refused_bent<'t>(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<&'t StepObservation> {
+    trial.step(&failed.step).filter(|step| control.bent.contains(&failed.step) && step.outcome == Outcome::Refused)
+}
+
+/// Whether the client of a step was granted such a request in one of these controls.
+pub fn grants_plain(step: &StepObservation, controls: &[Trial]) -> bool {
+    let client = step.sent.get("client_id");
+    let plain = |s: &StepObservation| s.kind == step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
+    controls.iter().flat_map(|trial| &trial.steps).any(plain)
 }
 
 /// Whether a trial grants a control: every step that is no probe, as far as this control goes (a longer one that begins

@@ -193,7 +193,7 @@ pub async fn run(
                 .with_watcher(options.watcher.clone())
                 .with_listener(listener);
             let mut runner = Runner::new(&engine, options, stop, tell, record);
-            runner.all(selected, catalogue.reach.as_ref()).await;
+            runner.all(catalogue, selected).await;
             record = runner.record;
             let settled = leavings::settle(&engine, options.clean_up && !stop.is_stopped()).await;
             record.cleaned_up = settled.cleaned_up;

@@ -15,17 +15,19 @@ use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::report::{CaseRecord, Recording};
 use crate::model::scenario::{Control, Risk, Scenario};
 use crate::model::step::{PlannedStep, StepKind};
-use crate::plan::{self, Case, Group, Lack, Plan};
+use crate::plan::{self, Case, Group, Lack};
+use crate::scenario::catalogue::Catalogue;
 use crate::target::LoginDriver;
 
 use super::ladder::{Ladder, confirming, is_next};
-use super::look::{excluded, in_front_channel, stopped_in_front_channel};
+use super::look::stopped_in_front_channel;
 use super::pages;
 use super::spool::{Seen, Spool};
 use super::waits::{self, Places, Share};
 use super::{Event, Options, Stop};
 
 mod closing;
+mod controls;
 
 pub struct Runner<'r> {
     engine: &'r Engine,
@@ -39,9 +41,6 @@ pub struct Runner<'r> {
     /// Trials in a row that the server throttled.
     throttled: AtomicU32,
 }
-
-/// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
-const PLAIN_FLOW: &str = "authorization_code";
 
 /// How often a trial is made again because the server said "too many requests".
 const MOST_THROTTLED: usize = 2;
@@ -103,7 +102,7 @@ impl<'r> Runner<'r> {
     }
 
     /// Runs everything that was selected.
-    pub async fn all(&mut self, selected: &[&Scenario], reach: Option<&Control>) {
+    pub async fn all(&mut self, catalogue: &Catalogue, selected: &[&Scenario]) {
         let plan = plan::draw(selected, &self.engine.target, self.options.allow);
         for left in &plan.left {
             // Nobody need add a client of a kind that the server has not, nor a second factor.
@@ -125,14 +124,14 @@ impl<'r> Runner<'r> {
             });
         }
         (self.tell)(Event::Planned { cases: plan.groups.iter().map(|g| g.cases.len()).sum(), controls: plan.groups.len() });
-        let mut groups = self.controls_before(plan).await;
+        let mut groups = self.controls_before(plan, catalogue.plain.as_ref()).await;
         if self.record.fatal.is_some() {
             return;
         }
         self.learn_refusals(&groups).await;
         if groups.iter().flat_map(|framed| &framed.group.control.steps).any(|s| s.kind == StepKind::ListenerRequest) {
             let unheard = self.unheard();
-            self.look_for_the_server(reach).await;
+            self.look_for_the_server(catalogue.reach.as_ref()).await;
             if unheard && !self.unheard() {
                 self.listen_again(&mut groups).await;
             }
@@ -141,100 +140,6 @@ impl<'r> Runner<'r> {
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
             self.batch(&mut groups, risk).await;
         }
-    }
-
-    /// Drives the control of every group, and finds out whether the set-up works at all.
-    async fn controls_before<'a>(&mut self, plan: Plan<'a>) -> Vec<Framed<'a>> {
-        let mut groups = Vec::new();
-        let mut problems: Vec<String> = Vec::new();
-        let mut any_granted = false;
-        for group in plan.groups {
-            if self.stop.is_stopped() {
-                break;
-            }
-            let (number, _) = self.control(&group.control, "before").await;
-            if let Some(trial) = self.record.controls.get(number) {
-                any_granted |= group
-                    .cases
-                    .iter()
-                    .any(|case| judge::granted(&case.control, trial).is_ok() || case.control.flow != PLAIN_FLOW && excluded(case, trial));
-                for failed in judge::failures(&group.control, trial) {
-                    // The first two steps of an unbent flow are what the target file promises.
-                    let promised = group.control.flow == PLAIN_FLOW
-                        && matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
-                        && !group.control.bent.contains(&failed.step);
-                    if promised {
-                        let step = group.control.steps.iter().find(|s| s.name == failed.step);
-                        let client = step.and_then(|s| self.engine.target.client(s.client));
-                        let problem =
-                            format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, super::setup::advice(&failed));
-                        if !problems.contains(&problem) {
-                            problems.push(problem);
-                        }
-                    }
-                }
-            }
-            groups.push(Framed { group, controls: vec![number] });
-        }
-        let tolerated = self.options.keep_going && any_granted;
-        let broken_setup = !problems.is_empty() && !tolerated;
-        if broken_setup || !any_granted && !groups.is_empty() && !self.stop.is_stopped() {
-            let problems = if problems.is_empty() { "no control flow was granted".to_owned() } else { problems.join("\n  ") };
-            let hint = if any_granted {
-                "\n  correct the target file; `--keep-going` judges what works"
-            } else {
-                "\n  correct the target file and run again"
-            };
-            self.record.fatal = Some(format!("the control flow does not work, so no refusal would mean anything\n  {problems}{hint}"));
-        } else {
-            self.record.warnings.extend(problems);
-        }
-        groups
-    }
-
-    /// Runs a control and keeps it; its number, and whether it was granted. Where it fails in a session of earlier
-    /// trials, the session may have died: it is driven once more with a login of its own, and both are in the record.
-    async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
-        let reused = !self.record.controls.is_empty();
-        let first = self.control_patiently(control, when).await;
-        match &first.1 {
-            Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
-                self.control_once(control, &format!("{when}, with a new login")).await
-            }
-            _ => first,
-        }
-    }
-
-    /// Runs a control, and again where the server throttled it or cut its connection; every one of them is in the record.
-    async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
-        let mut last = self.control_once(control, when).await;
-        let (mut throttled, mut cut) = (0, 0);
-        while let (Some(trial), false) = (self.record.controls.get(last.0), self.stop.is_stopped()) {
-            let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
-                throttled += 1;
-                "after a pause"
-            } else if trial.is_cut() && cut < MOST_CUT {
-                cut += 1;
-                "since the connection was cut"
-            } else {
-                break;
-            };
-            last = self.control_once(control, &format!("{when}, {why}")).await;
-        }
-        last
-    }
-
-    async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
-        let number = self.record.controls.len();
-        let name = format!("control {number} ({when})");
-        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, &control.variables, &control.steps)).await;
-        self.record.warnings.extend(warnings);
-        self.record.negative_controls.extend(negatives);
-        self.listen(&trial);
-        let result = judge::granted(control, &trial);
-        (self.tell)(Event::Control { name, granted: result.is_ok() });
-        self.record.controls.push(trial);
-        (number, result)
     }
 
     /// What this server's refusals look like.

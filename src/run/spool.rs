@@ -1,4 +1,4 @@
-//! Keeps the memory of a run flat: evidence beyond some megabytes waits in a file without a name until the report is
+//! Keeps the memory of a run flat: evidence beyond a part of a megabyte waits in a file without a name until the report is
 //! written.
 
 use std::borrow::Cow;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::attempts::{Attempts, Place, Store};
 use crate::model::observation::{Exchange, StepObservation, Trial};
 
-/// Bytes of evidence that stay in memory: a run of a usual length touches no disk.
-pub const IN_MEMORY: usize = 2 << 20;
+/// Bytes of evidence that stay in memory: a run of a few attacks touches no disk.
+pub const IN_MEMORY: usize = 128 << 10;
 
 /// Where evidence goes.
 #[derive(Debug)]

@@ -19,20 +19,26 @@ use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, SettingsFile, St
 struct Embedded {
     path: &'static str,
     text: &'static str,
-    json: &'static str,
+    /// Where the JSON stands among all of it.
+    json: std::ops::Range<usize>,
     /// SHA-256 of the JSON, in hexadecimal: comments and layout do not change it.
     digest: &'static str,
 }
 
 impl Embedded {
+    /// Empty: the file is no YAML.
+    fn json(&self) -> &'static str {
+        embedded::JSON.get(self.json.clone()).unwrap_or_default()
+    }
+
     /// The file, read the quick way. Where that fails, the text is read: it has the places for the diagnostics.
     fn read<T: serde::de::DeserializeOwned>(&self, folder: &str) -> Result<T, Vec<Diagnostic>> {
-        serde_json::from_str(self.json).or_else(|_| crate::yaml::read(&format!("{folder}/{}", self.path), self.text))
+        serde_json::from_str(self.json()).or_else(|_| crate::yaml::read(&format!("{folder}/{}", self.path), self.text))
     }
 
     fn scenario(&self, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
         let (file, id) = (format!("scenarios/{}", self.path), id_of(self.path));
-        let quick = serde_json::from_str::<ScenarioFile>(self.json).ok();
+        let quick = serde_json::from_str::<ScenarioFile>(self.json()).ok();
         let quick = quick.and_then(|read| resolve::checked(&read, &file, self.text, Some(&id), library).ok());
         quick.map_or_else(|| resolve::scenario(&file, self.text, Some(&id), library), Ok)
     }
@@ -41,10 +47,16 @@ impl Embedded {
 mod embedded {
     use super::Embedded;
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+    /// The files as JSON, one behind the other.
+    pub const JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/embedded.json"));
 }
 
 /// The flow that shows whether a server can come to the listener.
 const REACH: &str = "listener_reached";
+
+/// The flow that every client of a target file must be granted, and the steps of it that the file promises.
+const PLAIN: (&str, [&str; 2]) = ("authorization_code", ["authorize", "redeem"]);
 
 /// Every scenario that the program knows, by id, with what they rest on.
 #[derive(Debug)]
@@ -53,6 +65,8 @@ pub struct Catalogue {
     pub flows: BTreeMap<String, FlowFile>,
     /// What a server is meant to fetch: it shows whether it can come to the listener.
     pub reach: Option<Control>,
+    /// A code is asked for and redeemed, and nothing is bent.
+    pub plain: Option<Control>,
     pub requirements: BTreeMap<String, Requirement>,
     /// Document → title and link.
     pub documents: Documents,
@@ -88,7 +102,7 @@ pub fn settings() -> Result<SettingsFile, Vec<Diagnostic>> {
 /// Every embedded scenario in the order of the ids, without what it does: a quarter of the work of [`Catalogue::load`]. None: a file is
 /// not as the program expects it, and loading it says why.
 pub fn outlines() -> Option<Vec<Outline>> {
-    let mut all: Vec<Outline> = embedded::SCENARIOS.iter().map(|file| outline::read(file.json)).collect::<Option<_>>()?;
+    let mut all: Vec<Outline> = embedded::SCENARIOS.iter().map(|file| outline::read(file.json())).collect::<Option<_>>()?;
     all.sort_by(|a, b| a.id.cmp(&b.id));
     Some(all)
 }
@@ -136,11 +150,15 @@ impl Catalogue {
                 Err(diagnostics) => wrong.extend(diagnostics),
             }
         }
-        let reach = library.flows.get(REACH).map(|flow| resolve::whole_flow(&format!("flows/{REACH}.yaml"), flow)).transpose();
-        let reach = reach.unwrap_or_else(|diagnostics| {
-            wrong.extend(diagnostics);
-            None
-        });
+        let mut control_of = |name: &str, takes: &dyn Fn(&str) -> bool| {
+            let control = library.flows.get(name).map(|flow| resolve::flow_of(&format!("flows/{name}.yaml"), flow, takes)).transpose();
+            control.unwrap_or_else(|diagnostics| {
+                wrong.extend(diagnostics);
+                None
+            })
+        };
+        let reach = control_of(REACH, &|_| true);
+        let plain = control_of(PLAIN.0, &|step| PLAIN.1.contains(&step));
         let mut own = BTreeMap::new();
         if let Some(folder) = extra {
             read_folder(folder, folder, &mut own, &mut wrong);
@@ -165,7 +183,7 @@ impl Catalogue {
             return Err(wrong);
         }
         let digest = hexadecimal(&hasher.finalize());
-        Ok(Catalogue { scenarios, flows: library.flows, reach, requirements, documents, digest })
+        Ok(Catalogue { scenarios, flows: library.flows, reach, plain, requirements, documents, digest })
     }
 
     /// What `lint` needs to check a file that stands alone.
@@ -403,7 +421,7 @@ mod tests {
         let catalogue = Catalogue::load(None, &flaws).unwrap_or_else(|d| panic!("{}", d[0]));
         let library = catalogue.library(&flaws);
         for file in embedded::SCENARIOS {
-            let read = serde_json::from_str::<ScenarioFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            let read = serde_json::from_str::<ScenarioFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
             let (name, id) = (format!("scenarios/{}", file.path), id_of(file.path));
             let quick = resolve::checked(&read, &name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
             let slow = resolve::scenario(&name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
@@ -412,10 +430,10 @@ mod tests {
         let outlines: Vec<Outline> = catalogue.scenarios.values().map(Outline::from).collect();
         assert_eq!(super::outlines(), Some(outlines));
         for file in embedded::FLOWS {
-            serde_json::from_str::<FlowFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            serde_json::from_str::<FlowFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
         }
         for file in embedded::STANDARDS {
-            serde_json::from_str::<StandardFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            serde_json::from_str::<StandardFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
         }
     }
 

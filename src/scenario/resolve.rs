@@ -161,13 +161,13 @@ fn meta(file: &ScenarioFile, expected_id: Option<&str>, library: &Library, found
     }
 }
 
-/// Every step of a flow, in its order.
+/// The steps of a flow that are taken, in their order.
 ///
 /// # Errors
 /// Every mistake found.
-pub fn whole_flow(name: &str, flow: &FlowFile) -> Result<Control, Vec<Diagnostic>> {
+pub fn flow_of(name: &str, flow: &FlowFile, takes: impl Fn(&str) -> bool) -> Result<Control, Vec<Diagnostic>> {
     let mut found = Diagnostics::new(name, "");
-    let steps = flow.steps.0.iter().map(|(step, _)| step.clone()).collect();
+    let steps = flow.steps.0.iter().map(|(step, _)| step).filter(|step| takes(&step.value)).cloned().collect();
     let file = ControlFile { flow: flow.flow.clone(), steps, client: None, sessions: Names::default(), change: Names::default() };
     match control(&file, flow, &mut found) {
         Some((control, _)) if found.is_empty() => Ok(control),

@@ -93,6 +93,8 @@ pub enum When {
     From(usize),
     /// Requests of these numbers, the last one apart.
     Between(usize, usize),
+    /// Whenever a request lacks this text.
+    Without(&'static str),
     /// Once, at the next request after one that holds this text.
     After(&'static str, std::sync::atomic::AtomicBool),
 }
@@ -102,6 +104,7 @@ impl When {
         match self {
             When::From(first) => number >= *first,
             When::Between(first, last) => (*first..*last).contains(&number),
+            When::Without(text) => !request.contains(text),
             When::After(text, armed) => {
                 let was = wanted && armed.swap(false, Ordering::SeqCst);
                 if request.contains(text) {

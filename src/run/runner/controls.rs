@@ -1,0 +1,144 @@
+//! The controls: before the attacks, where they find out whether the set-up works at all, and how each of them is driven.
+
+use std::collections::BTreeSet;
+
+use crate::engine::clock;
+use crate::judge;
+use crate::model::observation::Trial;
+use crate::model::scenario::Control;
+use crate::model::step::{ClientRole, StepKind};
+use crate::plan::Plan;
+use crate::run::look::{excluded, in_front_channel};
+use crate::run::{Event, setup};
+
+use super::{Framed, MOST_CUT, MOST_THROTTLED, Runner};
+
+/// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
+const PLAIN_FLOW: &str = "authorization_code";
+
+impl Runner<'_> {
+    /// Drives the control of every group, and finds out whether the set-up works at all.
+    pub(super) async fn controls_before<'a>(&mut self, plan: Plan<'a>, plain: Option<&Control>) -> Vec<Framed<'a>> {
+        let mut groups = Vec::new();
+        let mut problems: Vec<String> = Vec::new();
+        let mut any_granted = false;
+        for group in plan.groups {
+            if self.stop.is_stopped() {
+                break;
+            }
+            let (number, _) = self.control(&group.control, "before").await;
+            if let Some(trial) = self.record.controls.get(number) {
+                any_granted |= group
+                    .cases
+                    .iter()
+                    .any(|case| judge::granted(&case.control, trial).is_ok() || case.control.flow != PLAIN_FLOW && excluded(case, trial));
+                self.broken_promises(&group.control, trial, &mut problems);
+            }
+            groups.push(Framed { group, controls: vec![number] });
+        }
+        for client in self.only_bent(&groups) {
+            if let (Some(plain), false) = (plain, self.stop.is_stopped()) {
+                let plain = plain.as_client(Some(client));
+                let (number, granted) = self.control(&plain, "the plain request, of which a bent one was refused").await;
+                any_granted |= granted.is_ok();
+                if let Some(trial) = self.record.controls.get(number) {
+                    self.broken_promises(&plain, trial, &mut problems);
+                }
+            }
+        }
+        let tolerated = self.options.keep_going && any_granted;
+        let broken_setup = !problems.is_empty() && !tolerated;
+        if broken_setup || !any_granted && !groups.is_empty() && !self.stop.is_stopped() {
+            let problems = if problems.is_empty() { "no control flow was granted".to_owned() } else { problems.join("\n  ") };
+            let hint = if any_granted {
+                "\n  correct the target file; `--keep-going` judges what works"
+            } else {
+                "\n  correct the target file and run again"
+            };
+            self.record.fatal = Some(format!("the control flow does not work, so no refusal would mean anything\n  {problems}{hint}"));
+        } else {
+            self.record.warnings.extend(problems);
+        }
+        groups
+    }
+
+    /// Adds what of the target file's promises a control shows to be wrong: the first two steps of an unbent flow.
+    fn broken_promises(&self, control: &Control, trial: &Trial, problems: &mut Vec<String>) {
+        for failed in judge::failures(control, trial) {
+            let promised = control.flow == PLAIN_FLOW
+                && matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
+                && !control.bent.contains(&failed.step);
+            if promised {
+                let step = control.steps.iter().find(|s| s.name == failed.step);
+                let client = step.and_then(|s| self.engine.target.client(s.client));
+                let problem = format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, setup::advice(&failed));
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        }
+    }
+
+    /// The clients of which the controls so far show nothing but that what they bend is refused: whether the server lacks that or the
+    /// set-up is wrong, the plain request tells.
+    fn only_bent(&self, groups: &[Framed<'_>]) -> BTreeSet<ClientRole> {
+        let mut clients = BTreeSet::new();
+        for framed in groups {
+            let control = &framed.group.control;
+            let Some(trial) = framed.controls.last().and_then(|number| self.record.controls.get(*number)) else { continue };
+            if let Err(failed) = judge::granted(control, trial)
+                && let Some(refused) = judge::refused_bent(control, trial, &failed)
+                && matches!(refused.kind, StepKind::AuthorizationRequest | StepKind::TokenRequest)
+                && !judge::grants_plain(refused, &self.record.controls)
+            {
+                clients.extend(control.steps.iter().find(|step| step.name == failed.step).map(|step| step.client));
+            }
+        }
+        clients
+    }
+
+    /// Runs a control and keeps it; its number, and whether it was granted. Where it fails in a session of earlier
+    /// trials, the session may have died: it is driven once more with a login of its own, and both are in the record.
+    pub(super) async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let reused = !self.record.controls.is_empty();
+        let first = self.control_patiently(control, when).await;
+        match &first.1 {
+            Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
+                self.control_once(control, &format!("{when}, with a new login")).await
+            }
+            _ => first,
+        }
+    }
+
+    /// Runs a control, and again where the server throttled it or cut its connection; every one of them is in the record.
+    pub(super) async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let mut last = self.control_once(control, when).await;
+        let (mut throttled, mut cut) = (0, 0);
+        while let (Some(trial), false) = (self.record.controls.get(last.0), self.stop.is_stopped()) {
+            let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
+                throttled += 1;
+                "after a pause"
+            } else if trial.is_cut() && cut < MOST_CUT {
+                cut += 1;
+                "since the connection was cut"
+            } else {
+                break;
+            };
+            last = self.control_once(control, &format!("{when}, {why}")).await;
+        }
+        last
+    }
+
+    pub(super) async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
+        let number = self.record.controls.len();
+        let name = format!("control {number} ({when})");
+        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, &control.variables, &control.steps)).await;
+        self.record.warnings.extend(warnings);
+        self.record.negative_controls.extend(negatives);
+        self.listen(&trial);
+        let result = judge::granted(control, &trial);
+        (self.tell)(Event::Control { name, granted: result.is_ok() });
+        self.record.controls.push(trial);
+        (number, result)
+    }
+}
