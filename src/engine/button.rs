@@ -64,8 +64,20 @@ fn denies_by_address(form: &Form) -> bool {
 
 /// The button of a page that refuses, and the form that it stands in.
 pub fn refusing(page: &Page) -> Option<(usize, &Form, &Button)> {
-    let all = page.forms.iter().enumerate().flat_map(|(at, form)| form.buttons.iter().map(move |button| (at, form, button)));
-    all.into_iter().find(|(_, form, button)| refuses(form, button))
+    page.forms.iter().enumerate().find_map(|(at, form)| Some((at, form, refusing_of(form)?)))
+}
+
+/// Whether a form asks for a decision: a button of it gives what was asked for and does not merely go on, or refuses and does not merely
+/// leave.
+pub fn decides(form: &Form) -> bool {
+    let grants = |button: &Button| score(form, button, &Login::default()) > AGREEING;
+    let leaves = |button: &Button| words(&button.text).iter().any(|word| matches!(word.as_str(), "cancel" | "abort"));
+    form.buttons.iter().any(|button| grants(button) || refuses(form, button) && !leaves(button))
+}
+
+/// The button of a form that refuses.
+pub fn refusing_of(form: &Form) -> Option<&Button> {
+    form.buttons.iter().find(|button| refuses(form, button))
 }
 
 /// How much a button agrees; negative: it refuses.

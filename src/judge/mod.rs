@@ -74,7 +74,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
         }
     }
     if let Err(failed) = granted {
-        return bent_refused(control, &failed, before, evidence.controls).unwrap_or_else(|| failed.judgement("before"));
+        return bent_refused(control, &failed, before, &evidence).unwrap_or_else(|| failed.judgement("before"));
     }
     if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
         return Judgement::new(Verdict::NotApplicable, step.note.clone());
@@ -279,25 +279,49 @@ impl Failed {
     }
 }
 
-/// A server that refuses what the control itself bends (a request without state, say), and grants the plain request of the
-/// same client, leaves nothing to attack: that refusal is the proof.
-fn bent_refused(control: &Control, failed: &Failed, before: &Trial, controls: &[Trial]) -> Option<Judgement> {
-    let step = refused_bent(control, before, failed)?;
-    grants_plain(step, controls).then(|| {
-        Judgement::new(Verdict::NotApplicable, format!("the server refuses the request that the attack would begin with: {}", failed.what))
-    })
+/// A server that refuses what the control itself bends (a request without state, say), or what follows from it, and grants the plain
+/// flow of the same client, leaves nothing to attack: that refusal is the proof.
+fn bent_refused(control: &Control, failed: &Failed, before: &Trial, evidence: &Evidence) -> Option<Judgement> {
+    let at = before.step(&failed.step)?;
+    let view = View { trial: before, control: None, negatives: evidence.negatives };
+    let refused = at.outcome == Outcome::Refused || view.learned(at).is_some();
+    let bend = Bend::before(control, before, failed).filter(|bend| refused && bend.is_granted_plain(evidence.controls))?;
+    let what = if bend.step.step == failed.step {
+        "the request that the attack would begin with".to_owned()
+    } else {
+        format!("what follows where {} is as the attack needs it", bend.step.step)
+    };
+    Some(Judgement::new(Verdict::NotApplicable, format!("the server refuses {what}: {}", failed.what)))
 }
 
-/// The step at which a control failed, where the control bends it and the server refused it.
-pub fn refused_bent<'t>(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<&'t StepObservation> {
-    trial.step(&failed.step).filter(|step| control.bent.contains(&failed.step) && step.outcome == Outcome::Refused)
+/// What a control bends of a flow that then failed.
+pub struct Bend<'t> {
+    /// The last bent step before the failure, or the one that failed.
+    step: &'t StepObservation,
+    /// What failed.
+    failed: StepKind,
 }
 
-/// Whether the client of a step was granted such a request in one of these controls.
-pub fn grants_plain(step: &StepObservation, controls: &[Trial]) -> bool {
-    let client = step.sent.get("client_id");
-    let plain = |s: &StepObservation| s.kind == step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
-    controls.iter().flat_map(|trial| &trial.steps).any(plain)
+impl<'t> Bend<'t> {
+    /// None: nothing is bent up to the failure.
+    pub fn before(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<Bend<'t>> {
+        let at = control.steps.iter().position(|s| s.name == failed.step)?;
+        let bent = control.steps[..=at].iter().rev().find(|s| control.bent.contains(&s.name))?;
+        Some(Bend { step: trial.step(&bent.name)?, failed: control.steps[at].kind })
+    }
+
+    /// Whether the client was granted as much where nothing was bent, or bent otherwise.
+    pub fn is_granted_plain(&self, controls: &[Trial]) -> bool {
+        let client = self.step.sent.get("client_id");
+        let same = |s: &StepObservation| s.kind == self.step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
+        let far = |s: &StepObservation| s.kind == self.failed && s.outcome.granted();
+        controls.iter().any(|trial| trial.steps.iter().any(same) && trial.steps.iter().any(far))
+    }
+
+    /// Whether the plain flow of a code has such a step.
+    pub fn is_of_plain_flow(&self) -> bool {
+        matches!(self.step.kind, StepKind::AuthorizationRequest | StepKind::TokenRequest)
+    }
 }
 
 /// Whether a trial grants a control: every step that is no probe, as far as this control goes (a longer one that begins

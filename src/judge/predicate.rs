@@ -75,7 +75,7 @@ impl<'a> View<'a> {
 
     /// The shape of this server's refusal, learnt from a request that no server may grant (a crash of that very shape is
     /// how it refuses).
-    fn learned(&self, step: &StepObservation) -> Option<&'a NegativeControl> {
+    pub(super) fn learned(&self, step: &StepObservation) -> Option<&'a NegativeControl> {
         let strange = matches!(step.outcome, Outcome::Crashed | Outcome::Unclear) && !step.shape.is_empty();
         // A page that a script fills in looks the same whatever it says.
         let learnable = strange && !step.shape.contains("script");

@@ -7,7 +7,7 @@ use crate::engine::browser::Browser;
 use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
-use crate::engine::page::{Form, Page};
+use crate::engine::page::{Button, Form, Page};
 use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, button, submission, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
@@ -143,16 +143,26 @@ impl Visit<'_, '_> {
         let asks_for_password = page.forms.iter().any(|f| f.fields.iter().any(|field| field.kind == "password"));
         let code_field = page.forms.iter().enumerate().find_map(|(at, form)| Some((at, code_field(form)?))).filter(|_| !asks_for_password);
         if let (Some((at, field)), true) = (code_field, response.status < 400) {
-            let Some(code) = self.code.take() else {
+            let Some(form) = page.forms.get(at) else { return self.last(response, &page) };
+            let shown = form.fields.get(field).map(|field| field.value.clone()).filter(|shown| !shown.is_empty() && !self.has_sent);
+            let asks = button::decides(form);
+            let Some(code) = self.code.take().or(shown.filter(|_| asks)) else {
                 return match self.decision {
                     // A page that wants the code typed, or sent on, has not approved anything.
                     Decision::None => self.stop(&base, &page, None),
                     _ => self.over(Outcome::Refused, format!("the page{} asks for the code again", login::titled(&page))),
                 };
             };
-            return match typed(&page, at, field, &code) {
-                Some(filled) => self.submit(&base, &page, filled, user).await,
-                None => self.last(response, &page),
+            let agreeing = form.buttons.iter().max_by_key(|b| button::score(form, b, &target::Login::default()));
+            let filled = typed(at, form, field, &code, agreeing);
+            return match self.decision {
+                _ if !asks => self.submit(&base, &page, filled, user).await,
+                Decision::Allow => self.submit(&base, &page, filled, user).await,
+                Decision::None => self.stop(&base, &page, Some(filled)),
+                Decision::Deny => match button::refusing_of(form) {
+                    Some(button) => self.submit(&base, &page, typed(at, form, field, &code, Some(button)), user).await,
+                    None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
+                },
             };
         }
         let action = login::act(&page, user, &engine.target.login, self.passwords_sent > 0, "");
@@ -276,13 +286,11 @@ fn code_field(form: &Form) -> Option<usize> {
 }
 
 /// The form with the code in its field.
-fn typed(page: &Page, at: usize, field: usize, code: &str) -> Option<Filled> {
-    let form = page.forms.get(at)?;
-    let name = &form.fields.get(field)?.name;
-    let button = form.buttons.iter().max_by_key(|b| button::score(form, b, &target::Login::default()));
+fn typed(at: usize, form: &Form, field: usize, code: &str, button: Option<&Button>) -> Filled {
     let mut filled = login::pressed(at, form, button, true);
-    filled.pairs.iter_mut().filter(|(n, _)| n == name).for_each(|pair| code.clone_into(&mut pair.1));
-    Some(filled)
+    let name = form.fields.get(field).map(|field| &field.name);
+    filled.pairs.iter_mut().filter(|(n, _)| Some(n) == name).for_each(|pair| code.clone_into(&mut pair.1));
+    filled
 }
 
 #[cfg(test)]
@@ -310,10 +318,26 @@ mod tests {
         }
     }
 
+    /// Where code and question are on one form, who refuses must not have sent it by the button that allows.
+    #[test]
+    fn a_form_that_takes_the_code_may_be_the_question() {
+        for (buttons, expected) in [
+            ("<button name=allowed value=1>Allow</button><button name=allowed value=0>Deny</button>", true),
+            ("<button>Authorize this device</button>", true),
+            ("<button>Continue</button>", false),
+            ("<button>Confirm</button><button>Deny</button>", true),
+            ("<button>Next</button><button name=cancel>Cancel</button>", false),
+            ("<input type=submit value=Submit>", false),
+        ] {
+            assert_eq!(button::decides(&form(&format!("<form method=post><input name=user_code>{buttons}</form>"))), expected, "{buttons}");
+        }
+    }
+
     #[test]
     fn a_code_is_typed_and_sent_with_what_the_form_hides() {
         let page = html::read(b"<form method=post action=/d><input type=hidden name=xsrf value=1><input name=user_code value=OLD><button name=go value=1>Continue</button></form>");
-        let filled = typed(&page, 0, 1, "WDJB-MJHT").expect("a form");
+        assert!(!button::decides(&page.forms[0]));
+        let filled = typed(0, &page.forms[0], 1, "WDJB-MJHT", page.forms[0].buttons.first());
         let sent = request("http://as.example/device?user_code=OLD", &page, &filled).expect("a request");
         let body = sent.body.map(|body| wire::text(&body).into_owned());
         assert_eq!((sent.url.as_str(), body.as_deref()), ("http://as.example/d", Some("xsrf=1&user_code=WDJB-MJHT&go=1")));

@@ -6,7 +6,7 @@ use crate::engine::clock;
 use crate::judge;
 use crate::model::observation::Trial;
 use crate::model::scenario::Control;
-use crate::model::step::{ClientRole, StepKind};
+use crate::model::step::ClientRole;
 use crate::plan::Plan;
 use crate::run::look::{excluded, in_front_channel};
 use crate::run::{Event, setup};
@@ -65,9 +65,10 @@ impl Runner<'_> {
     /// Adds what of the target file's promises a control shows to be wrong: the first two steps of an unbent flow.
     fn broken_promises(&self, control: &Control, trial: &Trial, problems: &mut Vec<String>) {
         for failed in judge::failures(control, trial) {
+            // What a bend spoils, also further on, is not the target file's.
             let promised = control.flow == PLAIN_FLOW
                 && matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
-                && !control.bent.contains(&failed.step);
+                && judge::Bend::before(control, trial, &failed).is_none();
             if promised {
                 let step = control.steps.iter().find(|s| s.name == failed.step);
                 let client = step.and_then(|s| self.engine.target.client(s.client));
@@ -87,9 +88,9 @@ impl Runner<'_> {
             let control = &framed.group.control;
             let Some(trial) = framed.controls.last().and_then(|number| self.record.controls.get(*number)) else { continue };
             if let Err(failed) = judge::granted(control, trial)
-                && let Some(refused) = judge::refused_bent(control, trial, &failed)
-                && matches!(refused.kind, StepKind::AuthorizationRequest | StepKind::TokenRequest)
-                && !judge::grants_plain(refused, &self.record.controls)
+                && let Some(bend) = judge::Bend::before(control, trial, &failed)
+                && bend.is_of_plain_flow()
+                && !bend.is_granted_plain(&self.record.controls)
             {
                 clients.extend(control.steps.iter().find(|step| step.name == failed.step).map(|step| step.client));
             }
