@@ -189,7 +189,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     if let Some(truth) = attack.moot.as_ref().and_then(|moot| condition(&view, moot)) {
         return Sight::Moot(truth.seen);
     }
-    let (what, fault) = neither(trial);
+    let (what, fault) = neither(attack, trial);
     Sight::Neither { what, fault, filed_under: None }
 }
 
@@ -232,10 +232,14 @@ fn condition(view: &View, condition: &Condition) -> Option<Truth> {
     })
 }
 
-/// What came instead of harm and refusal: the first step that the protocol did not answer, else the last one.
-fn neither(trial: &Trial) -> (String, Party) {
+/// What came instead of harm and refusal: the first step that the protocol did not answer, else the last one that the attack asks about
+/// (what cleans up after it decides nothing).
+fn neither(attack: &Attack, trial: &Trial) -> (String, Party) {
+    let predicates = || attack.holds.predicates().chain(attack.broken.predicates());
+    let asked_about = |s: &&StepObservation| predicates().any(|p| p.step().is_some_and(|name| name == s.step));
     let odd = trial.steps.iter().find(|s| !s.outcome.answered() && s.outcome != Outcome::NotSent);
-    let odd = odd.or_else(|| trial.steps.iter().find(|s| !s.outcome.answered())).or(trial.steps.last());
+    let odd = odd.or_else(|| trial.steps.iter().filter(asked_about).find(|s| !s.outcome.answered()));
+    let odd = odd.or_else(|| trial.steps.iter().rfind(asked_about)).or(trial.steps.last());
     match odd {
         Some(step) => (described(step), fault(step)),
         None => ("nothing was sent".into(), Party::Grantproof),

@@ -120,11 +120,14 @@ impl<'a> View<'a> {
         };
         let shown = value.as_deref().map_or_else(|| "absent".to_owned(), |v| format!("`{}`", crop(v)));
         // A burst that is counted says what else came.
-        let crashed = match subject {
-            Reference::Field { step, field } if field == "winners" => self.step(step).and_then(|s| s.fields.get("crashed_answers")),
+        let counted = |name: &str| match subject {
+            Reference::Field { step, field } if field == "winners" => self.step(step).and_then(|s| s.fields.get(name)),
             _ => None,
         };
-        let deviations = crashed.map(|n| format!("{n} of the simultaneous requests were answered by a server error")).into_iter().collect();
+        let crashed = counted("crashed_answers").map(|n| format!("{n} of the simultaneous requests were answered by a server error"));
+        let revoked =
+            counted("revoked_answers").map(|n| format!("{n} of the simultaneous requests were given tokens, which were revoked at once"));
+        let deviations = crashed.into_iter().chain(revoked).collect();
         is_true.then(|| Truth { seen: format!("{subject} is {shown}"), deviations })
     }
 

@@ -129,6 +129,7 @@ impl StepKind {
                 ("other_access_token", "of a burst: an access token of another answer than the one that `access_token` came with"),
                 ("other_refresh_token", "of a burst: another refresh token than `refresh_token`"),
                 ("winners", "of a burst: how many answers carried an access token of their own that works"),
+                ("revoked_answers", "of a burst: how many tokens were given that did not work a moment later; absent: none"),
                 ("crashed_answers", "of a burst: how many answers were server errors (5xx) without a token; absent: none"),
             ],
             StepKind::ResourceRequest => &[
@@ -189,6 +190,7 @@ impl StepKind {
             StepKind::EndpointRequest => ENDPOINT_FIELDS,
             StepKind::PageRequest => &[
                 ("asked", "`true`: the user was asked to confirm and the step stopped before it (`decision: none`)"),
+                ("answered", "`allow` or `deny`: the user was asked, and pressed that"),
                 ("form_action", "where the form goes that would have confirmed"),
                 ("form_body", "what it would have sent"),
                 ("status", "the HTTP status of the last answer"),

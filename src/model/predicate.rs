@@ -43,6 +43,16 @@ pub enum Test {
     AtMost(u64),
 }
 
+impl Predicate {
+    /// The step that it asks about; None: it asks about a fact.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Predicate::Outcome { step, .. } | Predicate::Field { subject: Reference::Field { step, .. }, .. } => Some(step),
+            Predicate::Field { .. } => None,
+        }
+    }
+}
+
 impl Test {
     /// The words of the language, with what follows each.
     pub const WORDS: &'static [(&'static str, &'static str)] = &[

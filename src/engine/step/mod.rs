@@ -13,6 +13,7 @@ mod pushed;
 mod token_request;
 mod token_use;
 
+use crate::model::bend::Carried;
 use crate::model::step::{Origin, Place, PlannedStep, StepKind};
 use crate::target::{Client, ExtraValue};
 
@@ -101,7 +102,9 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     let extras = &trial.engine.target.extras;
     let mut more: Vec<(&str, String)> = Vec::new();
     // What was pushed or signed before has them already, and nothing else counts (RFC 9126 §4).
-    let is_reference = own.iter().any(|p| matches!(p.name.as_str(), "request_uri" | "request"));
+    let names_one = own.iter().any(|p| matches!(p.name.as_str(), "request_uri" | "request"));
+    // A whole request with a reference beside it, as an attack may send it, is refused for want of them as any other would be.
+    let is_reference = names_one && !(planned.carried == Some(Carried::Plain) && own.iter().any(|p| p.name == "response_type"));
     let is_authorization = matches!(planned.kind, StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest) && !is_reference;
     if is_authorization {
         more.extend(extras.parameters.iter().map(|(name, value)| match value {

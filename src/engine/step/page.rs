@@ -157,10 +157,10 @@ impl Visit<'_, '_> {
             let filled = typed(at, form, field, &code, agreeing);
             return match self.decision {
                 _ if !asks => self.submit(&base, &page, filled, user).await,
-                Decision::Allow => self.submit(&base, &page, filled, user).await,
+                Decision::Allow => self.answer("allow", &base, &page, filled, user).await,
                 Decision::None => self.stop(&base, &page, Some(filled)),
                 Decision::Deny => match button::refusing_of(form) {
-                    Some(button) => self.submit(&base, &page, typed(at, form, field, &code, Some(button)), user).await,
+                    Some(button) => self.answer("deny", &base, &page, typed(at, form, field, &code, Some(button)), user).await,
                     None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
                 },
             };
@@ -184,10 +184,12 @@ impl Visit<'_, '_> {
             Action::Submit(filled) if filled.what == What::Consent => {
                 self.logged_in(user);
                 match self.decision {
-                    Decision::Allow => self.submit(&base, &page, filled, user).await,
+                    Decision::Allow => self.answer("allow", &base, &page, filled, user).await,
                     Decision::None => self.stop(&base, &page, Some(filled)),
                     Decision::Deny => match button::refusing(&page) {
-                        Some((at, form, button)) => self.submit(&base, &page, login::pressed(at, form, Some(button), false), user).await,
+                        Some((at, form, button)) => {
+                            self.answer("deny", &base, &page, login::pressed(at, form, Some(button), false), user).await
+                        }
                         None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
                     },
                 }
@@ -226,6 +228,12 @@ impl Visit<'_, '_> {
             self.raw.field("form_body", request.body.map(|body| wire::text(&body).into_owned()));
         }
         self.over(Outcome::Accepted, format!("the page{} asks the user, who goes no further", login::titled(page)))
+    }
+
+    /// Presses what the user decided.
+    async fn answer(&mut self, decided: &str, base: &str, page: &Page, filled: Filled, user: &User) -> bool {
+        self.raw.field("answered", Some(decided));
+        self.submit(base, page, filled, user).await
     }
 
     async fn submit(&mut self, base: &str, page: &Page, mut filled: Filled, user: &User) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::engine::http::{Failure, Request, Response};
-use crate::engine::proof::Shown;
+use crate::engine::proof::{ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
 use crate::model::observation::Outcome;
 
@@ -195,14 +195,17 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     }
     // Who notices the race after the fact and revokes what he gave has let nobody win: the tokens are shown.
     let mut dead = 0usize;
-    let tells = |p: &crate::engine::proof::ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
+    let tells = |p: &ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
     if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
         let bound = raw.fields.get("token_type").is_some_and(|kind| dpop::binds(kind));
         for token in &tokens {
             let shown = Shown { bound, ..Shown::new(token, Some(step.client)) };
-            let shown = crate::engine::proof::show(trial.engine, &proof, shown).await;
-            dead += usize::from(shown.outcome == Some(Outcome::Refused));
-            raw.exchanges.extend(shown.exchanges);
+            let there = crate::engine::proof::show(trial.engine, &proof, shown).await;
+            let refused = there.outcome == Some(Outcome::Refused);
+            raw.exchanges.extend(there.exchanges);
+            // An API that verifies tokens by itself hears of no revocation: there the token is still worth something.
+            let works = refused && works_at_resource(trial, &proof, shown, &mut raw).await;
+            dead += usize::from(refused && !works);
         }
     }
     let winners = tokens.len() - dead;
@@ -213,6 +216,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
         raw.field("winners", Some(winners.to_string()));
         raw.note = format!("{} of {count} simultaneous requests were given a token of their own", tokens.len());
         if dead > 0 {
+            raw.field("revoked_answers", Some(dead.to_string()));
             raw.note = format!("{}, of which {dead} do not work", raw.note);
         }
         if crashed > 0 {
@@ -222,7 +226,27 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     } else if let Some((outcome, note)) = worst {
         raw.outcome = Some(outcome);
         raw.note = format!("{note} (in a burst of {count})");
+    } else {
+        raw.note =
+            format!("{} of {count} simultaneous requests were given a token, and {crashed} were answered by a server error", tokens.len());
     }
     raw.exchanges.extend(requests.into_iter().zip(answers));
     raw
+}
+
+/// Whether the declared API takes a token that the place of proof refuses, and no made-up one.
+async fn works_at_resource(trial: &RunningTrial<'_>, proof: &ProofEndpoint, shown: Shown<'_>, raw: &mut RawStep) -> bool {
+    let engine = trial.engine;
+    let Some(url) = engine.target.resource.clone().filter(|url| *url != proof.url) else { return false };
+    let resource = ProofEndpoint { name: "resource", url, refuses: false };
+    let made_up = crate::engine::eval::random(43);
+    for (token, wanted) in [(shown.token, true), (made_up.as_str(), false)] {
+        let seen = crate::engine::proof::show(engine, &resource, Shown { token, ..shown }).await;
+        let accepted = seen.outcome == Some(Outcome::Accepted);
+        raw.exchanges.extend(seen.exchanges);
+        if accepted != wanted {
+            return false;
+        }
+    }
+    true
 }

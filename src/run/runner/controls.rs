@@ -22,7 +22,10 @@ impl Runner<'_> {
         let mut groups = Vec::new();
         let mut problems: Vec<String> = Vec::new();
         let mut any_granted = false;
-        for group in plan.groups {
+        // The place of proof is chosen with the first token, so that this is one that anybody may show: bound ones come last.
+        let mut planned = plan.groups;
+        planned.sort_by_key(|group| group.control.steps.iter().any(|step| step.proof.is_some() || step.certificate.is_some()));
+        for group in planned {
             if self.stop.is_stopped() {
                 break;
             }
