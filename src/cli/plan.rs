@@ -51,8 +51,11 @@ fn text(plan: &Plan, target: &Target, selected: usize) -> String {
     }
     out.push_str(&not_yet_known(&by_scenario, target));
     out.push_str(&estimate(plan, target, by_scenario.len(), selected));
-    out.push_str(
-        "left on the server: sessions and consents of the users, and tokens until they expire; nothing is registered or deleted\n",
+    let registers = by_scenario.values().any(|cases| registers(cases));
+    let _ = writeln!(
+        out,
+        "left on the server: sessions and consents of the users, and tokens until they expire; {}",
+        if registers { "clients that were registered, where it does not let them be removed" } else { "nothing is registered or deleted" }
     );
     out
 }
@@ -96,8 +99,7 @@ fn changes(cases: &[&Case]) -> String {
     let steps = || cases.iter().flat_map(|case| case.control.steps.iter().chain(&case.steps));
     let has = |kind: StepKind| steps().any(|s| s.kind == kind);
     let mut changes = vec![if has(StepKind::TokenRequest) { "leaves tokens" } else { "leaves unused codes" }];
-    // The only documents in JSON that a flow sends are registrations.
-    if steps().any(|s| s.kind == StepKind::EndpointRequest && s.transport.content_type.is_some()) {
+    if registers(cases) {
         changes.push("registers clients, and removes them where the server lets it");
     }
     if has(StepKind::RevocationRequest) {
@@ -108,6 +110,12 @@ fn changes(cases: &[&Case]) -> String {
     }
     let burst = steps().filter_map(|s| s.burst).max().map(|n| format!("bursts of {n} simultaneous requests"));
     changes.into_iter().map(str::to_owned).chain(burst).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether clients are registered. The only documents in JSON that a flow sends are registrations.
+fn registers(cases: &[&Case]) -> bool {
+    let mut steps = cases.iter().flat_map(|case| case.control.steps.iter().chain(&case.steps));
+    steps.any(|s| s.kind == StepKind::EndpointRequest && s.transport.content_type.is_some())
 }
 
 /// Attacks at endpoints that the target file does not name: whether they run is seen in the metadata, which `plan` does not read.

@@ -41,11 +41,32 @@ impl Browser {
     ///
     /// # Errors
     /// Why no answer came.
-    pub async fn navigate(&mut self, http: &Http, mut request: Request) -> Result<(Request, Response), (Request, Failure)> {
+    pub async fn navigate(&mut self, http: &Http, request: Request) -> Result<(Request, Response), (Request, Failure)> {
+        let url = Url::parse(&request.url).ok();
+        let cookies = url.as_ref().and_then(|url| self.cookies(url));
+        self.send(http, request, url, cookies).await
+    }
+
+    /// The same where a page of another site sends a form: cookies that stay at home do not go along.
+    ///
+    /// # Errors
+    /// As [`Browser::navigate`].
+    pub async fn navigate_from_elsewhere(&mut self, http: &Http, request: Request) -> Result<(Request, Response), (Request, Failure)> {
+        let url = Url::parse(&request.url).ok();
+        let cookies = url.as_ref().and_then(|url| self.without_same_site().cookies(url));
+        self.send(http, request, url, cookies).await
+    }
+
+    async fn send(
+        &mut self,
+        http: &Http,
+        mut request: Request,
+        url: Option<Url>,
+        cookies: Option<String>,
+    ) -> Result<(Request, Response), (Request, Failure)> {
         request.headers.push(("accept".into(), "text/html,application/xhtml+xml,*/*;q=0.8".into()));
         request.headers.push(("user-agent".into(), self.agent.clone().unwrap_or_else(|| super::USER_AGENT.into())));
-        let url = Url::parse(&request.url).ok();
-        if let Some(cookies) = url.as_ref().and_then(|url| self.cookies(url)) {
+        if let Some(cookies) = cookies {
             request.headers.push(("cookie".into(), cookies));
         }
         match http.send_to(&request, url.as_ref()).await {
@@ -63,8 +84,7 @@ impl Browser {
     }
 
     /// The same without the cookies that a request which another site makes goes without: those that say `SameSite=Lax` or `Strict`.
-    #[must_use]
-    pub fn without_same_site(&self) -> Browser {
+    fn without_same_site(&self) -> Browser {
         let mut other = self.clone();
         for cookie in self.jar.iter_any().filter(|cookie| cookie.same_site().is_some_and(|same_site| !same_site.is_none())) {
             if let CookieDomain::HostOnly(domain) | CookieDomain::Suffix(domain) = &cookie.domain {

@@ -140,6 +140,8 @@ struct Shared {
     in_flight: Semaphore,
     /// The earliest moment of the next request, and the rate.
     pace: tokio::sync::Mutex<Pace>,
+    /// The run ends: nobody waits for his turn any more.
+    hurry: tokio::sync::watch::Sender<bool>,
     spent: Mutex<Spent>,
     /// Seconds by which the server's clock is ahead: the smallest difference that an answer showed.
     clock: Mutex<Option<i64>>,
@@ -196,6 +198,8 @@ pub struct Spent {
     pub waiting: Duration,
     /// Answers that said "too many requests".
     pub throttled: u64,
+    /// The longest pause that such an answer asked for and that was not made, since the target file allows no such one.
+    pub too_long: Option<Duration>,
 }
 
 impl Http {
@@ -223,6 +227,7 @@ impl Http {
                 origins: Mutex::new(target.origins.clone()),
                 in_flight: Semaphore::new(target.limits.in_flight.max(1)),
                 pace: tokio::sync::Mutex::new(Pace { next: Instant::now(), per_second: target.limits.per_second, throttled: 0 }),
+                hurry: tokio::sync::watch::Sender::new(false),
                 spent: Mutex::new(Spent::default()),
                 clock: Mutex::default(),
                 clock_header: target.clock_header,
@@ -383,6 +388,11 @@ impl Http {
         }
     }
 
+    /// Ends every pause, now and from now on: the run is over, and only what is under way is still sent.
+    pub fn hurry(&self) {
+        self.shared.hurry.send_replace(true);
+    }
+
     /// Waits for this request's turn where there is a rate, or where the server asked for a pause.
     async fn pace(&self) {
         let mut pace = self.shared.pace.lock().await;
@@ -393,7 +403,11 @@ impl Http {
         }
         drop(pace);
         if turn > now {
-            tokio::time::sleep_until(turn.into()).await;
+            let mut hurry = self.shared.hurry.subscribe();
+            tokio::select! {
+                () = tokio::time::sleep_until(turn.into()) => {}
+                _ = hurry.wait_for(|hurry| *hurry) => {}
+            }
         }
     }
 
@@ -401,9 +415,11 @@ impl Http {
     async fn listen(&self, response: &Response) {
         let mut pace = self.shared.pace.lock().await;
         if response.is_throttled() {
-            pace.slow_down(response.retry_after(), self.shared.limits.longest_pause);
+            let (asked, longest) = (response.retry_after(), self.shared.limits.longest_pause);
+            pace.slow_down(asked, longest);
             if let Ok(mut spent) = self.shared.spent.lock() {
                 spent.throttled += 1;
+                spent.too_long = spent.too_long.max(asked.filter(|asked| *asked > longest));
             }
         } else {
             pace.throttled = 0;

@@ -25,10 +25,19 @@ pub struct Token {
     pub value: String,
 }
 
+/// A client that was registered in the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    pub client_id: String,
+    /// Where the registration is managed, and the token for it (RFC 7592 §3); None: it cannot be removed.
+    pub managed: Option<(String, String)>,
+}
+
 /// What a run made and has not taken back.
 #[derive(Debug, Default)]
 pub struct Leavings {
     tokens: Vec<Token>,
+    registered: Vec<Registered>,
     /// An ID token for each user name: the hint with which his session can be ended.
     id_tokens: BTreeMap<String, String>,
 }
@@ -46,6 +55,18 @@ impl Leavings {
         if let Some(token) = fields.get("id_token") {
             self.id_tokens.insert(user.to_owned(), token.clone());
         }
+    }
+
+    /// Notes a client that was registered.
+    pub fn registered(&mut self, fields: &BTreeMap<String, String>) {
+        let Some(client_id) = fields.get("client_id").cloned() else { return };
+        let managed = fields.get("registration_client_uri").cloned().zip(fields.get("registration_access_token").cloned());
+        self.registered.push(Registered { client_id, managed });
+    }
+
+    /// The registration at this address is gone.
+    pub fn unregistered(&mut self, address: &str) {
+        self.registered.retain(|it| it.managed.as_ref().is_none_or(|(uri, _)| uri != address));
     }
 }
 
@@ -87,6 +108,13 @@ pub async fn settle(engine: &Engine, clean_up: bool) -> Outcomes {
             outcomes.remains.push(format!("{kept} {kind}(s) of client `{client}`, until they expire ({why})"));
         }
     }
+    let (removed, kept) = unregister(engine, &left.registered).await;
+    if removed > 0 {
+        outcomes.cleaned_up.push(format!("{removed} client(s) removed that a trial had registered and not come to remove"));
+    }
+    if !kept.is_empty() {
+        outcomes.remains.push(format!("{} client(s) that were registered and cannot be removed: {}", kept.len(), kept.join(", ")));
+    }
     for user in engine.logged_in() {
         let ended = match (clean_up && engine.target.login.driver == LoginDriver::Form, left.id_tokens.get(&user)) {
             (true, Some(hint)) => log_out(engine, &user, hint).await,
@@ -99,6 +127,29 @@ pub async fn settle(engine: &Engine, clean_up: bool) -> Outcomes {
         outcomes.remains.push("consents that the users gave to the clients".into());
     }
     outcomes
+}
+
+/// RFC 7592 §2.3. How many clients were removed, and the ids of the others. A flow that registers promises to remove, so this is done whatever
+/// else is to be taken back.
+async fn unregister(engine: &Engine, registered: &[Registered]) -> (usize, Vec<String>) {
+    let (mut removed, mut kept) = (0, Vec::new());
+    for client in registered {
+        let gone = match &client.managed {
+            Some((uri, token)) => {
+                let headers =
+                    vec![("authorization".to_owned(), format!("Bearer {token}")), ("user-agent".to_owned(), super::USER_AGENT.to_owned())];
+                let request = Request { method: "DELETE".into(), url: uri.clone(), headers, ..Request::default() };
+                engine.http.send(&request).await.is_ok_and(|response| (200..300).contains(&response.status))
+            }
+            None => false,
+        };
+        if gone {
+            removed += 1;
+        } else {
+            kept.push(client.client_id.clone());
+        }
+    }
+    (removed, kept)
 }
 
 /// RFC 7009 §2.1, as the client that the token was issued to.

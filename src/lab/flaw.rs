@@ -574,7 +574,7 @@ flaws! {
 
     // logout (OpenID Connect RP-Initiated Logout)
     LogoutCsrf "logout-csrf"
-        "A request to log out without id_token_hint ends the session at once."
+        "A request to log out without id_token_hint ends the session at once, also as a form of another site: the cookie says SameSite=None."
     LogoutRedirectUnchecked "logout-redirect-unchecked"
         "After a logout the browser is sent to any post_logout_redirect_uri."
     LogoutIneffective "logout-ineffective"

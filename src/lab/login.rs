@@ -127,7 +127,7 @@ pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &s
 pub(super) fn set_session(server: &Server, response: &mut Response, session_id: &str) {
     let guard = if server.has(Flaw::SessionCookieFlags) {
         Guard::Scripts
-    } else if server.has(Flaw::DeviceApprovalCsrf) {
+    } else if server.has(Flaw::DeviceApprovalCsrf) || server.has(Flaw::LogoutCsrf) {
         Guard::Sites
     } else {
         Guard::Whole

@@ -179,6 +179,13 @@ pub async fn run(
         },
         None => None,
     };
+    let hurry = tokio::spawn({
+        let (http, stop) = (http.clone(), stop.clone());
+        async move {
+            stop.stopped().await;
+            http.hurry();
+        }
+    });
     tell(Event::Discovering);
     match discover::discover(&http, target).await {
         Err(mut why) => {
@@ -204,13 +211,15 @@ pub async fn run(
             words.for_each(|text| engine.sweep_text(text));
         }
     }
+    hurry.abort();
     record.warnings.extend(clock::warning(http.clock_ahead()));
     let spent = http.spent();
     record.run.requests = spent.requests;
     if spent.throttled > 0 {
         record.warnings.push(format!(
-            "the server answered {} requests with “too many requests”; the run waited as it was asked to, and went on more slowly",
-            spent.throttled
+            "the server answered {} requests with “too many requests”; the run waited {}, and went on more slowly",
+            spent.throttled,
+            if spent.too_long.is_some() { "as long as `limits.longest_pause` lets it" } else { "as it was asked to" }
         ));
     }
     record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);

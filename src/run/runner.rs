@@ -371,6 +371,14 @@ impl<'r> Runner<'r> {
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.
     fn listen(&self, trial: &Trial) {
+        if let (true, Some(asked)) = (trial.is_throttled(), self.engine.http.spent().too_long) {
+            self.stop.stop(format!(
+                "the server asks to be left alone for {} s (last in {}), and `limits.longest_pause` is {} s: raise it, lower `limits.per_second`, or run later",
+                asked.as_secs(),
+                trial.name,
+                self.engine.target.limits.longest_pause.as_secs()
+            ));
+        }
         if trial.is_throttled() {
             if self.throttled.fetch_add(1, Ordering::SeqCst) + 1 == MOST_THROTTLED_IN_A_ROW {
                 self.stop.stop(format!(

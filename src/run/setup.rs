@@ -19,7 +19,7 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["dpop"], "the server demands DPoP proofs (RFC 9449) of this client: use a client whose tokens are not bound to a key"),
     (
         &["nonce"],
-        "the server demands a `nonce` in the authorization request, or one of its own in a proof: use a client of which it is not asked",
+        "the server demands a `nonce`: write `authorization_parameters: {nonce: random}` into the target file; where it wants one of its own in a proof, use a client of which it is not asked",
     ),
     (&["invalid_target"], "the server wants to know for which API the token is (RFC 8707): see which `resource` the client may name"),
     (&["audience"], "the server wants to know for which API the token is: see which audience it takes, and give the client a default one"),

@@ -63,6 +63,14 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         }
         Err(failure) => answer::failed(failure),
     };
+    if outcome == Outcome::Accepted {
+        let mut leavings = trial.engine.leavings();
+        if request.method == "DELETE" {
+            leavings.unregistered(endpoint);
+        } else if request.method == "POST" && facts.endpoints.registration.as_deref() == Some(endpoint) {
+            leavings.registered(&raw.fields);
+        }
+    }
     (raw.outcome, raw.note) = (Some(outcome), note);
     raw.exchanges.push((request, answer));
     raw

@@ -16,6 +16,8 @@ use super::authorization_request::led;
 
 /// Where the browser is to go after the logout.
 const REDIRECT: &str = "post_logout_redirect_uri";
+/// The site whose page makes a browser log out by a form.
+const ELSEWHERE: &str = "https://evil.example";
 /// Questions that are answered in one logout.
 const MOST_ANSWERS: u32 = 3;
 
@@ -27,8 +29,15 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let mut raw = RawStep::default();
     raw.sent.extend(step.own());
     let query = wire::form(step.parameters.iter().map(|p| (p.name.as_str(), p.value.as_str(), p.raw)));
-    let url = if query.is_empty() { endpoint } else { wire::with_query(&endpoint, &query) };
-    let request = Request { method: "GET".into(), url, ..Request::default() };
+    // A form is one that a page of another site sends (section 2 of the specification allows both methods).
+    let request = if step.planned.transport.method.as_deref() == Some("POST") {
+        let mut request = submission::post(&endpoint, &query);
+        request.headers.push(("origin".into(), ELSEWHERE.into()));
+        request
+    } else {
+        let url = if query.is_empty() { endpoint } else { wire::with_query(&endpoint, &query) };
+        Request { method: "GET".into(), url, ..Request::default() }
+    };
     raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &request);
     let own = std::mem::take(trial.browser(&step.planned.session, &user));
     trial.before.insert(step.planned.name.clone(), own.clone());
@@ -61,7 +70,9 @@ async fn go(
     let mut said = None;
     for _ in 0..http.limits().max_hops {
         let here = next.url.clone();
-        let response = match browser.navigate(http, next).await {
+        let foreign = next.headers.iter().any(|(name, value)| name == "origin" && value == ELSEWHERE);
+        let sent = if foreign { browser.navigate_from_elsewhere(http, next).await } else { browser.navigate(http, next).await };
+        let response = match sent {
             Ok((request, response)) => {
                 raw.exchanges.push((request, Ok(response.clone())));
                 response

@@ -95,10 +95,8 @@ impl Visit<'_, '_> {
             let own = std::mem::take(&mut self.headers);
             let foreign = own.iter().any(|(name, value)| name == "origin" && Some(value) != submission::origin(&here).as_ref());
             request.headers.extend(own);
-            // What another site makes a browser send goes without the cookies that stay at home.
-            let mut elsewhere = browser.without_same_site();
-            let browser = if foreign { &mut elsewhere } else { &mut *browser };
-            let response = match browser.navigate(http, request).await {
+            let sent = if foreign { browser.navigate_from_elsewhere(http, request).await } else { browser.navigate(http, request).await };
+            let response = match sent {
                 Ok((request, response)) => {
                     self.raw.exchanges.push((request, Ok(response.clone())));
                     response
