@@ -373,7 +373,7 @@ impl<'r> Runner<'r> {
     fn listen(&self, trial: &Trial) {
         if let (true, Some(asked)) = (trial.is_throttled(), self.engine.http.spent().too_long) {
             self.stop.stop(format!(
-                "the server asks to be left alone for {} s (last in {}), and `limits.longest_pause` is {} s: raise it, lower `limits.per_second`, or run later",
+                "the server answers “too many requests” and asks to be left alone for {} s (last in {}), and `limits.longest_pause` is {} s: raise it, lower `limits.per_second`, or run later",
                 asked.as_secs(),
                 trial.name,
                 self.engine.target.limits.longest_pause.as_secs()
