@@ -367,7 +367,8 @@ pub async fn metadata(http: &Http, target: &Target) -> Result<Map<String, Value>
 }
 
 /// What the attacks may need of the metadata; where it is all there, no second document is looked for.
-const WANTED: &[&str] = &["authorization_endpoint", "token_endpoint", "jwks_uri", "introspection_endpoint", "revocation_endpoint"];
+const WANTED: &[&str] =
+    &["authorization_endpoint", "token_endpoint", "jwks_uri", "introspection_endpoint", "revocation_endpoint", "registration_endpoint"];
 
 fn names_everything(metadata: &Map<String, Value>) -> bool {
     WANTED.iter().all(|name| metadata.contains_key(*name))

@@ -10,8 +10,9 @@ pub fn decisive(attack: &Attack, trial: &Trial) -> Option<String> {
     // What came to the listener was sent by the server.
     let ours = |step: &&StepObservation| step.kind != StepKind::ListenerRequest && !step.exchanges.is_empty();
     let step = trial.steps.iter().rev().find(|s| changed(&s.step) && ours(s)).or_else(|| trial.steps.iter().rev().find(ours))?;
-    // Of a login's pages, the first request is the one that carried the change.
+    // Of a login's pages, the first request is the one that carried the change, unless a form did.
     let exchange = match step.kind {
+        StepKind::AuthorizationRequest if step.fields.contains_key("tampered") => step.exchanges.iter().rfind(|e| e.method == "POST"),
         StepKind::AuthorizationRequest => step.exchanges.first(),
         _ => step.exchanges.last(),
     };
