@@ -44,10 +44,11 @@ pub enum Test {
 }
 
 impl Predicate {
-    /// The step that it asks about; None: it asks about a fact.
+    /// The step that it asks about, of the attack or of the control; None: it asks about a fact.
     pub fn step(&self) -> Option<&str> {
         match self {
-            Predicate::Outcome { step, .. } | Predicate::Field { subject: Reference::Field { step, .. }, .. } => Some(step),
+            Predicate::Outcome { step, .. } => Some(step),
+            Predicate::Field { subject: Reference::Field { step, .. } | Reference::ControlField { step, .. }, .. } => Some(step),
             Predicate::Field { .. } => None,
         }
     }

@@ -82,9 +82,13 @@ fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
         }
     }
     let first = trial(case.control.steps.first()?.client)?;
+    // What this short flow did not come to is not known, and neither is what comes of a request that the control bends.
+    let at = |name: &str| case.control.steps.iter().position(|s| s.name == name);
+    let bent = case.control.bent.iter().filter_map(|name| at(name)).min();
+    let is_plain = |name: &str| bent.is_none_or(|bent| at(name).is_none_or(|at| at < bent));
     let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
-    // What this short flow did not come to is not known.
-    conditions.into_iter().find(|c| judge::applies(c, &case.control, first, &[]) == Applies::No).map(|c| c.otherwise.clone())
+    let mut conditions = conditions.filter(|condition| condition.predicate.step().is_none_or(is_plain));
+    conditions.find(|c| judge::applies(c, &case.control, first, &[]) == Applies::No).map(|c| c.otherwise.clone())
 }
 
 fn names_refresh_token(value: &crate::model::value::Value) -> bool {
