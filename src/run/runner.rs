@@ -246,8 +246,9 @@ impl<'r> Runner<'r> {
             }
         }
         for (framed, cases) in groups.iter_mut().zip(open) {
-            // Where nothing was sent, a control after it would say nothing.
-            let (untried, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|open| open.tried.seen.is_empty());
+            // Where nothing was sent, a control after it would say nothing; and a server that asks to be left alone is.
+            let left_alone = self.engine.http.spent().too_long.is_some();
+            let (untried, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|open| left_alone || open.tried.seen.is_empty());
             untried.into_iter().for_each(|open| self.keep(open));
             if !cases.is_empty() {
                 let control = plan::control_of(cases.iter().map(|o| &o.case), &framed.group.control);
