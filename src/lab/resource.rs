@@ -37,6 +37,10 @@ pub(super) async fn userinfo(State(server): State<Arc<Server>>, method: Method, 
         Ok(claims) => claims,
         Err(refused) => return refused.into_response(),
     };
+    // Nobody's data: what a client gets for itself is no token of a user, whatever its scope (OpenID Connect Core section 5.3).
+    if server.user_of(&claims.sub).is_none() {
+        return Refused::InvalidToken.into_response();
+    }
     if server.has(Flaw::ScopeUnenforced) {
         claims.scope = directory::SCOPES.join(" ");
     }

@@ -175,7 +175,8 @@ fn read_body(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Params
 }
 
 /// The client credentials grant (RFC 6749 section 4.4). Scopes that need a
-/// user are left out; the response says what was granted.
+/// user are left out, and where none remains it is the default one (section
+/// 3.3); the response says what was granted.
 fn client_credentials(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let is_waved_through = matches!(client.auth, AuthMethod::None) && server.has(Flaw::ClientCredentialsForPublic);
     if !server.may_use(client, "client_credentials") && !is_waved_through {
@@ -183,10 +184,8 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, held: H
     }
     // The flaw takes the client for a user.
     let own = server.has(Flaw::ClientSubCollision).then(|| Scope::parse("openid")).flatten();
-    let scope = own
-        .map_or_else(|| requested_scope(params), Ok)?
-        .common(own.unwrap_or(Scope::WITHOUT_USER))
-        .ok_or_else(|| invalid_scope("the scope needs a user"))?;
+    let asked = own.map_or_else(|| requested_scope(params), Ok)?;
+    let scope = asked.common(own.unwrap_or(Scope::WITHOUT_USER)).unwrap_or(Scope::DEFAULT);
     if !server.may_ask(client, scope) {
         return Err(invalid_scope("the client may not ask for this scope"));
     }

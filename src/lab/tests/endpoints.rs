@@ -67,7 +67,11 @@ async fn protocol_details_of_the_endpoints() -> Outcome {
     let access = answer.text("access_token");
     let bearer = format!("Bearer {access}");
     let poor = t.send("/userinfo", None, &[("authorization", &bearer)]).await?;
-    assert_eq!(poor.status, 403);
+    assert_eq!(poor.status, 401, "no user stands behind it");
+    assert!(poor.header("www-authenticate").contains("error=\"invalid_token\""));
+    let wants_user = [("grant_type", "client_credentials"), ("scope", "openid profile")];
+    let answer = t.send("/token", Some(&wants_user), &[("authorization", &right)]).await?;
+    assert_eq!(answer.text("scope"), "api:read", "the scopes that need a user are left out");
     let me = t.send("/api/me", None, &[("authorization", &bearer)]).await?;
     assert_eq!(me.text("client_id"), "lab-confidential");
     let query = t.send(&format!("/api/me?access_token={access}"), None, &[]).await?;

@@ -31,11 +31,11 @@ pub(super) fn write(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<
     format!("{input}.{signature}")
 }
 
-/// A copy of an access token with another algorithm and subject.
+/// A copy of an access token with another algorithm, for the other user.
 pub(super) fn with_alg(token: &str, alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> Outcome<String> {
     let (mut header, mut claims) = read(token)?;
     header["alg"] = json!(alg);
-    claims["sub"] = json!("u-forged");
+    claims["sub"] = json!("u-c4a8e65d90");
     Ok(write(&header, &claims, sign))
 }
 
