@@ -174,7 +174,13 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attem
         negatives: &recording.negative_controls,
         controls: &recording.controls,
     };
-    judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence)
+    let judgement = judge::case(&scenario.control, &[&scenario.applies_when, &attack.applies_when], attack, evidence);
+    match &recording.run.interrupted {
+        Some(why) if judgement.verdict == Verdict::Inconclusive && case.control_after.is_none() => {
+            Judgement { reason: format!("{}; {why}", judgement.reason), ..judgement }
+        }
+        _ => judgement,
+    }
 }
 
 /// What a case that measures showed: the value of its word, and no verdict.
