@@ -109,7 +109,7 @@ pub async fn settle(engine: &Engine, clean_up: bool) -> Outcomes {
         }
     }
     let (removed, kept) = unregister(engine, &left.registered).await;
-    if removed > 0 {
+    if removed > 0 && clean_up {
         outcomes.cleaned_up.push(format!("{removed} client(s) removed that a trial had registered and not come to remove"));
     }
     if !kept.is_empty() {

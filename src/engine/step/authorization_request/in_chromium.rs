@@ -19,6 +19,7 @@ use crate::model::observation::Outcome;
 use crate::target::{LoginDriver, User};
 use crate::wire;
 
+use super::address::path_of;
 use super::{Journey, Leads};
 
 /// Between two looks at the page.
@@ -225,6 +226,9 @@ impl Journey<'_, '_> {
         if visit.counted < documents && page.forms.iter().any(|f| !f.fields.is_empty() || !f.buttons.is_empty()) {
             visit.counted = documents;
             self.count_form_page(&snapshot.url, &response);
+        }
+        if page.planted {
+            self.raw.field("planted_markup", Some(path_of(&snapshot.url)));
         }
         if let Some((outcome, note)) = answer::general(&response) {
             self.end(outcome, note);
