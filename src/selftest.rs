@@ -61,13 +61,14 @@ where
 {
     let every: Vec<&Scenario> = catalogue.scenarios.values().collect();
     let mut matrix = Matrix::default();
-    let strict = [Row { flaw: String::new(), scenarios: every.clone() }];
-    matrix.take(all(catalogue, &strict, &start)?);
+    // The strict lab and, beside it, each scenario alone.
+    let alone = if cells == Cells::Asked { every.as_slice() } else { &[] };
+    let alone = alone.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] });
+    let strict: Vec<Row> = std::iter::once(Row { flaw: String::new(), scenarios: every.clone() }).chain(alone).collect();
+    let (whole, alone) = all(catalogue, &strict, &start)?.into_iter().partition(|(row, _)| std::ptr::eq(*row, &strict[0]));
+    matrix.take(whole);
     let strict = matrix.rows.get("").cloned().unwrap_or_default();
-    let asked = match cells {
-        Cells::All => BTreeMap::new(),
-        Cells::Asked => asked(catalogue, &every, &strict, &start, &mut matrix.requests)?,
-    };
+    let asked = asked(alone, &strict, &mut matrix.requests);
     // What is not known is run.
     let concerned = |scenario: &Scenario, flaw: &String| {
         let declared = scenario.attacks.iter().any(|attack| attack.proved_by.contains(flaw));
@@ -75,7 +76,9 @@ where
     };
     let with_flaw =
         |flaw: &String| Row { flaw: flaw.clone(), scenarios: every.iter().copied().filter(|scenario| concerned(scenario, flaw)).collect() };
-    let rows: Vec<Row> = flaws.iter().map(with_flaw).collect();
+    let mut rows: Vec<Row> = flaws.iter().map(with_flaw).collect();
+    // The longest first, so that none is left alone at the end.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.scenarios.len()));
     matrix.run = rows.iter().map(|row| row.scenarios.len()).sum();
     matrix.take(all(catalogue, &rows, &start)?);
     for row in matrix.rows.values_mut() {
@@ -109,21 +112,14 @@ impl Matrix {
 
 /// For each scenario the flaws that the strict lab looks for while it runs alone. Only where it comes to the verdicts that it has beside all
 /// others: one that got less far has not made the lab look for everything.
-fn asked<F, Fut>(
-    catalogue: &Catalogue,
-    every: &[&Scenario],
+fn asked(
+    alone: Vec<(&Row<'_>, Result<Ran, String>)>,
     strict: &BTreeMap<String, ScenarioVerdict>,
-    start: &F,
     requests: &mut u64,
-) -> std::io::Result<BTreeMap<String, BTreeSet<String>>>
-where
-    F: Fn(String) -> Fut + Sync,
-    Fut: Future<Output = Result<Subject, String>>,
-{
+) -> BTreeMap<String, BTreeSet<String>> {
     let verdicts = |v: &ScenarioVerdict| v.variants.iter().map(|case| (case.id.clone(), case.verdict)).collect::<BTreeMap<_, _>>();
-    let alone: Vec<Row> = every.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] }).collect();
     let mut known = BTreeMap::new();
-    for (_, ran) in all(catalogue, &alone, start)? {
+    for (_, ran) in alone {
         let Ok(Ran { report, asked: Some(flaws) }) = ran else { continue };
         *requests += report.run.requests;
         if let Some(own) = report.verdicts.into_iter().find(|v| v.selected)
@@ -132,7 +128,7 @@ where
             known.insert(own.id, flaws);
         }
     }
-    Ok(known)
+    known
 }
 
 /// Scenarios against the lab with a flaw.
