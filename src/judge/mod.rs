@@ -307,10 +307,11 @@ pub struct Bend<'t> {
 }
 
 impl<'t> Bend<'t> {
-    /// None: nothing is bent up to the failure.
+    /// None: nothing is bent up to the failure, in the browser that it happened in.
     pub fn before(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<Bend<'t>> {
         let at = control.steps.iter().position(|s| s.name == failed.step)?;
-        let bent = control.steps[..=at].iter().rev().find(|s| control.bent.contains(&s.name))?;
+        let own = |s: &&PlannedStep| s.session == control.steps[at].session && control.bent.contains(&s.name);
+        let bent = control.steps[..=at].iter().rev().find(own)?;
         Some(Bend { step: trial.step(&bent.name)?, failed: control.steps[at].kind })
     }
 

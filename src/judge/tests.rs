@@ -113,6 +113,20 @@ fn a_bent_control_that_is_refused() {
     assert_eq!(judged(&before, &[]), Verdict::Inconclusive);
     assert_eq!(judged(&before, &[trial(Outcome::Issued, Outcome::Issued)]), Verdict::Inconclusive, "another client");
     assert_eq!(judged(&with_client(trial(Outcome::Crashed, Outcome::NotSent)), &plain), Verdict::Inconclusive);
+    // What follows from the bent request is the bend's doing, where the plain flow of the client came so far.
+    let further = with_client(trial(Outcome::Issued, Outcome::Refused));
+    assert_eq!(judged(&further, &plain), Verdict::NotApplicable);
+    assert_eq!(judged(&further, std::slice::from_ref(&further)), Verdict::Inconclusive, "nobody came further");
+    // An answer of the shape of this server's refusals is one.
+    let strange = with_client(trial(Outcome::Unclear, Outcome::NotSent));
+    let negatives = [NegativeControl {
+        kind: StepKind::AuthorizationRequest,
+        what: "a client that never existed".into(),
+        answer: strange.steps[0].clone(),
+    }];
+    let evidence = Evidence { before: Some(&strange), attempts: &[], after: None, negatives: &negatives, controls: &plain };
+    assert_eq!(case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict, Verdict::NotApplicable);
+    assert_eq!(judged(&strange, &plain), Verdict::Inconclusive);
     // The plain flow of the scenario above is no bent one: its refusal is a matter of the set-up.
     assert_eq!(self::judged(Some(&before), &[], None).verdict, Verdict::Inconclusive);
 }
