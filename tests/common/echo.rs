@@ -47,7 +47,6 @@ struct Shared {
     current: Vec<Canary>,
     /// Where the next answer goes on: kind → number of its next encoding.
     turn: BTreeMap<&'static str, usize>,
-    next: usize,
     /// Kind, encoding and place of everything that was told.
     told: BTreeSet<(&'static str, String, &'static str)>,
     registered: usize,
@@ -72,11 +71,11 @@ impl Shared {
     fn tell(&mut self, place: &'static str, most: usize, fits: impl Fn(&str) -> bool) -> Vec<String> {
         let kinds: BTreeSet<&'static str> =
             self.current.iter().map(|(kind, _)| *kind).filter(|kind| OF_REGISTRATION.contains(kind) == self.registering).collect();
-        let kinds: Vec<&'static str> = kinds.into_iter().collect();
+        let mut kinds: Vec<&'static str> = kinds.into_iter().collect();
+        // What came up last, or is so long that it seldom fits, is told first.
+        kinds.sort_by_key(|kind| self.told.iter().filter(|(told, _, _)| told == kind).count());
         let (mut list, mut left) = (Vec::new(), most);
-        for _ in &kinds {
-            self.next += 1;
-            let kind = kinds[self.next % kinds.len()];
+        for kind in kinds {
             let turn = self.turn.entry(kind).or_default();
             *turn += 1;
             let all: Vec<&String> = self.current.iter().filter(|(k, _)| *k == kind).map(|(_, value)| value).collect();
