@@ -15,7 +15,7 @@ const BESIDE: [(&str, &str); 3] =
 
 fn main() -> io::Result<()> {
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
-    let (mut code, mut all_json) = (String::new(), String::new());
+    let mut code = String::new();
     let beside = BESIDE.map(|(name, path)| (name, Path::new(&root).join(path)));
     for (name, path) in &beside {
         writeln!(code, "pub const {name}: &str = include_str!({:?});", path.to_string_lossy()).map_err(io::Error::other)?;
@@ -35,9 +35,7 @@ fn main() -> io::Result<()> {
             let text = fs::read_to_string(&file)?;
             let json = serde_yaml::from_str::<serde_json::Value>(&text).map(|v| v.to_string()).unwrap_or_default();
             let digest = hexadecimal(Sha256::digest(if json.is_empty() { &text } else { &json }));
-            let start = all_json.len();
-            all_json.push_str(&json);
-            let (text, json) = (file.to_string_lossy(), start..all_json.len());
+            let text = file.to_string_lossy();
             writeln!(code, "    Embedded {{ path: {inside:?}, text: include_str!({text:?}), json: {json:?}, digest: {digest:?} }},")
                 .map_err(io::Error::other)?;
         }
@@ -45,8 +43,6 @@ fn main() -> io::Result<()> {
     }
     writeln!(code, "pub const SOURCE_DIGEST: &str = {:?};", sources(Path::new(&root))?).map_err(io::Error::other)?;
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
-    // In one piece, apart from the texts, which stay on the disk as long as nothing is wrong with them.
-    fs::write(Path::new(&out).join("embedded.json"), all_json)?;
     fs::write(Path::new(&out).join("embedded.rs"), code)
 }
 

@@ -54,7 +54,7 @@ pub fn selected<'c, S: Choosable + 'c>(
     selection.check(all.clone()).map_err(|why| Failure::input(format!("error: {why}")))?;
     let mut chosen: Vec<&S> = all.filter(|s| selection.takes(*s)).collect();
     if let Some((shard, of)) = choose.partition()? {
-        chosen.retain(|s| is_of(s.id(), shard, of));
+        chosen.retain(|s| is_of(s.head().id, shard, of));
     }
     if chosen.is_empty() {
         return Err(Failure::input(

@@ -83,7 +83,7 @@ fn scenarios(selected: &[&Outline], arguments: &List) -> Result<String, Failure>
     if arguments.json {
         let entry = |s: &&Outline| {
             json!({
-                "id": s.id, "title": s.title, "severity": s.severity, "level": s.level_in(profile), "risk": s.risk,
+                "id": s.id, "title": s.title, "severity": s.severity, "level": s.head().level_in(profile), "risk": s.risk,
                 "basis": s.basis, "attacks": s.attacks,
             })
         };
@@ -92,7 +92,7 @@ fn scenarios(selected: &[&Outline], arguments: &List) -> Result<String, Failure>
     let width = selected.iter().map(|s| s.id.len()).max().unwrap_or(0);
     let mut out = String::new();
     for s in selected {
-        let level = s.level_in(profile).map_or("-", |l| l.name());
+        let level = s.head().level_in(profile).map_or("-", |l| l.name());
         let _ = writeln!(out, "{:width$}  {:8}  {level:6}  {}", s.id, s.severity.name(), s.title);
     }
     let of = if arguments.choose.profile.is_some() { " in the profile" } else { "; levels of the profile" };

@@ -190,6 +190,19 @@ async fn log_out(engine: &Engine, user: &str, hint: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_client_stays_until_its_registration_is_gone() {
+        let fields = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut left = Leavings::default();
+        left.registered(&fields(&[("client_id", "a"), ("registration_client_uri", "https://as/a"), ("registration_access_token", "t")]));
+        left.registered(&fields(&[("client_id", "b")]));
+        left.registered(&fields(&[("error", "access_denied")]));
+        left.unregistered("https://as/other");
+        assert_eq!(left.registered.len(), 2);
+        left.unregistered("https://as/a");
+        assert_eq!(left.registered, [Registered { client_id: "b".into(), managed: None }]);
+    }
+
     fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
     }

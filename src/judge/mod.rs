@@ -318,9 +318,14 @@ impl<'t> Bend<'t> {
     /// Whether the client was granted as much where nothing was bent, or bent otherwise.
     pub fn is_granted_plain(&self, controls: &[Trial]) -> bool {
         let client = self.step.sent.get("client_id");
-        let same = |s: &StepObservation| s.kind == self.step.kind && s.outcome.granted() && s.sent.get("client_id") == client;
-        let far = |s: &StepObservation| s.kind == self.failed && s.outcome.granted();
-        controls.iter().any(|trial| trial.steps.iter().any(same) && trial.steps.iter().any(far))
+        let granted = |s: &StepObservation, kind: StepKind| s.kind == kind && s.outcome.granted();
+        let same = |s: &&StepObservation| granted(s, self.step.kind) && s.sent.get("client_id") == client;
+        // In the same browser: another client's token says nothing of this one.
+        let far = |trial: &Trial, session: &str| {
+            trial.steps.iter().any(|s| granted(s, self.failed) && PlannedStep::session_of(&s.step) == session)
+        };
+        let comes_as_far = |trial: &Trial| trial.steps.iter().filter(same).any(|s| far(trial, PlannedStep::session_of(&s.step)));
+        controls.iter().any(comes_as_far)
     }
 
     /// Whether the plain flow of a code has such a step.

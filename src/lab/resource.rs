@@ -147,8 +147,10 @@ pub(super) fn authorize(
 /// A refresh token, where the flaw takes it for an access token.
 fn refresh_token(server: &Server, token: &str) -> Option<AccessClaims> {
     let store = server.store();
-    let alive = store.refresh_tokens.get(token).filter(|token| store.is_refresh_token_alive(token))?;
-    let grant = &Some(alive).filter(|_| server.has(Flaw::TokenTypeConfusion))?.grant;
+    let grant = &store.refresh_tokens.get(token).filter(|token| store.is_refresh_token_alive(token))?.grant;
+    if !server.has(Flaw::TokenTypeConfusion) {
+        return None;
+    }
     Some(AccessClaims {
         sub: grant.sub.clone(),
         client_id: grant.client_id.clone(),

@@ -99,18 +99,14 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
     if is_named {
         return None;
     }
-    let id = match params.get("grant_type")? {
-        "authorization_code" => {
-            let id = server.store().codes.get(params.get("code")?)?.grant.client_id.clone();
-            Some(id).filter(|_| server.has(Flaw::TokenEndpointNoClientId))?
-        }
+    let (id, flaw) = match params.get("grant_type")? {
+        "authorization_code" => (server.store().codes.get(params.get("code")?)?.grant.client_id.clone(), Flaw::TokenEndpointNoClientId),
         "refresh_token" => {
-            let id = server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone();
-            Some(id).filter(|_| server.has(Flaw::RefreshWithoutClient))?
+            (server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone(), Flaw::RefreshWithoutClient)
         }
         _ => return None,
     };
-    server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None))
+    server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None) && server.has(flaw))
 }
 
 async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {

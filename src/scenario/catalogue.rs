@@ -11,7 +11,7 @@ use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::{Control, Scenario};
 
 use super::file::{FlowFile, ScenarioFile};
-use super::outline::{self, Choosable, Outline};
+use super::outline::{self, Choosable, Head, Outline};
 use super::resolve::{self, Library};
 use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, SettingsFile, StandardFile};
 
@@ -19,26 +19,20 @@ use super::standard::{Binds, Keyword, NotTestedFile, PeersFile, SettingsFile, St
 struct Embedded {
     path: &'static str,
     text: &'static str,
-    /// Where the JSON stands among all of it.
-    json: std::ops::Range<usize>,
+    json: &'static str,
     /// SHA-256 of the JSON, in hexadecimal: comments and layout do not change it.
     digest: &'static str,
 }
 
 impl Embedded {
-    /// Empty: the file is no YAML.
-    fn json(&self) -> &'static str {
-        embedded::JSON.get(self.json.clone()).unwrap_or_default()
-    }
-
     /// The file, read the quick way. Where that fails, the text is read: it has the places for the diagnostics.
     fn read<T: serde::de::DeserializeOwned>(&self, folder: &str) -> Result<T, Vec<Diagnostic>> {
-        serde_json::from_str(self.json()).or_else(|_| crate::yaml::read(&format!("{folder}/{}", self.path), self.text))
+        serde_json::from_str(self.json).or_else(|_| crate::yaml::read(&format!("{folder}/{}", self.path), self.text))
     }
 
     fn scenario(&self, library: &Library) -> Result<Scenario, Vec<Diagnostic>> {
         let (file, id) = (format!("scenarios/{}", self.path), id_of(self.path));
-        let quick = serde_json::from_str::<ScenarioFile>(self.json()).ok();
+        let quick = serde_json::from_str::<ScenarioFile>(self.json).ok();
         let quick = quick.and_then(|read| resolve::checked(&read, &file, self.text, Some(&id), library).ok());
         quick.map_or_else(|| resolve::scenario(&file, self.text, Some(&id), library), Ok)
     }
@@ -47,9 +41,6 @@ impl Embedded {
 mod embedded {
     use super::Embedded;
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-
-    /// The files as JSON, one behind the other.
-    pub const JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/embedded.json"));
 }
 
 /// The flow that shows whether a server can come to the listener.
@@ -102,7 +93,7 @@ pub fn settings() -> Result<SettingsFile, Vec<Diagnostic>> {
 /// Every embedded scenario in the order of the ids, without what it does: a quarter of the work of [`Catalogue::load`]. None: a file is
 /// not as the program expects it, and loading it says why.
 pub fn outlines() -> Option<Vec<Outline>> {
-    let mut all: Vec<Outline> = embedded::SCENARIOS.iter().map(|file| outline::read(file.json())).collect::<Option<_>>()?;
+    let mut all: Vec<Outline> = embedded::SCENARIOS.iter().map(|file| outline::read(file.json)).collect::<Option<_>>()?;
     all.sort_by(|a, b| a.id.cmp(&b.id));
     Some(all)
 }
@@ -370,8 +361,8 @@ impl Selection {
     /// A pattern that matches nothing of all scenarios, with what is near.
     pub fn check<'c, S: Choosable + 'c>(&self, all: impl Iterator<Item = &'c S> + Clone) -> Result<(), String> {
         for pattern in self.include.iter().chain(&self.exclude) {
-            if !all.clone().any(|s| matches(pattern, s)) {
-                let ids = all.clone().map(Choosable::id).chain(all.clone().map(Choosable::group));
+            if !all.clone().any(|s| matches(pattern, s.head())) {
+                let ids = all.clone().map(|s| s.head().id).chain(all.clone().map(|s| s.head().group()));
                 let help = suggestion(pattern, ids).filter(|s| s.starts_with("did you")).unwrap_or_else(|| "see `grantproof list`".into());
                 return Err(format!("`{pattern}` selects nothing; {help}"));
             }
@@ -380,24 +371,25 @@ impl Selection {
     }
 
     pub fn takes(&self, scenario: &impl Choosable) -> bool {
-        (self.include.is_empty() || self.include.iter().any(|p| matches(p, scenario)))
-            && !self.exclude.iter().any(|p| matches(p, scenario))
-            && self.min_severity.is_none_or(|least| scenario.severity() >= least)
-            && self.profile.is_none_or(|profile| scenario.level_in(profile).is_some())
+        let head = scenario.head();
+        (self.include.is_empty() || self.include.iter().any(|p| matches(p, head)))
+            && !self.exclude.iter().any(|p| matches(p, head))
+            && self.min_severity.is_none_or(|least| head.severity >= least)
+            && self.profile.is_none_or(|profile| head.level_in(profile).is_some())
     }
 }
 
-fn matches(pattern: &str, scenario: &impl Choosable) -> bool {
+fn matches(pattern: &str, head: Head<'_>) -> bool {
     if let Some(severity) = pattern.strip_prefix("severity:") {
-        return scenario.severity().name() == severity;
+        return head.severity.name() == severity;
     }
     if let Some(standard) = pattern.strip_prefix("standard:") {
-        return scenario.basis().iter().any(|b| b == standard || b.split('#').next() == Some(standard));
+        return head.basis.iter().any(|b| b == standard || b.split('#').next() == Some(standard));
     }
     if pattern == "card" {
-        return scenario.is_card();
+        return head.card;
     }
-    pattern == scenario.group() || glob(pattern, scenario.id())
+    pattern == head.group() || glob(pattern, head.id)
 }
 
 /// `*` stands for any text.
@@ -421,7 +413,7 @@ mod tests {
         let catalogue = Catalogue::load(None, &flaws).unwrap_or_else(|d| panic!("{}", d[0]));
         let library = catalogue.library(&flaws);
         for file in embedded::SCENARIOS {
-            let read = serde_json::from_str::<ScenarioFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            let read = serde_json::from_str::<ScenarioFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
             let (name, id) = (format!("scenarios/{}", file.path), id_of(file.path));
             let quick = resolve::checked(&read, &name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
             let slow = resolve::scenario(&name, file.text, Some(&id), &library).unwrap_or_else(|d| panic!("{}", d[0]));
@@ -430,10 +422,10 @@ mod tests {
         let outlines: Vec<Outline> = catalogue.scenarios.values().map(Outline::from).collect();
         assert_eq!(super::outlines(), Some(outlines));
         for file in embedded::FLOWS {
-            serde_json::from_str::<FlowFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            serde_json::from_str::<FlowFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
         }
         for file in embedded::STANDARDS {
-            serde_json::from_str::<StandardFile>(file.json()).unwrap_or_else(|e| panic!("{}: {e}", file.path));
+            serde_json::from_str::<StandardFile>(file.json).unwrap_or_else(|e| panic!("{}: {e}", file.path));
         }
     }
 

@@ -9,42 +9,39 @@ use super::file::LevelFile;
 use super::resolve::levels;
 
 /// What a scenario can be chosen by.
-pub trait Choosable {
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'s> {
     /// `group/name`.
-    fn id(&self) -> &str;
-    fn severity(&self) -> Severity;
+    pub id: &'s str,
+    pub severity: Severity,
     /// Ids of requirements.
-    fn basis(&self) -> &[String];
+    pub basis: &'s [String],
+    /// How strongly it counts in each profile that asks for it.
+    pub level: &'s [(Profile, Level)],
     /// One of the six attacks that the project began with.
-    fn is_card(&self) -> bool;
-    /// How strongly it counts in a profile; None: not at all.
-    fn level_in(&self, profile: Profile) -> Option<Level>;
+    pub card: bool,
+}
 
+impl<'s> Head<'s> {
     /// `pkce` of `pkce/plain-method`.
-    fn group(&self) -> &str {
-        self.id().split('/').next().unwrap_or("")
+    pub fn group(&self) -> &'s str {
+        self.id.split('/').next().unwrap_or("")
+    }
+
+    /// How strongly it counts in a profile; None: not at all.
+    pub fn level_in(&self, profile: Profile) -> Option<Level> {
+        self.level.iter().find(|(p, _)| *p == profile).map(|(_, level)| *level)
     }
 }
 
+/// What can be chosen.
+pub trait Choosable {
+    fn head(&self) -> Head<'_>;
+}
+
 impl Choosable for Scenario {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn severity(&self) -> Severity {
-        self.severity
-    }
-
-    fn basis(&self) -> &[String] {
-        &self.basis
-    }
-
-    fn is_card(&self) -> bool {
-        self.card
-    }
-
-    fn level_in(&self, profile: Profile) -> Option<Level> {
-        Scenario::level_in(self, profile)
+    fn head(&self) -> Head<'_> {
+        Head { id: &self.id, severity: self.severity, basis: &self.basis, level: &self.level, card: self.card }
     }
 }
 
@@ -78,24 +75,8 @@ impl From<&Scenario> for Outline {
 }
 
 impl Choosable for Outline {
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn severity(&self) -> Severity {
-        self.severity
-    }
-
-    fn basis(&self) -> &[String] {
-        &self.basis
-    }
-
-    fn is_card(&self) -> bool {
-        self.card
-    }
-
-    fn level_in(&self, profile: Profile) -> Option<Level> {
-        self.level.iter().find(|(p, _)| *p == profile).map(|(_, level)| *level)
+    fn head(&self) -> Head<'_> {
+        Head { id: &self.id, severity: self.severity, basis: &self.basis, level: &self.level, card: self.card }
     }
 }
 

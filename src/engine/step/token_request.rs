@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::engine::http::{Failure, Request, Response};
-use crate::engine::proof::{ProofEndpoint, Shown};
+use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
 use crate::model::observation::Outcome;
 
@@ -200,7 +200,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
         let bound = raw.fields.get("token_type").is_some_and(|kind| dpop::binds(kind));
         for token in &tokens {
             let shown = Shown { bound, ..Shown::new(token, Some(step.client)) };
-            let there = crate::engine::proof::show(trial.engine, &proof, shown).await;
+            let there = proof::show(trial.engine, &proof, shown).await;
             let refused = there.outcome == Some(Outcome::Refused);
             raw.exchanges.extend(there.exchanges);
             // An API that verifies tokens by itself hears of no revocation: there the token is still worth something.
@@ -241,7 +241,7 @@ async fn works_at_resource(trial: &RunningTrial<'_>, proof: &ProofEndpoint, show
     let resource = ProofEndpoint { name: "resource", url, refuses: false };
     let made_up = crate::engine::eval::random(43);
     for (token, wanted) in [(shown.token, true), (made_up.as_str(), false)] {
-        let seen = crate::engine::proof::show(engine, &resource, Shown { token, ..shown }).await;
+        let seen = proof::show(engine, &resource, Shown { token, ..shown }).await;
         let accepted = seen.outcome == Some(Outcome::Accepted);
         raw.exchanges.extend(seen.exchanges);
         if accepted != wanted {
