@@ -49,6 +49,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::scenario::Control;
 use crate::model::step::{ClientRole, PlannedStep, UserRole};
 use crate::model::value::{Template, Value};
 use crate::redact::Redactor;
@@ -284,27 +285,24 @@ impl Engine {
         self.target.clock_header.is_none()
     }
 
-    /// Runs a control: after a step that is not granted (probes apart) the rest of its session is left out. The first
+    /// Runs a control: what comes in the same browser after a step that is not granted (probes apart) is left out, where no other control that
+    /// this one stands for needs it. The first
     /// access token that a control is given chooses the proof endpoint; what that endpoint refused comes back as negative controls, and
     /// warnings: that there is no such endpoint, and what else was found out.
-    pub async fn run_control(
-        &self,
-        name: &str,
-        variables: &[(String, Template)],
-        steps: &[PlannedStep],
-    ) -> (Trial, Vec<NegativeControl>, Vec<String>) {
+    pub async fn run_control(&self, name: &str, control: &Control) -> (Trial, Vec<NegativeControl>, Vec<String>) {
         let mut trial = RunningTrial::new(self, name);
         trial.is_control = true;
-        trial.draw(variables);
+        trial.draw(&control.variables);
         let (mut negatives, mut warnings) = (Vec::new(), Vec::new());
-        let mut ended = BTreeSet::new();
-        for planned in steps {
-            if ended.contains(planned.session.as_str()) {
+        let mut failed = BTreeSet::new();
+        for planned in &control.steps {
+            if control.is_in_vain(planned, |name| failed.contains(name)) {
+                failed.insert(planned.name.as_str());
                 continue;
             }
             let outcome = trial.step(planned).await;
             if !planned.probe && !outcome.granted() {
-                ended.insert(planned.session.as_str());
+                failed.insert(planned.name.as_str());
             }
             if self.places.read().unwrap_or_else(PoisonError::into_inner).is_none()
                 && let Some(token) = trial.known.fields.get(&planned.name).and_then(|f| f.get("access_token")).cloned()

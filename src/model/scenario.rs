@@ -94,9 +94,21 @@ pub struct Control {
     pub steps: Vec<PlannedStep>,
     /// Names of the steps that the control's own change bends: a server that refuses them has not failed the set-up.
     pub bent: Vec<String>,
+    /// Where it stands for several controls, the names of the steps of each.
+    pub parts: Vec<Vec<String>>,
 }
 
 impl Control {
+    /// Whether nobody needs a step any more, since each of its parts that has the step has failed in the same browser before it. A probe may fail.
+    pub fn is_in_vain(&self, step: &PlannedStep, failed: impl Fn(&str) -> bool) -> bool {
+        let fails = |name: &str| PlannedStep::session_of(name) == step.session && failed(name);
+        if self.parts.is_empty() {
+            return self.steps.iter().take_while(|earlier| earlier.name != step.name).any(|earlier| fails(&earlier.name));
+        }
+        let mut parts = self.parts.iter().filter(|part| part.contains(&step.name));
+        parts.all(|part| part.iter().take_while(|earlier| **earlier != step.name).any(|earlier| fails(earlier)))
+    }
+
     /// The same control with another client in the default session; steps that have a client of their own keep it.
     pub fn as_client(&self, client: Option<ClientRole>) -> Control {
         let mut control = self.clone();

@@ -111,10 +111,10 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
     merge(plan)
 }
 
-/// Steps of "the default client" name the client that this is: two controls that differ in the word alone are one.
+/// Steps of "the default client", or of who may introspect, name the client that this is: two controls that differ in the word alone are one.
 fn by_name(steps: &mut [PlannedStep], target: &Target) {
-    if let Some(role) = target.role(ClientRole::Default) {
-        steps.iter_mut().filter(|s| s.client == ClientRole::Default).for_each(|s| s.client = role);
+    for step in steps.iter_mut().filter(|s| matches!(s.client, ClientRole::Default | ClientRole::Introspection)) {
+        step.client = target.role(step.client).unwrap_or(step.client);
     }
 }
 
@@ -130,10 +130,18 @@ fn merge(mut plan: Plan<'_>) -> Plan<'_> {
     plan.groups.sort_by_key(|g| std::cmp::Reverse(g.control.steps.len()));
     let mut kept: Vec<Group> = Vec::new();
     for group in plan.groups.drain(..) {
-        let united = kept
+        // With the one that has most of it already: each request that is shared is made once for both.
+        let mut partners: Vec<(usize, usize)> = kept
             .iter()
             .enumerate()
-            .find_map(|(at, other)| unite::unite(&controls(&other.cases), &other.control, &group.control).map(|united| (at, united)));
+            .map(|(at, other)| (unite::shared(&other.control, &group.control), at))
+            .filter(|(shared, _)| *shared > 0)
+            .collect();
+        partners.sort_by_key(|(shared, at)| (std::cmp::Reverse(*shared), *at));
+        let united = partners.into_iter().find_map(|(_, at)| {
+            let other = kept.get(at)?;
+            unite::unite(&controls(&other.cases), &other.control, &group.control).map(|united| (at, united))
+        });
         match united.and_then(|(at, control)| Some((kept.get_mut(at)?, control))) {
             Some((other, control)) => {
                 other.control = control;

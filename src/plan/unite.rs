@@ -1,17 +1,26 @@
 //! Several controls as one: a flow that holds every one of them, so that one run of it stands for all.
 //!
 //! A longer flow may stand for a control where what it has besides cannot have made the control's steps succeed, nor
-//! spoil them: requests that change nothing, what comes after the control's last step, and what other clients or users do in
-//! sessions of their own.
+//! spoil them: requests that change nothing, what comes before the control's first step or after its last one, and what other clients
+//! or users do meanwhile in sessions of their own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::scenario::Control;
 use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
 
-/// Places where two flows differ, each of which may be put together in two orders.
-const MOST_CHOICES: u32 = 6;
+/// Orders of the steps that are looked at before two flows are given up as not to be put together.
+const MOST_ORDERS: usize = 4096;
+
+/// How many requests of `more` a flow makes as well, if it can stand for both.
+pub fn shared(united: &Control, more: &Control) -> usize {
+    if united.flow != more.flow {
+        return 0;
+    }
+    more.steps.iter().filter(|step| is_sent(step) && united.steps.contains(step)).count()
+}
 
 /// Adds a control to a flow that stands for `members`; None where no order of the steps stands for all of them.
 pub fn unite(members: &[Arc<Control>], united: &Control, more: &Control) -> Option<Control> {
@@ -28,76 +37,196 @@ pub fn unite(members: &[Arc<Control>], united: &Control, more: &Control) -> Opti
     }
     let mut bent = united.bent.clone();
     bent.extend(more.bent.iter().filter(|b| !united.bent.contains(b)).cloned());
-    let pieces = pieces(&united.steps, &more.steps)?;
-    let open = pieces.iter().filter(|p| !p.one.is_empty() && !p.other.is_empty()).count();
-    let choices = 1u32 << u32::try_from(open).ok().filter(|n| *n <= MOST_CHOICES)?;
-    (0..choices).find_map(|choice| {
-        let steps = in_order(&pieces, choice);
-        let fits = members.iter().map(Arc::as_ref).chain([more]).all(|member| stands_for(&steps, &member.steps));
-        fits.then(|| Control { flow: united.flow.clone(), variables: variables.clone(), steps, bent: bent.clone() })
+    let runs = runs(&united.steps, &more.steps)?;
+    let orders = runs.iter().try_fold(1_usize, |product, run| product.checked_mul(run.places())).filter(|orders| *orders <= MOST_ORDERS)?;
+    let parts: Vec<&Control> = members.iter().map(Arc::as_ref).chain([more]).collect();
+    let members: Vec<Member> = parts.iter().map(|part| Member::of(&part.steps, united, more)).collect();
+    (0..orders).find_map(|order| {
+        let order = in_order(united.steps.len(), &runs, order);
+        members.iter().all(|member| member.is_shown_by(&order)).then(|| Control {
+            flow: united.flow.clone(),
+            variables: variables.clone(),
+            steps: order.iter().filter_map(|step| step.of(united, more)).cloned().collect(),
+            bent: bent.clone(),
+            parts: parts.iter().map(|part| part.steps.iter().map(|step| step.name.clone()).collect()).collect(),
+        })
     })
 }
 
-/// What stands in either flow before a step that both have, and that step (None at the end).
-struct Piece<'a> {
-    one: &'a [PlannedStep],
-    other: &'a [PlannedStep],
-    both: Option<&'a PlannedStep>,
+fn is_sent(step: &PlannedStep) -> bool {
+    !matches!(step.kind, StepKind::ListenerAddress | StepKind::ListenerRequest)
 }
 
-/// The flows side by side. None where they have different steps of one name, or the same steps in another order.
-fn pieces<'a>(mut one: &'a [PlannedStep], mut other: &'a [PlannedStep]) -> Option<Vec<Piece<'a>>> {
-    let mut pieces = Vec::new();
-    while let Some((at, there)) = one.iter().enumerate().find_map(|(i, s)| Some((i, other.iter().position(|o| o.name == s.name)?))) {
-        if one[at] != other[there] {
-            return None;
-        }
-        pieces.push(Piece { one: &one[..at], other: &other[..there], both: Some(&one[at]) });
-        (one, other) = (&one[at + 1..], &other[there + 1..]);
-        let behind = |steps: &[PlannedStep], piece: &[PlannedStep]| piece.iter().any(|p| steps.iter().any(|s| s.name == p.name));
-        let last = pieces.last()?;
-        if behind(other, last.one) || behind(one, last.other) {
-            return None;
+/// A step of a flow that is being put together: of the one by its place there, or one that only the other has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    United(usize),
+    More(usize),
+}
+
+impl Which {
+    fn of<'a>(self, united: &'a Control, more: &'a Control) -> Option<&'a PlannedStep> {
+        match self {
+            Which::United(at) => united.steps.get(at),
+            Which::More(at) => more.steps.get(at),
         }
     }
-    pieces.push(Piece { one, other, both: None });
-    Some(pieces)
 }
 
-/// The steps of all pieces; each bit of `choice` says which flow goes first where both have something.
-fn in_order(pieces: &[Piece<'_>], mut choice: u32) -> Vec<PlannedStep> {
-    let mut steps = Vec::new();
-    for piece in pieces {
-        let (mut first, mut second) = (piece.one, piece.other);
-        if !first.is_empty() && !second.is_empty() {
-            if choice & 1 == 1 {
-                std::mem::swap(&mut first, &mut second);
+/// Steps that only the other flow has, one behind another, and between which places of the one they may stand.
+struct Run {
+    steps: std::ops::Range<usize>,
+    /// The first and the last place of the one flow before which they may stand.
+    first: usize,
+    last: usize,
+}
+
+impl Run {
+    fn places(&self) -> usize {
+        self.last - self.first + 1
+    }
+}
+
+/// What the other flow has that the one has not. None where they have different steps of one name, or the same steps in another order.
+fn runs(united: &[PlannedStep], more: &[PlannedStep]) -> Option<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    let (mut begun, mut behind) = (None, 0);
+    for (at, step) in more.iter().enumerate() {
+        match united.iter().position(|own| own.name == step.name) {
+            None => begun = begun.or(Some(at)),
+            Some(there) if there >= behind && united.get(there) == Some(step) => {
+                runs.extend(begun.take().map(|start| Run { steps: start..at, first: behind, last: there }));
+                behind = there + 1;
             }
-            choice >>= 1;
+            Some(_) => return None,
         }
-        steps.extend(first.iter().chain(second).chain(piece.both).cloned());
+    }
+    runs.extend(begun.map(|start| Run { steps: start..more.len(), first: behind, last: united.len() }));
+    Some(runs)
+}
+
+/// The steps of both flows, in one of the orders that there are: the last first, so that what is added stands late.
+fn in_order(united: usize, runs: &[Run], mut order: usize) -> Vec<Which> {
+    let places: Vec<usize> = runs
+        .iter()
+        .map(|run| {
+            let place = run.last - order % run.places();
+            order /= run.places();
+            place
+        })
+        .collect();
+    let mut steps = Vec::new();
+    for at in 0..=united {
+        for (run, _) in runs.iter().zip(&places).filter(|(_, place)| **place == at) {
+            steps.extend(run.steps.clone().map(Which::More));
+        }
+        if at < united {
+            steps.push(Which::United(at));
+        }
     }
     steps
 }
 
-/// Whether a run of `steps` shows that `member` is granted.
-fn stands_for(steps: &[PlannedStep], member: &[PlannedStep]) -> bool {
-    let mut wanted = member.iter().peekable();
-    for step in steps {
-        match wanted.peek() {
-            None => return true,
-            Some(next) if *next == step => {
-                wanted.next();
+/// A control that the flow is to stand for.
+struct Member {
+    steps: Vec<Which>,
+    /// Of each step of either flow: after how many steps of the control it may stand, if the control is then not yet done.
+    united: Vec<Vec<bool>>,
+    more: Vec<Vec<bool>>,
+}
+
+impl Member {
+    fn of(steps: &[PlannedStep], united: &Control, more: &Control) -> Member {
+        let at = |control: &Control, name: &str| control.steps.iter().position(|own| own.name == name);
+        let which = |step: &PlannedStep| at(united, &step.name).map(Which::United).or_else(|| at(more, &step.name).map(Which::More));
+        // What the rest of the control hangs on, after so many of its steps.
+        let known: Vec<&PlannedStep> = united.steps.iter().chain(&more.steps).collect();
+        let needed: Vec<BTreeSet<String>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), &known, is_lasting)).collect();
+        let harmless = |step: &PlannedStep| -> Vec<bool> {
+            let anywhere = changes_nothing(step) || is_bystander(step, steps);
+            // Before the control begins there may be anything: so may another trial before its own.
+            needed.iter().enumerate().map(|(done, needed)| done == 0 || anywhere || leaves(step, needed, &known)).collect()
+        };
+        Member {
+            steps: steps.iter().filter_map(which).collect(),
+            united: united.steps.iter().map(harmless).collect(),
+            more: more.steps.iter().map(harmless).collect(),
+        }
+    }
+
+    /// Whether a run of these steps shows that the control is granted.
+    fn is_shown_by(&self, order: &[Which]) -> bool {
+        let mut done = 0;
+        for step in order {
+            if self.steps.get(done) == Some(step) {
+                done += 1;
+                continue;
             }
-            Some(next) => {
-                let begun = member.first().is_some_and(|first| first != *next);
-                if !changes_nothing(step) && !is_bystander(step, member, begun) {
-                    return false;
+            if done == self.steps.len() {
+                return true;
+            }
+            let harmless = match step {
+                Which::United(at) => self.united.get(*at),
+                Which::More(at) => self.more.get(*at),
+            };
+            if harmless.and_then(|after| after.get(done)) != Some(&true) {
+                return false;
+            }
+        }
+        done == self.steps.len()
+    }
+}
+
+/// Whether a request leaves alone what these steps gave: it can neither use that up nor end it.
+fn leaves(step: &PlannedStep, needed: &BTreeSet<String>, known: &[&PlannedStep]) -> bool {
+    let uses_none = |unchanged: fn(&str) -> bool| origins([step], known, unchanged).is_disjoint(needed);
+    match step.kind {
+        StepKind::TokenRequest | StepKind::RevocationRequest => uses_none(|field| is_lasting(field) || is_of_client(field)),
+        StepKind::EndpointRequest => uses_none(is_lasting),
+        // Some servers keep one grant for each client and user, so that a new one ends the others.
+        StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest => {
+            let is_grant = |step: &&&PlannedStep| matches!(step.kind, StepKind::AuthorizationRequest | StepKind::TokenRequest);
+            !known.iter().filter(is_grant).any(|grant| needed.contains(&grant.name))
+        }
+        StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
+        StepKind::ListenerAddress | StepKind::ListenerRequest => true,
+        StepKind::LogoutRequest | StepKind::PageRequest => false,
+    }
+}
+
+/// What nothing but time takes the use from.
+fn is_lasting(field: &str) -> bool {
+    field == "id_token"
+}
+
+/// What tells who a registered client is, which no use of it changes.
+fn is_of_client(field: &str) -> bool {
+    matches!(field, "client_id" | "client_secret")
+}
+
+/// The steps whose answers some steps hang on, directly or by another one, but for fields that are of no account.
+fn origins<'s>(
+    steps: impl IntoIterator<Item = &'s PlannedStep>,
+    known: &[&'s PlannedStep],
+    but: impl Fn(&str) -> bool,
+) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&PlannedStep> = steps.into_iter().collect();
+    while let Some(step) = open.pop() {
+        for reference in step.references() {
+            let (name, field) = match reference {
+                Reference::Field { step, field } | Reference::ControlField { step, field } => (step, field.as_str()),
+                // What was sent is ours, whatever became of the step.
+                Reference::Sent { .. } | Reference::Variable(_) | Reference::Client(_) | Reference::User(_) | Reference::Target(_) => {
+                    continue;
                 }
+            };
+            if !but(field) && found.insert(name.clone()) {
+                open.extend(known.iter().filter(|step| step.name == *name));
             }
         }
     }
-    wanted.peek().is_none()
+    found
 }
 
 /// A request that reads, or that names nothing of what the flow was given.
@@ -115,11 +244,11 @@ fn changes_nothing(step: &PlannedStep) -> bool {
     }
 }
 
-/// A step of a session that the member has not, that uses nothing of another session. Once the member has begun, it is
-/// another client or user as well: some servers keep one grant for each pair of them.
-fn is_bystander(step: &PlannedStep, member: &[PlannedStep], begun: bool) -> bool {
+/// A step of a session that the member has not, that uses nothing of another session; of another client or user as well, since some servers keep one
+/// grant for each pair of them.
+fn is_bystander(step: &PlannedStep, member: &[PlannedStep]) -> bool {
     let alone = references(step).iter().all(|name| PlannedStep::session_of(name) == step.session);
-    let apart = member.iter().all(|m| m.session != step.session && (!begun || m.client != step.client || m.user != step.user));
+    let apart = member.iter().all(|m| m.session != step.session && (m.client != step.client || m.user != step.user));
     alone && apart
 }
 
@@ -169,7 +298,7 @@ mod tests {
     }
 
     fn control(steps: &[PlannedStep]) -> Control {
-        Control { flow: "f".into(), variables: Vec::new(), steps: steps.to_vec(), bent: Vec::new() }
+        Control { flow: "f".into(), variables: Vec::new(), steps: steps.to_vec(), bent: Vec::new(), parts: Vec::new() }
     }
 
     fn united(one: &[PlannedStep], other: &[PlannedStep]) -> Option<Vec<String>> {
@@ -193,23 +322,78 @@ mod tests {
             united(&with(std::slice::from_ref(&rotate)), &with(std::slice::from_ref(&used))),
             names(&["authorize", "redeem", "use", "rotate"])
         );
-        // Another client in a session of its own, before what a third flow goes on with.
+        // Another client in a session of its own: at any place.
         let other = [step("other.authorize", A, Second, None), step("other.redeem", T, Second, Some("other.authorize"))];
         assert_eq!(
             united(&with(std::slice::from_ref(&rotate)), &with(&other)),
-            names(&["authorize", "redeem", "other.authorize", "other.redeem", "rotate"])
+            names(&["authorize", "redeem", "rotate", "other.authorize", "other.redeem"])
         );
         // What uses the tokens of the flow, or ends some, may be why the next step is granted or refused.
         for between in [
             step("revoke", V, Public, Some("redeem")),
             step("again", T, Public, Some("redeem")),
-            step("other.authorize", A, Public, None),
             step("other.redeem", T, Second, Some("authorize")),
         ] {
             let last = step("last", T, Public, Some(between.name.as_str()));
             assert_eq!(united(&with(std::slice::from_ref(&rotate)), &with(&[between.clone(), last])), None, "{}", between.name);
         }
+        let log_out = [step("log_out", StepKind::LogoutRequest, Public, None), step("last", T, Public, Some("redeem"))];
+        assert_eq!(united(&with(std::slice::from_ref(&rotate)), &with(&log_out)), None, "it may end what is needed");
+        // A new grant may end an older one, so it comes when nothing of that is needed any more.
+        let again = [step("authorize_again", A, Public, None), step("redeem_again", T, Public, Some("authorize_again"))];
+        let later = names(&["authorize", "redeem", "rotate", "authorize_again", "redeem_again"]);
+        assert_eq!(united(&with(std::slice::from_ref(&rotate)), &with(&again)), later);
+        assert_eq!(united(&with(&again), &with(std::slice::from_ref(&rotate))), later);
+        // A use of two grants, between which there is a third.
+        let both = {
+            let mut both = step("both", T, Public, Some("redeem"));
+            both.parameters_mut().extend(step("x", T, Public, Some("authorize_again")).parameters.iter().cloned());
+            both
+        };
+        assert_eq!(united(&[authorize.clone(), redeem.clone(), again[0].clone(), both], &with(&[rotate.clone(), used.clone()])), None);
+        // Before a flow begins there may be anything; where it ends, too.
+        let log_in = step("log_in", A, Second, None);
+        assert_eq!(united(&start, &[&[log_in], &start[..]].concat()), names(&["log_in", "authorize", "redeem"]));
+        // A registration outlives what its client does.
+        let register = step("register", StepKind::EndpointRequest, Public, None);
+        let unregister = step("unregister", StepKind::EndpointRequest, Public, Some("register"));
+        let as_new = step("authorize", A, Public, Some("register"));
+        assert_eq!(
+            united(&[register.clone(), unregister.clone()], &[register.clone(), as_new.clone(), unregister.clone()]),
+            names(&["register", "authorize", "unregister"])
+        );
+        let read = step("read", StepKind::EndpointRequest, Public, Some("register"));
+        assert_eq!(
+            united(&[register.clone(), unregister.clone()], &[register, read, unregister]),
+            None,
+            "its token may be another one then"
+        );
         // One name, two requests.
         assert_eq!(united(&start, &[authorize, step("redeem", T, Public, None)]), None);
+    }
+    #[test]
+    fn a_step_is_left_out_where_every_part_that_has_it_has_failed_before() {
+        use StepKind::{AuthorizationRequest as A, TokenRequest as T};
+        let [authorize, redeem] =
+            [step("authorize", A, ClientRole::Public, None), step("redeem", T, ClientRole::Public, Some("authorize"))];
+        let rotate = step("rotate", T, ClientRole::Public, Some("redeem"));
+        let again = step("authorize_again", A, ClientRole::Public, None);
+        let (long, other) = (control(&[authorize.clone(), redeem, rotate]), control(&[authorize, again]));
+        let both = unite(&[Arc::new(long.clone())], &long, &other).expect("they go together");
+        let left_out = |control: &Control, failed: &str| -> Vec<String> {
+            let mut all = std::collections::BTreeSet::from([failed.to_owned()]);
+            for step in &control.steps {
+                if control.is_in_vain(step, |name| all.contains(name)) {
+                    all.insert(step.name.clone());
+                }
+            }
+            all.remove(failed);
+            all.into_iter().collect()
+        };
+        assert_eq!(left_out(&long, "redeem"), ["rotate"]);
+        assert_eq!(left_out(&both, "redeem"), ["rotate"], "the other part needs what comes behind");
+        assert_eq!(left_out(&both, "authorize"), ["authorize_again", "redeem", "rotate"]);
+        let elsewhere = control(&[step("x.authorize", A, ClientRole::Public, None), step("authorize", A, ClientRole::Public, None)]);
+        assert!(left_out(&elsewhere, "x.authorize").is_empty(), "another browser");
     }
 }

@@ -283,7 +283,7 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
     // What the control repeats under a new name is a step like any other.
     scope.steps = steps.iter().map(|s| (s.name.clone(), s.kind)).collect();
     let variables = variables(flow, &steps, &scope, found);
-    sound.then_some((Control { flow: flow.flow.value.clone(), variables, steps, bent }, scope))
+    sound.then_some((Control { flow: flow.flow.value.clone(), variables, steps, bent, parts: Vec::new() }, scope))
 }
 
 /// The variables of the flow, once for each session that runs in it.

@@ -166,7 +166,7 @@ async fn drive(seen: &mut Seen, engine: &Engine, control: &Control, needed: &Con
         let _ = writeln!(seen.out, "      not tried: the login of `{}` failed above", safe(&user));
         return None;
     }
-    let (trial, _, warnings) = engine.run_control("doctor", &control.variables, &control.steps).await;
+    let (trial, _, warnings) = engine.run_control("doctor", control).await;
     let cause = judge::granted(needed, &trial).err();
     for step in &trial.steps {
         let fatal = cause.as_ref().is_some_and(|failed| failed.step == step.step);

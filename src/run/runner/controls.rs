@@ -136,7 +136,7 @@ impl Runner<'_> {
     pub(super) async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let number = self.record.controls.len();
         let name = format!("control {number} ({when})");
-        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, &control.variables, &control.steps)).await;
+        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, control)).await;
         self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
         self.listen(&trial);
