@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::model::attempts::Attempts;
 use crate::model::report::{Report, ScenarioVerdict};
 use crate::model::scenario::Scenario;
 use crate::model::verdict::Verdict;
@@ -34,11 +35,14 @@ pub enum Cells {
     Asked,
 }
 
+/// Of a row, scenario by scenario, without the evidence. Rows share those that are the strict lab's.
+pub type Verdicts = BTreeMap<String, Arc<ScenarioVerdict>>;
+
 /// What the matrix showed.
 #[derive(Debug, Default)]
 pub struct Matrix {
     /// flaw → (scenario → verdict); the strict lab is "".
-    pub rows: BTreeMap<String, BTreeMap<String, ScenarioVerdict>>,
+    pub rows: BTreeMap<String, Verdicts>,
     pub problems: Vec<String>,
     /// Scenarios with a flaw that were run; the others have the verdict of the strict lab.
     pub run: usize,
@@ -83,7 +87,7 @@ where
     matrix.take(all(catalogue, &rows, &start)?);
     for row in matrix.rows.values_mut() {
         for (id, verdict) in &strict {
-            row.entry(id.clone()).or_insert_with(|| verdict.clone());
+            row.entry(id.clone()).or_insert_with(|| Arc::clone(verdict));
         }
     }
     Ok(checked(catalogue, flaws, matrix))
@@ -95,15 +99,13 @@ impl Matrix {
         for (row, ran) in rows {
             match ran {
                 Err(why) => self.problems.push(format!("{}: {why}", shown(&row.flaw))),
-                Ok(Ran { report, .. }) => {
-                    self.requests += report.run.requests;
-                    if let Some(fatal) = &report.fatal {
+                Ok(ran) => {
+                    self.requests += ran.requests;
+                    if let Some(fatal) = &ran.fatal {
                         self.problems.push(format!("{}: {fatal}", shown(&row.flaw)));
                     }
-                    let verdicts = report.verdicts.into_iter().filter(|v| v.selected);
-                    let verdicts: BTreeMap<String, ScenarioVerdict> = verdicts.map(|v| (v.id.clone(), v)).collect();
-                    self.judged += verdicts.values().map(|v| v.variants.len()).sum::<usize>();
-                    self.rows.insert(row.flaw.clone(), verdicts);
+                    self.judged += ran.verdicts.values().map(|v| v.variants.len()).sum::<usize>();
+                    self.rows.insert(row.flaw.clone(), ran.verdicts);
                 }
             }
         }
@@ -112,20 +114,16 @@ impl Matrix {
 
 /// For each scenario the flaws that the strict lab looks for while it runs alone. Only where it comes to the verdicts that it has beside all
 /// others: one that got less far has not made the lab look for everything.
-fn asked(
-    alone: Vec<(&Row<'_>, Result<Ran, String>)>,
-    strict: &BTreeMap<String, ScenarioVerdict>,
-    requests: &mut u64,
-) -> BTreeMap<String, BTreeSet<String>> {
+fn asked(alone: Vec<(&Row<'_>, Result<Ran, String>)>, strict: &Verdicts, requests: &mut u64) -> BTreeMap<String, BTreeSet<String>> {
     let verdicts = |v: &ScenarioVerdict| v.variants.iter().map(|case| (case.id.clone(), case.verdict)).collect::<BTreeMap<_, _>>();
     let mut known = BTreeMap::new();
     for (_, ran) in alone {
-        let Ok(Ran { report, asked: Some(flaws) }) = ran else { continue };
-        *requests += report.run.requests;
-        if let Some(own) = report.verdicts.into_iter().find(|v| v.selected)
-            && strict.get(&own.id).is_some_and(|beside| verdicts(beside) == verdicts(&own))
-        {
-            known.insert(own.id, flaws);
+        let Ok(Ran { verdicts: own, requests: own_requests, asked: Some(flaws), .. }) = ran else { continue };
+        *requests += own_requests;
+        for (id, own) in own {
+            if strict.get(&id).is_some_and(|beside| verdicts(beside) == verdicts(&own)) {
+                known.insert(id, flaws.clone());
+            }
         }
     }
     known
@@ -139,8 +137,21 @@ struct Row<'c> {
 
 /// What a row came to, and the flaws that the lab looked for in it.
 struct Ran {
-    report: Report,
+    verdicts: Verdicts,
+    fatal: Option<String>,
+    requests: u64,
     asked: Option<BTreeSet<String>>,
+}
+
+impl Ran {
+    fn of(report: Report, asked: Option<BTreeSet<String>>) -> Ran {
+        let bare = |mut verdict: ScenarioVerdict| {
+            verdict.variants.iter_mut().for_each(|case| case.attempts = Attempts::default());
+            (verdict.id.clone(), Arc::new(verdict))
+        };
+        let verdicts = report.verdicts.into_iter().filter(|v| v.selected).map(bare).collect();
+        Ran { verdicts, fatal: report.fatal, requests: report.run.requests, asked }
+    }
 }
 
 /// Runs rows, several at a time. In the order in which they end.
@@ -161,7 +172,7 @@ where
                 let recording = crate::run::run(catalogue, &row.scenarios, &subject.target, &options, &stop, &|_| {}).await;
                 let asked = subject.asked.map(|asked| asked());
                 drop(subject.server);
-                build::report(catalogue, recording).map(|report| Ran { report, asked }).map_err(|e| e.to_string())
+                build::report(catalogue, recording).map(|report| Ran::of(report, asked)).map_err(|e| e.to_string())
             });
             done.lock().unwrap_or_else(PoisonError::into_inner).push((row, ran));
         }
@@ -193,7 +204,7 @@ fn shown(flaw: &str) -> &str {
 }
 
 /// One lab: what must be broken is, and nothing else moved.
-fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioVerdict>, problems: &mut Vec<String>) {
+fn check_row(catalogue: &Catalogue, flaw: &str, row: &Verdicts, problems: &mut Vec<String>) {
     for scenario in catalogue.scenarios.values() {
         let Some(entry) = row.get(&scenario.id) else {
             problems.push(format!("{}: {} has no verdict", shown(flaw), scenario.id));
@@ -237,7 +248,7 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &BTreeMap<String, ScenarioV
 }
 
 /// One hole is one finding: whatever else breaks is filed under it.
-fn check_root(flaw: &str, row: &BTreeMap<String, ScenarioVerdict>, problems: &mut Vec<String>) {
+fn check_root(flaw: &str, row: &Verdicts, problems: &mut Vec<String>) {
     let roots: Vec<&str> = row.values().filter(|v| v.verdict == Verdict::Broken && v.implied_by.is_none()).map(|v| v.id.as_str()).collect();
     if !flaw.is_empty() && roots.len() > 1 {
         problems.push(format!("{flaw}: {} findings of one hole, none filed under another: {}", roots.len(), roots.join(", ")));
@@ -245,18 +256,13 @@ fn check_root(flaw: &str, row: &BTreeMap<String, ScenarioVerdict>, problems: &mu
 }
 
 /// Whether a cause, a scenario or an attack of one, is broken in this row.
-fn is_broken(row: &BTreeMap<String, ScenarioVerdict>, cause: &str) -> bool {
+fn is_broken(row: &Verdicts, cause: &str) -> bool {
     let cases = |v: &ScenarioVerdict| v.variants.iter().any(|case| case.id == cause && case.verdict == Verdict::Broken);
-    row.get(cause).is_some_and(|v| v.verdict == Verdict::Broken) || row.values().any(cases)
+    row.get(cause).is_some_and(|v| v.verdict == Verdict::Broken) || row.values().any(|v| cases(v))
 }
 
 /// Every scenario kills a flaw, and every flaw is killed.
-fn check_kills(
-    catalogue: &Catalogue,
-    flaws: &[String],
-    rows: &BTreeMap<String, BTreeMap<String, ScenarioVerdict>>,
-    problems: &mut Vec<String>,
-) {
+fn check_kills(catalogue: &Catalogue, flaws: &[String], rows: &BTreeMap<String, Verdicts>, problems: &mut Vec<String>) {
     let tested: BTreeSet<&String> = flaws.iter().collect();
     for scenario in catalogue.scenarios.values() {
         let declared: BTreeSet<&String> = scenario.attacks.iter().flat_map(|a| &a.proved_by).collect();

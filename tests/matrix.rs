@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use grantproof::cli::inputs::{catalogue, flaw_names};
 use grantproof::cli::start_subject;
-use grantproof::model::report::ScenarioVerdict;
-use grantproof::selftest::{Cells, matrix};
+use grantproof::selftest::{Cells, Verdicts, matrix};
 
 #[test]
 fn every_flaw_is_found_and_nothing_else_moves() {
@@ -23,7 +22,7 @@ fn a_cell_that_is_not_run_would_have_the_strict_verdict() {
     let flaws = ["pkce-verifier-ignored", "redirect-uri-prefix-match", "id-token-unsigned", "refresh-reuse-accepted"].map(str::to_owned);
     let verdicts = |cells| {
         let result = matrix(&catalogue, &flaws, cells, start_subject).expect("threads");
-        let of = |row: BTreeMap<String, ScenarioVerdict>| row.into_iter().map(|(id, v)| (id, v.verdict)).collect::<BTreeMap<_, _>>();
+        let of = |row: Verdicts| row.into_iter().map(|(id, v)| (id, v.verdict)).collect::<BTreeMap<_, _>>();
         (result.run, result.rows.into_iter().map(|(flaw, row)| (flaw, of(row))).collect::<BTreeMap<_, _>>())
     };
     let ((few, some), (every, all)) = (verdicts(Cells::Asked), verdicts(Cells::All));

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use grantproof::model::report::Recording;
-use grantproof::model::scenario::{Risk, Scenario};
+use grantproof::model::scenario::Risk;
 use grantproof::plan;
 use grantproof::report::build;
 use grantproof::run::pages;
@@ -39,9 +39,7 @@ impl Bench {
     pub fn wall(&mut self) -> Result<(), Failed> {
         let (mut runs, mut judging, mut same, mut wide, mut counts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
         let mut differences = Differences::default();
-        // A pause is the same for everybody, and would hide what is measured.
-        let waiting = self.waiting()?;
-        let selected: Vec<&Scenario> = self.scenarios().into_iter().filter(|s| !waiting.contains(&s.id)).collect();
+        let selected = self.scenarios();
         for round in 0..=ROUNDS {
             let (lab, target) = self.lab()?;
             let start = Instant::now();
@@ -87,25 +85,8 @@ impl Bench {
         self.note(line("bare client, side by side as the run", &same));
         self.note(line("bare client, 4 in flight throughout", &wide));
         self.note(format!("wall: {first} to {last} requests a round, {ROUNDS} rounds; least ratio {:.2}", least(&runs) / least(&same)));
-        if !waiting.is_empty() {
-            self.note(format!("wall: without the scenarios that wait: {}", waiting.into_iter().collect::<Vec<_>>().join(", ")));
-        }
         self.note(format!("wall: {differences}"));
         Ok(())
-    }
-
-    /// The scenarios that wait for time to pass.
-    fn waiting(&self) -> Result<BTreeSet<String>, Failed> {
-        let (lab, target) = self.lab()?;
-        let recording = self.run(&self.scenarios(), &target);
-        drop(lab);
-        let mut waiting = BTreeSet::new();
-        for case in &recording.cases {
-            if case.attempts.load()?.iter().flat_map(|trial| &trial.steps).any(|step| step.waited_millis > 0) {
-                waiting.insert(case.scenario.clone());
-            }
-        }
-        Ok(waiting)
     }
 
     /// The program's own processor time, without that of the server.

@@ -178,8 +178,9 @@ impl Bench {
         self.clients.block_on(grantproof::run::run(&self.catalogue, selected, target, &Options::default(), &stop, &|_| {}))
     }
 
+    /// As `run` starts it: what waits moves its clock, and no time passes.
     fn lab(&self) -> Result<(Lab, Target), Failed> {
-        let lab = self.servers.block_on(grantproof::lab::start(LabConfig::default()))?;
+        let lab = self.servers.block_on(grantproof::lab::start(LabConfig { movable_clock: true, ..LabConfig::default() }))?;
         let target = inputs::lab_target(&lab, &BTreeSet::new());
         Ok((lab, target))
     }

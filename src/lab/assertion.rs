@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use p256::ecdsa::Signature;
-use p256::ecdsa::signature::Verifier as _;
-
 use super::Flaw;
 use super::directory::ClientKeys;
 use super::jws::Compact;
@@ -77,7 +74,7 @@ fn check_signature(server: &Server, registered: &ClientKeys, jwt: &Compact<'_>) 
         Some("ES256") if is_due("ES256") => {
             let own = jwt.embedded_key().filter(|_| server.has(Flaw::AssertionHeaderKeyTrusted));
             let key = own.as_ref().unwrap_or(key);
-            let is_signed = Signature::from_slice(&signature).is_ok_and(|signature| key.verify(jwt.message(), &signature).is_ok());
+            let is_signed = jwt.is_signed_by(key);
             let accepted = if signature.is_empty() { empty_is_fine } else { is_signed || server.has(Flaw::AssertionSignatureUnchecked) };
             accepted.then_some(()).ok_or(WRONG)
         }

@@ -119,7 +119,7 @@ fn signed(server: &Server, client: &Client, params: &Params, object: &str) -> Re
 }
 
 fn check(server: &Server, client: &Client, keys: &super::directory::ClientKeys, jwt: &Compact<'_>) -> Result<(), &'static str> {
-    if jwt.has_header("crit") || jwt.header("alg") != Some("ES256") || !jar::is_signed(&keys.ec, jwt) {
+    if jwt.has_header("crit") || jwt.header("alg") != Some("ES256") || !jwt.is_signed_by(&keys.ec) {
         return Err("the signature of the signed request is wrong");
     }
     // An assertion of the client is no request, and neither is one for the authorization endpoint.

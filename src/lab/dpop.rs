@@ -5,8 +5,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
+use p256::ecdsa::VerifyingKey;
 use serde_json::Value;
 
 use super::jws::Compact;
@@ -49,10 +48,7 @@ pub(super) fn verify(server: &Server, headers: &HeaderMap, about: &About<'_>) ->
     }
     let jwk = jwt.header_object("jwk").ok_or("the DPoP proof has no jwk")?;
     let (key, thumbprint) = public_key(jwk).ok_or("the jwk of the DPoP proof is no public key of P-256")?;
-    let is_signed = || {
-        let signature = jwt.signature().and_then(|bytes| Signature::from_slice(&bytes).ok());
-        jwt.header("alg") == Some("ES256") && signature.is_some_and(|signature| key.verify(jwt.message(), &signature).is_ok())
-    };
+    let is_signed = || jwt.header("alg") == Some("ES256") && jwt.is_signed_by(&key);
     if !server.has(Flaw::DpopSignatureUnchecked) && !is_signed() {
         return Err("the DPoP proof is not signed with ES256 by the key in its header");
     }

@@ -1,8 +1,7 @@
 //! Signed authorization requests (JAR, RFC 9101), from clients that have a key.
 
 use hmac::{Hmac, Mac as _};
-use p256::ecdsa::signature::Verifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
+use p256::ecdsa::VerifyingKey;
 use p256::pkcs8::{EncodePublicKey as _, LineEnding};
 use serde_json::Value;
 use sha2::Sha256;
@@ -92,18 +91,12 @@ fn check_signature(server: &Server, key: &VerifyingKey, jwt: &Compact<'_>) -> Re
     const WRONG: &str = "the signature of the request object is wrong";
     let signature = jwt.signature().ok_or(WRONG)?;
     let accepted = match jwt.header("alg") {
-        Some("ES256") => is_signed(key, jwt) || (server.has(Flaw::JarSignatureUnchecked) && !signature.is_empty()),
+        Some("ES256") => jwt.is_signed_by(key) || (server.has(Flaw::JarSignatureUnchecked) && !signature.is_empty()),
         Some("HS256") => server.has(Flaw::JarAlgConfusion) && is_tagged_with(key, jwt.message(), &signature),
         Some(alg) => server.has(Flaw::JarAlgNone) && alg.eq_ignore_ascii_case("none") && signature.is_empty(),
         None => false,
     };
     accepted.then_some(()).ok_or(WRONG)
-}
-
-/// Whether it is signed with this key (ES256).
-pub(super) fn is_signed(key: &VerifyingKey, jwt: &Compact<'_>) -> bool {
-    let signature = jwt.signature().and_then(|bytes| Signature::from_slice(&bytes).ok());
-    signature.is_some_and(|signature| key.verify(jwt.message(), &signature).is_ok())
 }
 
 /// Whether this is an HS256 tag with the public key, in its PEM form, as the secret.

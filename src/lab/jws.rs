@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Map, Value, json};
 
 use super::keys::SigningKey;
@@ -97,6 +98,13 @@ impl<'a> Compact<'a> {
     /// What the signature is over.
     pub(super) fn message(&self) -> &[u8] {
         self.signing_input.as_bytes()
+    }
+
+    /// Whether this key signed it with ES256 (RFC 7518 section 3.4), whatever the header says of the algorithm.
+    pub(super) fn is_signed_by(&self, key: &p256::ecdsa::VerifyingKey) -> bool {
+        let point = key.to_encoded_point(false);
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.as_bytes());
+        self.signature().is_some_and(|signature| key.verify(self.message(), &signature).is_ok())
     }
 
     /// The signature; `None` when it is not base64url.

@@ -144,8 +144,12 @@ impl Member {
         let needed: Vec<BTreeSet<String>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), &known, is_lasting)).collect();
         let harmless = |step: &PlannedStep| -> Vec<bool> {
             let anywhere = changes_nothing(step) || is_bystander(step, steps);
-            // Before the control begins there may be anything: so may another trial before its own.
-            needed.iter().enumerate().map(|(done, needed)| done == 0 || anywhere || leaves(step, needed, &known)).collect()
+            let is_fine = |(done, needed): (usize, &BTreeSet<String>)| {
+                let (before, after) = steps.split_at(done);
+                // Before the control begins there may be anything: so may another trial before its own.
+                done == 0 || (anywhere || leaves(step, needed, &known)) && leaves_browsers(step, before, after)
+            };
+            needed.iter().enumerate().map(is_fine).collect()
         };
         Member {
             steps: steps.iter().filter_map(which).collect(),
@@ -192,6 +196,14 @@ fn leaves(step: &PlannedStep, needed: &BTreeSet<String>, known: &[&PlannedStep])
         StepKind::ListenerAddress | StepKind::ListenerRequest => true,
         StepKind::LogoutRequest | StepKind::PageRequest => false,
     }
+}
+
+/// Whether a request leaves the cookies of the browsers alone that go on after it. The browsers of a user begin with one session, and some
+/// servers give it another name when they have asked something: only the browser that was asked knows that.
+fn leaves_browsers(step: &PlannedStep, before: &[PlannedStep], after: &[PlannedStep]) -> bool {
+    let is_led = |step: &PlannedStep| matches!(step.kind, StepKind::AuthorizationRequest | StepKind::LogoutRequest | StepKind::PageRequest);
+    let goes_on = |later: &PlannedStep| is_led(later) && before.iter().any(|earlier| is_led(earlier) && earlier.session == later.session);
+    !is_led(step) || !after.iter().any(|later| later.user == step.user && later.session != step.session && goes_on(later))
 }
 
 /// What nothing but time takes the use from.
@@ -351,6 +363,12 @@ mod tests {
             both
         };
         assert_eq!(united(&[authorize.clone(), redeem.clone(), again[0].clone(), both], &with(&[rotate.clone(), used.clone()])), None);
+        // Another browser of the same user may have the session under a newer name.
+        let silent = [authorize.clone(), step("authorize_again", A, Public, None)];
+        let elsewhere = [authorize.clone(), step("other.authorize", A, Second, None)];
+        assert_eq!(united(&silent, &elsewhere), names(&["authorize", "authorize_again", "other.authorize"]));
+        let with_more = [&elsewhere[..], &[step("other.redeem", T, Second, Some("other.authorize")), silent[1].clone()]].concat();
+        assert_eq!(united(&[&silent[..], &[step("x", A, Public, Some("authorize_again"))]].concat(), &with_more), None);
         // Before a flow begins there may be anything; where it ends, too.
         let log_in = step("log_in", A, Second, None);
         assert_eq!(united(&start, &[&[log_in], &start[..]].concat()), names(&["log_in", "authorize", "redeem"]));
