@@ -53,7 +53,6 @@ const PLAIN: (&str, [&str; 2]) = ("authorization_code", ["authorize", "redeem"])
 #[derive(Debug)]
 pub struct Catalogue {
     pub scenarios: BTreeMap<String, Scenario>,
-    pub flows: BTreeMap<String, FlowFile>,
     /// What a server is meant to fetch: it shows whether it can come to the listener.
     pub reach: Option<Control>,
     /// A code is asked for and redeemed, and nothing is bent.
@@ -174,12 +173,18 @@ impl Catalogue {
             return Err(wrong);
         }
         let digest = hexadecimal(&hasher.finalize());
-        Ok(Catalogue { scenarios, flows: library.flows, reach, plain, requirements, documents, digest })
+        Ok(Catalogue { scenarios, reach, plain, requirements, documents, digest })
     }
 
     /// What `lint` needs to check a file that stands alone.
     pub fn library(&self, flaws: &BTreeSet<String>) -> Library {
-        Library { flows: self.flows.clone(), requirements: self.requirements.keys().cloned().collect(), flaws: flaws.clone() }
+        // They were read without a mistake for the catalogue, which does not keep them: its scenarios have what they take from them.
+        let flows = embedded::FLOWS.iter().filter_map(|file| file.read::<FlowFile>("flows").ok());
+        Library {
+            flows: flows.map(|flow| (flow.flow.value.clone(), flow)).collect(),
+            requirements: self.requirements.keys().cloned().collect(),
+            flaws: flaws.clone(),
+        }
     }
 }
 
