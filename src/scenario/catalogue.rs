@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::{Control, Scenario};
+use crate::model::step::Parameter;
 
 use super::file::{FlowFile, ScenarioFile};
 use super::outline::{self, Choosable, Head, Outline};
@@ -155,12 +157,14 @@ impl Catalogue {
         }
         let sources = sources(own);
         let mut scenarios = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for (source, scenario) in sources.iter().zip(resolved(&sources, &library)) {
             let case = source.digest();
             digest(&mut hasher, &source.id, &case);
             match scenario {
                 Ok(mut scenario) => {
                     scenario.digest = case;
+                    share(&mut scenario.control, &mut known);
                     scenarios.insert(source.id.clone(), scenario);
                 }
                 Err(diagnostics) => wrong.extend(diagnostics),
@@ -237,6 +241,17 @@ fn resolved(sources: &[Source], library: &Library) -> Vec<Result<Scenario, Vec<D
         }
         resolved
     })
+}
+
+/// Controls whose steps send the same share what they send: most of a catalogue is that.
+fn share(control: &mut Control, known: &mut BTreeMap<String, Vec<Arc<Vec<Parameter>>>>) {
+    for step in &mut control.steps {
+        let same_name = known.entry(step.name.clone()).or_default();
+        match same_name.iter().find(|parameters| **parameters == step.parameters) {
+            Some(parameters) => step.parameters = Arc::clone(parameters),
+            None => same_name.push(Arc::clone(&step.parameters)),
+        }
+    }
 }
 
 fn id_of(path: &str) -> String {
