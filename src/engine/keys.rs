@@ -74,7 +74,7 @@ impl SigningKey {
     }
 
     /// A fresh RSA key of so many bits, of primes of 512 bits. For 2048 bits these are four (RFC 8017 §3.2), which nobody can tell from two by the public
-    /// half, and which are found in a twentieth of the processor time.
+    /// half, and which are found in a sixteenth of the processor time.
     ///
     /// # Errors
     /// The size is none that such primes make up, or no key could be made.
