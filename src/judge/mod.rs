@@ -307,12 +307,14 @@ pub struct Bend<'t> {
 }
 
 impl<'t> Bend<'t> {
-    /// None: nothing is bent up to the failure, in the browser that it happened in.
+    /// None: nothing is bent up to the failure, in the browser that it happened in and by a part that has the step.
     pub fn before(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<Bend<'t>> {
         let at = control.steps.iter().position(|s| s.name == failed.step)?;
-        let own = |s: &&PlannedStep| s.session == control.steps[at].session && control.bent.contains(&s.name);
-        let bent = control.steps[..=at].iter().rev().find(own)?;
-        Some(Bend { step: trial.step(&bent.name)?, failed: control.steps[at].kind })
+        let (before, step) = (control.steps.get(..=at)?, control.steps.get(at)?);
+        let own =
+            |s: &&PlannedStep| s.session == step.session && control.bent.contains(&s.name) && control.has_together(&s.name, &step.name);
+        let bent = before.iter().rev().find(own)?;
+        Some(Bend { step: trial.step(&bent.name)?, failed: step.kind })
     }
 
     /// Whether the client was granted as much where nothing was bent, or bent otherwise.

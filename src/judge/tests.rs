@@ -132,6 +132,19 @@ fn a_bent_control_that_is_refused() {
 }
 
 #[test]
+fn a_bend_of_another_part_explains_nothing() {
+    let bent = TEXT.replace("attacks:", "  change:\n    authorize:\n      set:\n        prompt: none\nattacks:");
+    let mut control = scenario_of(&bent).control;
+    let trial = trial(Outcome::Issued, Outcome::Refused);
+    let failed = granted(&control, &trial).expect_err("the redemption was refused");
+    assert!(Bend::before(&control, &trial, &failed).is_some());
+    control.parts = vec![vec!["authorize".into()], vec!["authorize".into(), "redeem".into()]];
+    assert!(Bend::before(&control, &trial, &failed).is_some());
+    control.parts = vec![vec!["authorize".into()], vec!["redeem".into()]];
+    assert!(Bend::before(&control, &trial, &failed).is_none());
+}
+
+#[test]
 fn the_table() {
     use Outcome::*;
     let granted = trial(Issued, Issued);

@@ -109,6 +109,12 @@ impl Control {
         parts.all(|part| part.iter().take_while(|earlier| **earlier != step.name).any(|earlier| fails(earlier)))
     }
 
+    /// Whether one of the controls that it stands for has both steps.
+    pub fn has_together(&self, one: &str, other: &str) -> bool {
+        let has = |part: &Vec<String>, name: &str| part.iter().any(|step| step == name);
+        self.parts.is_empty() || self.parts.iter().any(|part| has(part, one) && has(part, other))
+    }
+
     /// The same control with another client in the default session; steps that have a client of their own keep it.
     pub fn as_client(&self, client: Option<ClientRole>) -> Control {
         let mut control = self.clone();
