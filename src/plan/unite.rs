@@ -1,8 +1,8 @@
 //! Several controls as one: a flow that holds every one of them, so that one run of it stands for all.
 //!
 //! A longer flow may stand for a control where what it has besides cannot have made the control's steps succeed, nor
-//! spoil them: requests that change nothing, what comes before the control's first step or after its last one, and what other clients
-//! or users do meanwhile in sessions of their own.
+//! spoil them: requests that change nothing, what comes before the control's first step or after its last one, what uses nothing that
+//! the rest of it needs, and what other clients or users do meanwhile in sessions of their own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
