@@ -22,9 +22,14 @@ impl Runner<'_> {
         let mut groups = Vec::new();
         let mut problems: Vec<String> = Vec::new();
         let mut any_granted = false;
-        // The place of proof is chosen with the first token, so that this is one that anybody may show: bound ones come last.
+        // The place of proof is chosen with the first token, so that this is one that anybody may show: bound ones come last. And what is wrong with
+        // the set-up shows where nothing is bent.
         let mut planned = plan.groups;
-        planned.sort_by_key(|group| group.control.steps.iter().any(|step| step.proof.is_some() || step.certificate.is_some()));
+        planned.sort_by_key(|group| {
+            let control = &group.control;
+            let is_bound = control.steps.iter().any(|step| step.proof.is_some() || step.certificate.is_some());
+            (is_bound, control.steps.first().is_some_and(|first| control.bent.contains(&first.name)))
+        });
         for group in planned {
             if self.stop.is_stopped() {
                 break;
