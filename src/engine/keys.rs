@@ -80,6 +80,9 @@ impl SigningKey {
     /// The size is none that such primes make up, or no key could be made.
     pub fn rsa(bits: usize) -> Result<SigningKey, String> {
         let refused = || format!("no RSA key of {bits} bits could be made");
+        if bits < 2 * PRIME_BITS || !bits.is_multiple_of(PRIME_BITS) {
+            return Err(refused());
+        }
         let (one, e) = (rsa::BigUint::from(1_u8), rsa::BigUint::from(65_537_u32));
         let mut primes: Vec<rsa::BigUint> = Vec::new();
         for _ in 0..MOST_PRIMES {

@@ -143,7 +143,7 @@ impl Member {
         let known: Vec<&PlannedStep> = united.steps.iter().chain(&more.steps).collect();
         let needed: Vec<BTreeSet<String>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), &known, is_lasting)).collect();
         let harmless = |step: &PlannedStep| -> Vec<bool> {
-            let anywhere = changes_nothing(step) || is_bystander(step, steps);
+            let anywhere = is_bystander(step, steps);
             let is_fine = |(done, needed): (usize, &BTreeSet<String>)| {
                 let (before, after) = steps.split_at(done);
                 // Before the control begins there may be anything: so may another trial before its own.
@@ -181,7 +181,7 @@ impl Member {
     }
 }
 
-/// Whether a request leaves alone what these steps gave: it can neither use that up nor end it.
+/// Whether a request leaves alone what these steps gave: it reads, or can neither use that up nor end it.
 fn leaves(step: &PlannedStep, needed: &BTreeSet<String>, known: &[&PlannedStep]) -> bool {
     let uses_none = |unchanged: fn(&str) -> bool| origins([step], known, unchanged).is_disjoint(needed);
     match step.kind {
@@ -239,21 +239,6 @@ fn origins<'s>(
         }
     }
     found
-}
-
-/// A request that reads, or that names nothing of what the flow was given.
-fn changes_nothing(step: &PlannedStep) -> bool {
-    match step.kind {
-        StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
-        StepKind::ListenerAddress | StepKind::ListenerRequest => true,
-        StepKind::RevocationRequest => references(step).is_empty(),
-        StepKind::AuthorizationRequest
-        | StepKind::PushedAuthorizationRequest
-        | StepKind::TokenRequest
-        | StepKind::LogoutRequest
-        | StepKind::EndpointRequest
-        | StepKind::PageRequest => false,
-    }
 }
 
 /// A step of a session that the member has not, that uses nothing of another session; of another client or user as well, since some servers keep one
