@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod curl;
 pub mod diagnostic;
 pub mod duration;
 pub mod engine;

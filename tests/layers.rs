@@ -13,7 +13,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scenario", &["scenario", "model", "diagnostic", "duration", "place", "yaml"]),
     ("target", &["target", "model", "diagnostic", "duration", "place", "selector", "totp", "yaml"]),
     ("plan", &["engine", "model", "scenario", "target"]),
-    ("run", &["duration", "engine", "judge", "model", "plan", "run", "scenario", "target"]),
+    ("curl", &["model"]),
+    ("run", &["curl", "duration", "engine", "judge", "model", "plan", "run", "scenario", "target"]),
     ("redact", &["redact", "wire"]),
     ("wire", &["wire"]),
     ("diagnostic", &["place"]),
@@ -22,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("totp", &[]),
     ("selector", &[]),
-    ("report", &["duration", "report", "judge", "model", "scenario"]),
+    ("report", &["curl", "duration", "report", "judge", "model", "scenario"]),
 ];
 
 /// Outside crate → the only files or folders that may name it.

@@ -105,137 +105,41 @@ pub fn read(body: &[u8]) -> Page {
 pub fn read_for(body: &[u8], hints: &Login) -> Page {
     let collected = Rc::new(RefCell::new(Collected::default()));
     {
-        let (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13) = (
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-            collected.clone(),
-        );
-
-        let mut handlers = vec![
-            elements("*", move |e| {
-                let mut c = c1.borrow_mut();
-                let name = e.tag_name();
-                // Also behind the tags that count for the outline: scripts stand at the end of long pages.
-                c.page.has_script |= name == "script";
-                c.page.planted |= name == PLANTED;
-                page::note_links(&mut c.page, &name, |attribute| e.get_attribute(attribute));
-                if c.tags.len() < OUTLINE_TAGS * 8 {
-                    c.tags.push_str(&name);
-                    c.tags.push(' ');
-                }
+        // Few selectors: they are put together anew for each page.
+        let mut handlers = vec![elements("*", {
+            let c = collected.clone();
+            move |e| {
+                element(e, &c);
                 Ok(())
-            }),
-            elements("form", move |e| {
-                let mut c = c2.borrow_mut();
-                c.page.forms.push(Form {
-                    id: e.get_attribute("id"),
-                    action: attribute(e, "action"),
-                    method: attribute(e, "method").to_ascii_uppercase(),
-                    name: attribute(e, "name"),
-                    spot: spot(e),
-                    ..Form::default()
-                });
-                c.open = Some(c.page.forms.len() - 1);
-                if let Some(handlers) = e.end_tag_handlers() {
-                    let inner = c2.clone();
-                    handlers.push(Box::new(move |_| {
-                        inner.borrow_mut().open = None;
-                        Ok(())
-                    }));
-                }
+            }
+        })];
+        let mut text = |of: &str, take: fn(&mut Collected, &str)| {
+            let c = collected.clone();
+            handlers.push(texts(of, move |t| {
+                take(&mut c.borrow_mut(), t.as_str());
                 Ok(())
-            }),
-            elements("input, select, textarea, button, option", move |e| {
-                control(e, &mut c3.borrow_mut());
-                if e.tag_name() == "button"
-                    && let Some(handlers) = e.end_tag_handlers()
-                {
-                    let inner = c3.clone();
-                    handlers.push(Box::new(move |_| {
-                        inner.borrow_mut().button = None;
-                        Ok(())
-                    }));
-                }
-                Ok(())
-            }),
-            texts("button", move |t| {
-                let mut c = c4.borrow_mut();
-                let piece = unescape(t.as_str());
-                if let Some(button) = open_button(&mut c)
-                    && button.text.len() < 200
-                {
-                    button.text.push_str(&piece);
-                }
-                Ok(())
-            }),
-            texts("[id*=error], [class*=error], [role=alert]", move |t| {
-                add_text(&mut c8.borrow_mut().page.message, t.as_str());
-                Ok(())
-            }),
-            texts("script", move |t| {
-                let mut c = c10.borrow_mut();
-                if c.script.len() < MAX_SCRIPT {
-                    c.script.push_str(t.as_str());
-                }
-                Ok(())
-            }),
-            texts("h1, h2, h3", move |t| {
-                add_text(&mut c9.borrow_mut().page.heading, t.as_str());
-                Ok(())
-            }),
-            texts("p, pre, dd", move |t| {
-                add_text(&mut c13.borrow_mut().page.paragraph, t.as_str());
-                Ok(())
-            }),
-            texts("title", move |t| {
-                let mut c = c5.borrow_mut();
-                if c.page.title.len() < 200 {
-                    c.page.title.push_str(&unescape(t.as_str()));
-                }
-                Ok(())
-            }),
-            elements("meta", move |e| {
-                if attribute(e, "http-equiv").eq_ignore_ascii_case("refresh") {
-                    let content = attribute(e, "content");
-                    let lower = content.to_ascii_lowercase();
-                    if let Some(at) = lower.find("url=") {
-                        let url = content[at + 4..].trim().trim_matches(['\'', '"']);
-                        c6.borrow_mut().page.refresh = Some(url.to_owned());
-                    }
-                }
-                Ok(())
-            }),
-            elements("base", move |e| {
-                let href = attribute(e, "href");
-                if !href.is_empty() {
-                    c7.borrow_mut().page.base = Some(href);
-                }
-                Ok(())
-            }),
-            elements("iframe[src], script[src]", move |e| {
-                let (address, mut c) = (attribute(e, "src"), c11.borrow_mut());
-                if let Some(maker) = obstacle::captcha_maker(&address) {
-                    found(&mut c.page, Captcha { maker, shown: e.tag_name() == "iframe" });
-                }
-                c.page.passkey |= obstacle::speaks_of_passkeys(&address);
-                Ok(())
-            }),
-            elements("[data-sitekey], .g-recaptcha, .h-captcha, .cf-turnstile", move |e| {
-                let maker = obstacle::captcha_maker(&attribute(e, "class")).unwrap_or("CAPTCHA");
-                found(&mut c12.borrow_mut().page, Captcha { maker, shown: attribute(e, "data-size") != "invisible" });
-                Ok(())
-            }),
-        ];
+            }));
+        };
+        text("button", |c, piece| {
+            if let Some(button) = open_button(c)
+                && button.text.len() < 200
+            {
+                button.text.push_str(&unescape(piece));
+            }
+        });
+        text("[id*=error], [class*=error], [role=alert]", |c, piece| add_text(&mut c.page.message, piece));
+        text("script", |c, piece| {
+            if c.script.len() < MAX_SCRIPT {
+                c.script.push_str(piece);
+            }
+        });
+        text("h1, h2, h3", |c, piece| add_text(&mut c.page.heading, piece));
+        text("p, pre, dd", |c, piece| add_text(&mut c.page.paragraph, piece));
+        text("title", |c, piece| {
+            if c.page.title.len() < 200 {
+                c.page.title.push_str(&unescape(piece));
+            }
+        });
         for (part, selector) in parts(hints).filter_map(|(part, hint)| Some((part, hint.selector.as_ref()?))) {
             let inner = collected.clone();
             handlers.push(elements(selector.as_str(), move |e| {
@@ -280,6 +184,83 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
     collected.page.heading = joined(&collected.page.heading);
     collected.page.paragraph = joined(&collected.page.paragraph);
     collected.page
+}
+
+/// Takes what an element says when it begins.
+fn element(e: &mut Element<'_, '_>, collected: &Rc<RefCell<Collected>>) {
+    let mut c = collected.borrow_mut();
+    let name = e.tag_name();
+    // Also behind the tags that count for the outline: scripts stand at the end of long pages.
+    c.page.has_script |= name == "script";
+    c.page.planted |= name == PLANTED;
+    page::note_links(&mut c.page, &name, |attribute| e.get_attribute(attribute));
+    if c.tags.len() < OUTLINE_TAGS * 8 {
+        c.tags.push_str(&name);
+        c.tags.push(' ');
+    }
+    captcha(e, &name, &mut c.page);
+    match name.as_str() {
+        "form" => {
+            c.page.forms.push(Form {
+                id: e.get_attribute("id"),
+                action: attribute(e, "action"),
+                method: attribute(e, "method").to_ascii_uppercase(),
+                name: attribute(e, "name"),
+                spot: spot(e),
+                ..Form::default()
+            });
+            c.open = Some(c.page.forms.len() - 1);
+            at_end(e, collected, |c| c.open = None);
+        }
+        "input" | "select" | "textarea" | "option" => control(e, &mut c),
+        "button" => {
+            control(e, &mut c);
+            at_end(e, collected, |c| c.button = None);
+        }
+        "meta" if attribute(e, "http-equiv").eq_ignore_ascii_case("refresh") => {
+            let content = attribute(e, "content");
+            if let Some(at) = content.to_ascii_lowercase().find("url=") {
+                let url = content[at + 4..].trim().trim_matches(['\'', '"']);
+                c.page.refresh = Some(url.to_owned());
+            }
+        }
+        "base" => {
+            let href = attribute(e, "href");
+            if !href.is_empty() {
+                c.page.base = Some(href);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Has something done when the element ends.
+fn at_end(e: &mut Element<'_, '_>, collected: &Rc<RefCell<Collected>>, then: fn(&mut Collected)) {
+    if let Some(handlers) = e.end_tag_handlers() {
+        let inner = collected.clone();
+        handlers.push(Box::new(move |_| {
+            then(&mut inner.borrow_mut());
+            Ok(())
+        }));
+    }
+}
+
+/// Notes the marks of CAPTCHAs and passkeys: scripts and frames of their makers, and the elements that those fill.
+fn captcha(e: &Element<'_, '_>, name: &str, page: &mut Page) {
+    if matches!(name, "iframe" | "script") && e.has_attribute("src") {
+        let address = attribute(e, "src");
+        if let Some(maker) = obstacle::captcha_maker(&address) {
+            found(page, Captcha { maker, shown: name == "iframe" });
+        }
+        page.passkey |= obstacle::speaks_of_passkeys(&address);
+    }
+    let class = attribute(e, "class");
+    if e.has_attribute("data-sitekey")
+        || class.split_ascii_whitespace().any(|class| matches!(class, "g-recaptcha" | "h-captcha" | "cf-turnstile"))
+    {
+        let maker = obstacle::captcha_maker(&class).unwrap_or("CAPTCHA");
+        found(page, Captcha { maker, shown: attribute(e, "data-size") != "invisible" });
+    }
 }
 
 /// Of two marks of CAPTCHAs, the one that a person would see.

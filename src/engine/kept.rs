@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::account::Account;
+use crate::model::attempts::Attempts;
 use crate::model::observation::{CertificateSeen, Exchange, NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::report::CaseRecord;
 use crate::model::step::StepKind;
 use crate::redact::{Redactor, secret_kind};
 use crate::target::{ClientAuthentication, Target};
@@ -60,58 +63,89 @@ pub fn redactor(target: &Target) -> Redactor {
 
 /// Takes the secrets of the target file out of a text that its server may have had a say in, where no engine runs.
 pub fn without_secrets(target: &Target, text: &mut String) {
-    sweep_text(&redactor(target), text);
+    Sweeper::new(redactor(target)).text(text);
 }
 
 impl Engine {
-    /// Takes every secret that is known by now out of a trial.
-    pub fn sweep(&self, trial: &mut Trial) {
-        sweep(&self.redactor, trial);
-    }
-
-    /// The same of the answer of a negative control.
-    pub fn sweep_answer(&self, control: &mut NegativeControl) {
-        sweep_step(&self.redactor, &mut control.answer);
-    }
-
-    /// The same of a text that a server may have had a say in.
-    pub fn sweep_text(&self, text: &mut String) {
-        sweep_text(&self.redactor, text);
+    /// Takes every secret that is known by now out of what a run keeps.
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper::new(self.redactor.clone())
     }
 }
 
-/// Takes out of a trial what became known as a secret only after its steps were kept: what another trial was given at the same moment, or
-/// what a server foretold.
-fn sweep(redactor: &Redactor, trial: &mut Trial) {
-    // Many trials share their facts, and few servers have a say in them.
-    if trial.facts.values().any(|value| matches!(redactor.text(value), Cow::Owned(_))) {
-        Arc::make_mut(&mut trial.facts).values_mut().for_each(|value| sweep_text(redactor, value));
-    }
-    trial.variables.values_mut().for_each(|value| sweep_text(redactor, value));
-    for step in trial.steps.iter_mut().chain(trial.proof.as_deref_mut()) {
-        sweep_step(redactor, step);
-    }
-}
+/// Takes secrets out of what was kept before they became known: what another trial was given at the same moment, or what a server
+/// foretold. Says whether there were any.
+#[derive(Debug, Clone)]
+pub struct Sweeper(Redactor);
 
-/// The same of one step.
-fn sweep_step(redactor: &Redactor, step: &mut StepObservation) {
-    let texts = [&mut step.note, &mut step.shape].into_iter().chain(step.undelivered.as_mut());
-    for text in texts.chain(step.fields.values_mut()).chain(step.sent.values_mut()) {
-        sweep_text(redactor, text);
+impl Sweeper {
+    /// Takes out what this redactor knows, when it is asked.
+    pub fn new(redactor: Redactor) -> Sweeper {
+        Sweeper(redactor)
     }
-    for exchange in &mut step.exchanges {
-        let texts = [&mut exchange.url, &mut exchange.request_body, &mut exchange.response_body];
-        let headers = exchange.request_headers.iter_mut().chain(&mut exchange.response_headers);
-        for text in texts.into_iter().chain(exchange.error.as_mut()).chain(headers.flat_map(|(name, value)| [name, value])) {
-            sweep_text(redactor, text);
+
+    /// Sweeps a trial.
+    pub fn trial(&self, trial: &mut Trial) -> bool {
+        let mut found = false;
+        // Many trials share their facts, and few servers have a say in them.
+        if trial.facts.values().any(|value| matches!(self.0.text(value), Cow::Owned(_))) {
+            found = true;
+            Arc::make_mut(&mut trial.facts).values_mut().for_each(|value| {
+                self.text(value);
+            });
         }
+        found |= self.texts(trial.variables.values_mut());
+        for step in trial.steps.iter_mut().chain(trial.proof.as_deref_mut()) {
+            found |= self.step(step);
+        }
+        found
     }
-}
 
-/// The same of a text.
-fn sweep_text(redactor: &Redactor, text: &mut String) {
-    if let Cow::Owned(clean) = redactor.text(text) {
-        *text = clean;
+    /// Sweeps the answer of a negative control.
+    pub fn answer(&self, control: &mut NegativeControl) -> bool {
+        self.step(&mut control.answer)
+    }
+
+    /// Sweeps what is kept of a case in memory.
+    pub fn case(&self, case: &mut CaseRecord) -> bool {
+        let mut found = self.texts(case.account.iter_mut().flat_map(Account::texts_mut));
+        if let Attempts::Here(trials) = &mut case.attempts {
+            for trial in trials {
+                found |= self.trial(trial);
+            }
+        }
+        found
+    }
+
+    fn step(&self, step: &mut StepObservation) -> bool {
+        let texts = [&mut step.note, &mut step.shape].into_iter().chain(step.undelivered.as_mut());
+        let mut found = self.texts(texts.chain(step.fields.values_mut()).chain(step.sent.values_mut()));
+        for exchange in &mut step.exchanges {
+            let texts = [&mut exchange.url, &mut exchange.request_body, &mut exchange.response_body];
+            let headers = exchange.request_headers.iter_mut().chain(&mut exchange.response_headers);
+            let pairs = headers.flat_map(|(name, value)| [name, value]);
+            found |= self.texts(texts.into_iter().chain(exchange.error.as_mut()).chain(pairs));
+        }
+        found
+    }
+
+    fn texts<'t>(&self, texts: impl Iterator<Item = &'t mut String>) -> bool {
+        let mut found = false;
+        for text in texts {
+            found |= self.text(text);
+        }
+        found
+    }
+
+    /// Sweeps a text.
+    pub fn text(&self, text: &mut String) -> bool {
+        match self.0.text(text) {
+            Cow::Owned(clean) => {
+                *text = clean;
+                true
+            }
+            Cow::Borrowed(_) => false,
+        }
     }
 }
 
@@ -219,7 +253,7 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
         list.into_iter()
             .map(|(name, value)| {
                 let value = clean(value, |value| redact_header(redactor, &name, value));
-                (clean(name, |name| redactor.text(name)), value)
+                (if is_common(&name) { name } else { clean(name, |name| redactor.text(name)) }, value)
             })
             .collect()
     };
@@ -273,6 +307,26 @@ fn exchange(redactor: &Redactor, request: Request, answer: Result<Response, Fail
 /// A body as text; what is no UTF-8 is replaced.
 fn text_of(body: Vec<u8>) -> String {
     String::from_utf8(body).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+/// Whether a header is one that nearly every message has: nobody's secret made its name.
+fn is_common(header: &str) -> bool {
+    matches!(
+        header,
+        "accept"
+            | "authorization"
+            | "cache-control"
+            | "connection"
+            | "content-length"
+            | "content-type"
+            | "cookie"
+            | "date"
+            | "location"
+            | "pragma"
+            | "set-cookie"
+            | "user-agent"
+            | "vary"
+    )
 }
 
 fn redact_header<'t>(redactor: &Redactor, name: &str, value: &'t str) -> Cow<'t, str> {

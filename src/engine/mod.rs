@@ -60,7 +60,7 @@ use browser::Browser;
 use discover::Facts;
 use eval::Known;
 use http::Http;
-pub use kept::without_secrets;
+pub use kept::{Sweeper, without_secrets};
 use proof::ProofEndpoint;
 pub use raw_step::RawStep;
 

@@ -12,8 +12,9 @@
 
 mod predicate;
 
-pub use predicate::{Truth, View};
+pub use predicate::View;
 
+pub use crate::model::account::{Account, Shown, Sight, Truth};
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::predicate::{Condition, Predicate, Word};
 use crate::model::scenario::{Applicability, Attack, Control};
@@ -26,27 +27,12 @@ use crate::model::verdict::{Judgement, Party, Verdict};
 pub struct Evidence<'a> {
     /// None: the control was never run.
     pub before: Option<&'a Trial>,
-    /// The attack and its repetitions, in order.
-    pub attempts: &'a [Trial],
+    /// What the attack and its repetitions showed, in order.
+    pub attempts: &'a [Shown],
     pub after: Option<&'a Trial>,
     pub negatives: &'a [NegativeControl],
     /// Every control of the run: what the plain flow of a client was granted.
     pub controls: &'a [Trial],
-}
-
-/// What one trial of an attack shows.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Sight {
-    Harm(String),
-    Refusal(Truth),
-    /// There was nothing to attack after all.
-    Moot(String),
-    /// Neither, and the step that came to something else.
-    Neither {
-        what: String,
-        fault: Party,
-        filed_under: Option<&'static str>,
-    },
 }
 
 /// The scenario under which everything is filed that rests on a resource that takes any token.
@@ -76,15 +62,13 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if let Err(failed) = granted {
         return bent_refused(control, &failed, before, &evidence).unwrap_or_else(|| failed.judgement("before"));
     }
-    if let Some(step) = evidence.attempts.iter().flat_map(|t| &t.steps).find(|s| s.outcome == Outcome::Impossible) {
-        return Judgement::new(Verdict::NotApplicable, step.note.clone());
+    if let Some(why) = evidence.attempts.iter().find_map(|shown| shown.impossible.clone()) {
+        return Judgement::new(Verdict::NotApplicable, why);
     }
-    let all: Vec<(&Trial, Sight)> =
-        evidence.attempts.iter().map(|trial| (trial, sight(attack, trial, before, evidence.negatives))).collect();
     // A trial that was lost and made again shows nothing; one that never came through says why.
-    let some_came = all.iter().any(|(trial, sight)| !is_lost(attack, trial, sight));
-    let through = all.into_iter().filter(|(trial, sight)| !some_came || !is_lost(attack, trial, sight));
-    let (attempts, mut sights): (Vec<&Trial>, Vec<Sight>) = through.unzip();
+    let some_came = evidence.attempts.iter().any(|shown| !shown.lost);
+    let attempts: Vec<&Shown> = evidence.attempts.iter().filter(|shown| !some_came || !shown.lost).collect();
+    let mut sights: Vec<Sight> = attempts.iter().map(|shown| shown.sight.clone()).collect();
     if sights.is_empty() {
         return Judgement::new(Verdict::Inconclusive, "the attack was not run").fault(Party::Grantproof);
     }
@@ -127,7 +111,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     }
 }
 
-fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: usize, attempts: &[&Trial], evidence: Evidence) -> Judgement {
+fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: usize, attempts: &[&Shown], evidence: Evidence) -> Judgement {
     let harm = sights.iter().find_map(|s| match s {
         Sight::Harm(seen) => Some(seen.clone()),
         _ => None,
@@ -135,20 +119,19 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
     let harm = harm.unwrap_or_default();
     if attack.is_race() && harms >= 2 {
         let seen = format!("{harm}, in {harms} of {} bursts", sights.len());
-        let proved = attempts.iter().any(|t| t.proof.as_ref().is_some_and(|p| p.outcome.granted()));
+        let proved = attempts.iter().any(|shown| shown.proved);
         return Judgement { confirmed: proved && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, seen) };
     }
     if harms == sights.len() && harms >= 2 {
-        let proved = attempts.last().and_then(|t| t.proof.as_ref()).is_some_and(|p| p.outcome.granted());
-        let shown = attempts.last().is_some_and(|trial| at_the_resource(attack, trial));
-        return Judgement { confirmed: (proved || shown) && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, harm) };
+        let proved = attempts.last().is_some_and(|shown| shown.proved || shown.at_the_resource);
+        return Judgement { confirmed: proved && resource_refuses(evidence.negatives), ..Judgement::new(Verdict::Broken, harm) };
     }
     if harms == sights.len() {
         return Judgement::new(Verdict::Inconclusive, format!("{harm}, but the repetition is missing")).fault(Party::Grantproof);
     }
     // At once it was accepted and after the pause it is refused: a grace window, which is lawful and is reported.
     if let (Some(_), [Sight::Harm(_), Sight::Refusal(truth)], Some(after)) = (&attack.confirm_after, sights, evidence.after)
-        && attempts.last().is_some_and(|t| t.steps.iter().any(|s| s.waited_millis > 0))
+        && attempts.last().is_some_and(|shown| shown.paused)
         && granted(control, after).is_ok()
     {
         let mut deviations = truth.deviations.clone();
@@ -158,6 +141,23 @@ fn broken_or_not(control: &Control, attack: &Attack, sights: &[Sight], harms: us
     let others = sights.len() - harms;
     Judgement::new(Verdict::Inconclusive, format!("unstable: {harm} in {harms} of {} attempts, and not in {others}", sights.len()))
         .fault(Party::AuthorizationServer)
+}
+
+/// What one trial of an attack shows, and what else of it bears on the verdict.
+pub fn shown(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[NegativeControl]) -> Shown {
+    with(attack, trial, sight(attack, trial, control, negatives))
+}
+
+/// The same, where the sight of the trial is known. Its proof is no part of that, and may have come since.
+pub fn with(attack: &Attack, trial: &Trial, sight: Sight) -> Shown {
+    Shown {
+        lost: is_lost(attack, trial, &sight),
+        impossible: trial.steps.iter().find(|s| s.outcome == Outcome::Impossible).map(|step| step.note.clone()),
+        paused: trial.steps.iter().any(|s| s.waited_millis > 0),
+        proved: trial.proof.as_ref().is_some_and(|proof| proof.outcome.granted()),
+        at_the_resource: at_the_resource(attack, trial),
+        sight,
+    }
 }
 
 /// What one trial of an attack shows: the harm, the refusal, or neither.
@@ -195,7 +195,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
 
 /// Whether a trial says nothing of the attack, so that it is made again: the server throttled it, or cut the connection before
 /// anything was decided. A burst that came to nothing is counted among the bursts.
-pub fn is_lost(attack: &Attack, trial: &Trial, sight: &Sight) -> bool {
+fn is_lost(attack: &Attack, trial: &Trial, sight: &Sight) -> bool {
     trial.is_throttled() || trial.is_cut() && !attack.is_race() && matches!(sight, Sight::Neither { .. })
 }
 

@@ -1,6 +1,7 @@
 //! Predicates over observations. A predicate on a step is false unless the step was answered by the protocol: nothing
 //! holds because a page crashed.
 
+use crate::model::account::Truth;
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::predicate::{Predicate, Test, Word};
 use crate::model::step::StepKind;
@@ -13,13 +14,6 @@ pub struct View<'a> {
     /// The control that was granted before (for `control.…`).
     pub control: Option<&'a Trial>,
     pub negatives: &'a [NegativeControl],
-}
-
-/// A predicate that is true, and what is off about the way in which it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Truth {
-    pub seen: String,
-    pub deviations: Vec<String>,
 }
 
 impl<'a> View<'a> {

@@ -87,7 +87,20 @@ static SCENARIO: std::sync::LazyLock<Scenario> = std::sync::LazyLock::new(|| sce
 fn judged(before: Option<&Trial>, attempts: &[Trial], after: Option<&Trial>) -> Judgement {
     let scenario = &*SCENARIO;
     let attack = &scenario.attacks[0];
-    case(&scenario.control, &[&scenario.applies_when], attack, Evidence { before, attempts, after, negatives: &[], controls: &[] })
+    let attempts = all_shown(attack, before, attempts, &[]);
+    let evidence = Evidence { before, attempts: &attempts, after, negatives: &[], controls: &[] };
+    case(&scenario.control, &[&scenario.applies_when], attack, evidence)
+}
+
+fn all_shown(attack: &Attack, before: Option<&Trial>, attempts: &[Trial], negatives: &[NegativeControl]) -> Vec<Shown> {
+    before.map_or_else(Vec::new, |before| attempts.iter().map(|trial| shown(attack, trial, before, negatives)).collect())
+}
+
+/// The first attack of a scenario without conditions, between two controls that were granted.
+fn between(scenario: &Scenario, granted: &Trial, attempts: &[Trial], negatives: &[NegativeControl]) -> Judgement {
+    let attempts = all_shown(&scenario.attacks[0], Some(granted), attempts, negatives);
+    let evidence = Evidence { before: Some(granted), attempts: &attempts, after: Some(granted), negatives, controls: &[] };
+    case(&scenario.control, &[], &scenario.attacks[0], evidence)
 }
 
 /// Where the server refuses what the control itself bends and grants the same client its plain request, there is nothing to
@@ -221,11 +234,7 @@ fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
         what: "a code that never existed".into(),
         answer: StepObservation { shape: shape.into(), ..step("n", StepKind::TokenRequest, Outcome::Crashed, &[]) },
     };
-    let with = |negatives: &[NegativeControl]| {
-        let evidence =
-            Evidence { before: Some(&granted), attempts: std::slice::from_ref(&crashed), after: Some(&granted), negatives, controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence)
-    };
+    let with = |negatives: &[NegativeControl]| between(&scenario, &granted, std::slice::from_ref(&crashed), negatives);
     let same = with(&[negative(&crashed.steps[1].shape)]);
     assert_eq!((same.verdict, same.deviations.len()), (Verdict::Holds, 1));
     assert_eq!(with(&[negative("500 text/html other")]).verdict, Verdict::Inconclusive);
@@ -259,11 +268,7 @@ fn an_endpoint_that_takes_anything_shows_nothing() {
         what: "a made-up token".into(),
         answer: step("n", StepKind::ResourceRequest, outcome, &[]),
     };
-    let with = |negatives: &[NegativeControl]| {
-        let attempts = [attack.clone(), attack.clone()];
-        let evidence = Evidence { before: Some(&attack), attempts: &attempts, after: Some(&attack), negatives, controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence)
-    };
+    let with = |negatives: &[NegativeControl]| between(&scenario, &attack, &[attack.clone(), attack.clone()], negatives);
     let refuses = with(&[negative(Outcome::Refused)]);
     assert_eq!((refuses.verdict, refuses.confirmed), (Verdict::Broken, true));
     let takes = with(&[negative(Outcome::Accepted)]);
@@ -279,9 +284,7 @@ fn a_grace_window_is_lawful_and_is_reported() {
     let with = |waited_millis: u64| {
         let mut late = trial(Outcome::Issued, Outcome::Refused);
         late.steps[1].waited_millis = waited_millis;
-        let attempts = [granted.clone(), late];
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+        between(&scenario, &granted, &[granted.clone(), late], &[])
     };
     assert_eq!(with(0).verdict, Verdict::Inconclusive, "without a pause it is a server that flaps");
     let judgement = with(65_000);
@@ -332,8 +335,7 @@ fn races_are_counted_over_all_bursts() {
     let (won, lost, crashed) = (burst("3"), burst("1"), trial(Outcome::Issued, Outcome::Crashed));
     let judged = |attempts: &[&Trial]| {
         let attempts: Vec<Trial> = attempts.iter().map(|t| (*t).clone()).collect();
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence)
+        between(&scenario, &granted, &attempts, &[])
     };
     let broken = judged(&[&won, &lost, &crashed, &won]);
     assert_eq!(broken.verdict, Verdict::Broken);
@@ -366,8 +368,7 @@ fn a_connection_that_was_cut_is_no_attempt() {
     answered.steps[1].exchanges[0].status = 500;
     let judged = |attempts: &[&Trial]| {
         let attempts: Vec<Trial> = attempts.iter().map(|t| (*t).clone()).collect();
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict
+        between(&scenario, &granted, &attempts, &[]).verdict
     };
     assert_eq!(judged(&[&cut, &refusal]), Verdict::Holds);
     assert_eq!(judged(&[&cut, &harm, &harm]), Verdict::Broken);
@@ -384,9 +385,7 @@ fn what_turns_out_to_be_no_attack_is_not_held() {
     let judged = |pages: Option<&str>, redeem: Outcome| {
         let mut attack = trial(Outcome::Issued, redeem);
         attack.steps[0].fields.extend(pages.map(|n| ("form_pages".to_owned(), n.to_owned())));
-        let attempts = [attack.clone(), attack];
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
-        case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict
+        between(&scenario, &granted, &[attack.clone(), attack], &[]).verdict
     };
     assert_eq!(judged(Some("0"), Outcome::Unclear), Verdict::NotApplicable);
     assert_eq!(judged(Some("1"), Outcome::Unclear), Verdict::Inconclusive);
@@ -399,16 +398,13 @@ fn what_turns_out_to_be_no_attack_is_not_held() {
 #[test]
 fn a_refusal_that_goes_astray() {
     let text = TEXT.replace("      - redeem: refused\n        as: invalid_grant", "      - authorize: refused");
-    let scenario = scenario_of(&text);
+    let mut scenario = scenario_of(&text);
+    scenario.attacks[0].change = vec![("authorize".into(), Vec::new())];
     let granted = trial(Outcome::Issued, Outcome::Issued);
     let judged = |fields: &[(&str, &str)]| {
         let mut attack = trial(Outcome::Strayed, Outcome::NotSent);
         attack.steps[0].fields = fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let mut bent = scenario.attacks[0].clone();
-        bent.change = vec![("authorize".into(), Vec::new())];
-        let attempts = [attack];
-        let evidence = Evidence { before: Some(&granted), attempts: &attempts, after: Some(&granted), negatives: &[], controls: &[] };
-        case(&scenario.control, &[], &bent, evidence)
+        between(&scenario, &granted, &[attack], &[])
     };
     let astray = judged(&[("error", "invalid_request"), ("location", "https://evil.example/cb?error=invalid_request")]);
     assert_eq!(astray.verdict, Verdict::Holds, "{}", astray.reason);

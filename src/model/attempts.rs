@@ -13,11 +13,17 @@ use super::observation::Trial;
 
 /// Where trials are kept that are not in memory.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// The JSON of the trial that was kept at this place.
+    /// The trial that was kept at this place.
     ///
     /// # Errors
     /// What cannot be read back.
-    fn read(&self, place: Place) -> std::io::Result<String>;
+    fn trial(&self, place: Place) -> std::io::Result<Trial>;
+
+    /// The same as JSON.
+    ///
+    /// # Errors
+    /// As [`Store::trial`].
+    fn text(&self, place: Place) -> std::io::Result<String>;
 }
 
 /// Where one trial is in a store: bytes from its beginning, and how many.
@@ -49,7 +55,7 @@ impl Attempts {
         match self {
             Attempts::Here(trials) => Ok(Cow::Borrowed(trials)),
             Attempts::Text(raw) => parsed(raw.get()).map(Cow::Owned),
-            Attempts::Stored { store, places } => places.iter().map(|place| parsed(&store.read(*place)?)).collect(),
+            Attempts::Stored { store, places } => places.iter().map(|place| store.trial(*place)).collect(),
         }
     }
 
@@ -64,7 +70,10 @@ impl Attempts {
 }
 
 /// Evidence out of its JSON: a trial, or a list of them.
-fn parsed<T: DeserializeOwned>(text: &str) -> std::io::Result<T> {
+///
+/// # Errors
+/// It is not as the schema has it.
+pub fn parsed<T: DeserializeOwned>(text: &str) -> std::io::Result<T> {
     serde_json::from_str(text).map_err(|e| {
         std::io::Error::new(std::io::ErrorKind::InvalidData, format!("the evidence of a case is not as the schema has it: {e}"))
     })
@@ -95,7 +104,7 @@ impl Serialize for Attempts {
             Attempts::Here(trials) => serde_json::value::to_raw_value(trials).map_err(serde::ser::Error::custom)?.serialize(serializer),
             Attempts::Text(raw) => raw.serialize(serializer),
             Attempts::Stored { store, places } => {
-                let trials: std::io::Result<Vec<String>> = places.iter().map(|place| store.read(*place)).collect();
+                let trials: std::io::Result<Vec<String>> = places.iter().map(|place| store.text(*place)).collect();
                 let text = trials.map_err(serde::ser::Error::custom)?.join(",");
                 RawValue::from_string(format!("[{text}]")).map_err(serde::ser::Error::custom)?.serialize(serializer)
             }

@@ -1,5 +1,6 @@
 //! The core types: what is tried, what was seen, what it means. They know no HTTP library, no command line, no colour.
 
+pub mod account;
 pub mod attempts;
 pub mod authentication;
 pub mod bend;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::attempts::Attempts;
 use super::finding::{Advertised, Measurement, Probe};
 use super::observation::{NegativeControl, Trial};
@@ -113,6 +114,9 @@ pub struct CaseRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_after: Option<usize>,
     pub attempts: Attempts,
+    /// What they come to, where they were made by this very process; else it is read off them.
+    #[serde(skip)]
+    pub account: Option<Account>,
     /// Why it was not run: what the target file lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

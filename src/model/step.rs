@@ -249,7 +249,7 @@ impl PlannedStep {
 
     /// Every reference in what the step sends, in the order in which it is sent.
     pub fn references(&self) -> Vec<&Reference> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(self.parameters.len());
         self.parameters.iter().for_each(|p| p.value.references(&mut found));
         self.authentication.iter().for_each(|authentication| authentication.references(&mut found));
         self.proof.iter().for_each(|proof| proof.references(&mut found));

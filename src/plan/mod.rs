@@ -80,15 +80,22 @@ pub struct Plan<'a> {
 pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> Plan<'a> {
     let mut plan = Plan::default();
     for scenario in scenarios {
+        // Most attacks of a scenario are on one client, and share its control.
+        let mut controls: BTreeMap<Option<ClientRole>, (Arc<Control>, Option<(String, Lack)>)> = BTreeMap::new();
         for attack in &scenario.attacks {
             let words: Vec<Option<&str>> = match &attack.for_each {
                 Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),
                 None => vec![None],
             };
-            let mut control = scenario.control.as_client(attack.client);
-            let mut lacking = missing(&control.steps, target);
-            by_name(&mut control.steps, target);
-            let control = Arc::new(control);
+            let (control, mut lacking) = controls
+                .entry(attack.client)
+                .or_insert_with(|| {
+                    let mut control = scenario.control.as_client(attack.client);
+                    let lacking = missing(&control.steps, target);
+                    by_name(&mut control.steps, target);
+                    (Arc::new(control), lacking)
+                })
+                .clone();
             let cases: Vec<Case> = words
                 .into_iter()
                 .filter_map(|word| {

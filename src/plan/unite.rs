@@ -40,7 +40,8 @@ pub fn unite(members: &[Arc<Control>], united: &Control, more: &Control) -> Opti
     let runs = runs(&united.steps, &more.steps)?;
     let orders = runs.iter().try_fold(1_usize, |product, run| product.checked_mul(run.places())).filter(|orders| *orders <= MOST_ORDERS)?;
     let parts: Vec<&Control> = members.iter().map(Arc::as_ref).chain([more]).collect();
-    let members: Vec<Member> = parts.iter().map(|part| Member::of(&part.steps, united, more)).collect();
+    let known: Known = united.steps.iter().chain(&more.steps).map(Uses::of).collect();
+    let members: Vec<Member> = parts.iter().map(|part| Member::of(&part.steps, united, more, &known)).collect();
     (0..orders).find_map(|order| {
         let order = in_order(united.steps.len(), &runs, order);
         members.iter().all(|member| member.is_shown_by(&order)).then(|| Control {
@@ -136,18 +137,17 @@ struct Member {
 }
 
 impl Member {
-    fn of(steps: &[PlannedStep], united: &Control, more: &Control) -> Member {
+    fn of(steps: &[PlannedStep], united: &Control, more: &Control, known: &Known<'_>) -> Member {
         let at = |control: &Control, name: &str| control.steps.iter().position(|own| own.name == name);
         let which = |step: &PlannedStep| at(united, &step.name).map(Which::United).or_else(|| at(more, &step.name).map(Which::More));
         // What the rest of the control hangs on, after so many of its steps.
-        let known: Vec<&PlannedStep> = united.steps.iter().chain(&more.steps).collect();
-        let needed: Vec<BTreeSet<String>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), &known, is_lasting)).collect();
+        let needed: Vec<BTreeSet<&str>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), known, is_lasting)).collect();
         let harmless = |step: &PlannedStep| -> Vec<bool> {
-            let anywhere = is_bystander(step, steps);
-            let is_fine = |(done, needed): (usize, &BTreeSet<String>)| {
+            let anywhere = is_bystander(step, steps, known);
+            let is_fine = |(done, needed): (usize, &BTreeSet<&str>)| {
                 let (before, after) = steps.split_at(done);
                 // Before the control begins there may be anything: so may another trial before its own.
-                done == 0 || (anywhere || leaves(step, needed, &known)) && leaves_browsers(step, before, after)
+                done == 0 || (anywhere || leaves(step, needed, known)) && leaves_browsers(step, before, after)
             };
             needed.iter().enumerate().map(is_fine).collect()
         };
@@ -182,15 +182,15 @@ impl Member {
 }
 
 /// Whether a request leaves alone what these steps gave: it reads, or can neither use that up nor end it.
-fn leaves(step: &PlannedStep, needed: &BTreeSet<String>, known: &[&PlannedStep]) -> bool {
+fn leaves(step: &PlannedStep, needed: &BTreeSet<&str>, known: &Known<'_>) -> bool {
     let uses_none = |unchanged: fn(&str) -> bool| origins([step], known, unchanged).is_disjoint(needed);
     match step.kind {
         StepKind::TokenRequest | StepKind::RevocationRequest => uses_none(|field| is_lasting(field) || is_of_client(field)),
         StepKind::EndpointRequest => uses_none(is_lasting),
         // Some servers keep one grant for each client and user, so that a new one ends the others.
         StepKind::AuthorizationRequest | StepKind::PushedAuthorizationRequest => {
-            let is_grant = |step: &&&PlannedStep| matches!(step.kind, StepKind::AuthorizationRequest | StepKind::TokenRequest);
-            !known.iter().filter(is_grant).any(|grant| needed.contains(&grant.name))
+            let is_grant = |kind| matches!(kind, StepKind::AuthorizationRequest | StepKind::TokenRequest);
+            !known.iter().any(|grant| is_grant(grant.step.kind) && needed.contains(grant.step.name.as_str()))
         }
         StepKind::ResourceRequest | StepKind::IntrospectionRequest | StepKind::DocumentRequest => true,
         StepKind::ListenerAddress | StepKind::ListenerRequest => true,
@@ -216,25 +216,43 @@ fn is_of_client(field: &str) -> bool {
     matches!(field, "client_id" | "client_secret")
 }
 
+/// A step, and what it uses of others: their names, with the field of the answer, or none where it is what was sent.
+struct Uses<'s> {
+    step: &'s PlannedStep,
+    of: Vec<(&'s str, Option<&'s str>)>,
+}
+
+/// The steps of both flows. Those of one name are one step.
+type Known<'s> = Vec<Uses<'s>>;
+
+impl<'s> Uses<'s> {
+    fn of(step: &'s PlannedStep) -> Uses<'s> {
+        let used = |reference: &'s Reference| match reference {
+            Reference::Field { step, field } | Reference::ControlField { step, field } => Some((step.as_str(), Some(field.as_str()))),
+            Reference::Sent { step, .. } => Some((step.as_str(), None)),
+            Reference::Variable(_) | Reference::Client(_) | Reference::User(_) | Reference::Target(_) => None,
+        };
+        Uses { step, of: step.references().into_iter().filter_map(used).collect() }
+    }
+}
+
+fn uses_of<'k, 's>(known: &'k Known<'s>, name: &str) -> &'k [(&'s str, Option<&'s str>)] {
+    known.iter().find(|uses| uses.step.name == name).map_or(&[], |uses| &uses.of)
+}
+
 /// The steps whose answers some steps hang on, directly or by another one, but for fields that are of no account.
-fn origins<'s>(
-    steps: impl IntoIterator<Item = &'s PlannedStep>,
-    known: &[&'s PlannedStep],
+fn origins<'s, 'k: 's>(
+    steps: impl IntoIterator<Item = &'k PlannedStep>,
+    known: &Known<'s>,
     but: impl Fn(&str) -> bool,
-) -> BTreeSet<String> {
+) -> BTreeSet<&'s str> {
     let mut found = BTreeSet::new();
-    let mut open: Vec<&PlannedStep> = steps.into_iter().collect();
+    let mut open: Vec<&str> = steps.into_iter().map(|step| step.name.as_str()).collect();
     while let Some(step) = open.pop() {
-        for reference in step.references() {
-            let (name, field) = match reference {
-                Reference::Field { step, field } | Reference::ControlField { step, field } => (step, field.as_str()),
-                // What was sent is ours, whatever became of the step.
-                Reference::Sent { .. } | Reference::Variable(_) | Reference::Client(_) | Reference::User(_) | Reference::Target(_) => {
-                    continue;
-                }
-            };
-            if !but(field) && found.insert(name.clone()) {
-                open.extend(known.iter().filter(|step| step.name == *name));
+        for (name, field) in uses_of(known, step) {
+            // What was sent is ours, whatever became of the step.
+            if field.is_some_and(|field| !but(field)) && found.insert(*name) {
+                open.push(name);
             }
         }
     }
@@ -243,19 +261,10 @@ fn origins<'s>(
 
 /// A step of a session that the member has not, that uses nothing of another session; of another client or user as well, since some servers keep one
 /// grant for each pair of them.
-fn is_bystander(step: &PlannedStep, member: &[PlannedStep]) -> bool {
-    let alone = references(step).iter().all(|name| PlannedStep::session_of(name) == step.session);
+fn is_bystander(step: &PlannedStep, member: &[PlannedStep], known: &Known<'_>) -> bool {
+    let alone = uses_of(known, &step.name).iter().all(|(name, _)| PlannedStep::session_of(name) == step.session);
     let apart = member.iter().all(|m| m.session != step.session && (m.client != step.client || m.user != step.user));
     alone && apart
-}
-
-/// Steps whose answers or parameters a step uses.
-fn references(step: &PlannedStep) -> Vec<String> {
-    let of = |reference: &Reference| match reference {
-        Reference::Field { step, .. } | Reference::Sent { step, .. } | Reference::ControlField { step, .. } => Some(step.clone()),
-        Reference::Variable(_) | Reference::Client(_) | Reference::User(_) | Reference::Target(_) => None,
-    };
-    step.references().into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::judge::{self, Evidence, OPEN_RESOURCE, Sight};
+use crate::curl;
+use crate::judge::{self, Evidence, OPEN_RESOURCE};
+use crate::model::account::{Account, Sight};
 use crate::model::finding::Probe;
 use crate::model::observation::Trial;
 use crate::model::predicate::Condition;
@@ -69,16 +71,16 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
         // In the order of the file, not of who came first: two runs that saw the same make the same report.
         own.sort_by_key(|case| place_of(attack, case.word.as_deref()));
         let none = own.is_empty();
-        for case in own {
-            let attempts = case.attempts.load()?;
-            let (judgement, measured) = if attack.measures {
-                measured(scenario, attack, &case, &attempts, recording)
-            } else {
-                (case_judgement(scenario, attack, &case, &attempts, recording), None)
+        for mut case in own {
+            let account = match case.account.take() {
+                Some(account) => account,
+                None => account(attack, &case, recording)?,
             };
-            let curl = attempts.last().and_then(|trial| super::curl::decisive(attack, trial));
-            let spent = (attempts.iter().map(Trial::requests).sum::<usize>() as u64, attempts.iter().map(Trial::server_micros).sum());
-            drop(attempts);
+            let (judgement, measured) = if attack.measures {
+                measured(scenario, &case, &account, recording)
+            } else {
+                (case_judgement(scenario, attack, &case, &account, recording), None)
+            };
             // The harm of a lesser attack is a deviation; a refusal of it is a refusal like any other.
             match (attack.lesser, judgement.verdict) {
                 _ if attack.measures => {}
@@ -89,8 +91,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
                 (false, _) | (true, Verdict::Holds) => judged.push(judgement.clone()),
                 (true, _) => {}
             }
-            let judged = variant(scenario, attack, case, judgement, curl);
-            variants.push(VariantVerdict { requests: spent.0, server_micros: spent.1, measured, ..judged });
+            variants.push(VariantVerdict { measured, ..variant(scenario, attack, case, judgement, account) });
         }
         if none && selected && !attack.lesser && !attack.measures {
             let why = recording
@@ -159,7 +160,18 @@ fn joined(deviations: &[String]) -> Option<String> {
     (!deviations.is_empty()).then(|| deviations.join("; "))
 }
 
-fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attempts: &[Trial], recording: &Recording) -> Judgement {
+/// What the trials of a case come to, read off the evidence.
+fn account(attack: &Attack, case: &CaseRecord, recording: &Recording) -> std::io::Result<Account> {
+    let mut account = Account::default();
+    // Without its control nothing is judged, and nothing was tried.
+    let Some(before) = case.control_before.and_then(|number| recording.controls.get(number)) else { return Ok(account) };
+    for trial in case.attempts.load()?.iter() {
+        account.add(trial, judge::shown(attack, trial, before, &recording.negative_controls), curl::decisive(attack, trial));
+    }
+    Ok(account)
+}
+
+fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, account: &Account, recording: &Recording) -> Judgement {
     if let Some(why) = &case.not_applicable {
         return Judgement::new(Verdict::NotApplicable, why.clone());
     }
@@ -169,7 +181,7 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attem
     let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
     let evidence = Evidence {
         before: control(case.control_before),
-        attempts,
+        attempts: &account.shown,
         after: control(case.control_after),
         negatives: &recording.negative_controls,
         controls: &recording.controls,
@@ -184,28 +196,16 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, attem
 }
 
 /// What a case that measures showed: the value of its word, and no verdict.
-fn measured(
-    scenario: &Scenario,
-    attack: &Attack,
-    case: &CaseRecord,
-    attempts: &[Trial],
-    recording: &Recording,
-) -> (Judgement, Option<Probe>) {
+fn measured(scenario: &Scenario, case: &CaseRecord, account: &Account, recording: &Recording) -> (Judgement, Option<Probe>) {
     if let Some(why) = &case.skipped {
         return (Judgement::new(Verdict::NotApplicable, format!("a measurement that was not made: {why}")), None);
     }
     let control = |number: Option<usize>| number.and_then(|n| recording.controls.get(n));
-    let sight = match (attempts.last(), control(case.control_before)) {
-        (Some(trial), Some(before)) => judge::sight(attack, trial, before, &recording.negative_controls),
-        _ => {
-            return (
-                Judgement::new(Verdict::NotApplicable, "nothing was measured: the control was not granted, or it does not apply"),
-                None,
-            );
-        }
+    let Some(shown) = account.shown.last() else {
+        return (Judgement::new(Verdict::NotApplicable, "nothing was measured: the control was not granted, or it does not apply"), None);
     };
     let goes_on = |after: &Trial| judge::granted(&scenario.control, after).is_ok();
-    let (taken, words) = match sight {
+    let (taken, words) = match &shown.sight {
         Sight::Harm(_) => (Some(true), "taken"),
         // A server that refuses everything has refused nothing in particular.
         Sight::Refusal(_) if control(case.control_after).is_some_and(goes_on) => (Some(false), "refused"),
@@ -215,7 +215,7 @@ fn measured(
     (Judgement::new(Verdict::NotApplicable, format!("a measurement, no verdict: {words}")), value.map(|value| Probe { value, taken }))
 }
 
-fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement, curl: Option<String>) -> VariantVerdict {
+fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement, account: Account) -> VariantVerdict {
     let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
     VariantVerdict {
         id: format!("{}/{}{word}", scenario.id, attack.id),
@@ -234,9 +234,9 @@ fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Ju
         expected: expected(&attack.holds),
         control_before: case.control_before,
         control_after: case.control_after,
-        curl,
-        requests: 0,
-        server_micros: 0,
+        curl: account.curl,
+        requests: account.requests,
+        server_micros: account.server_micros,
         attempts: case.attempts,
     }
 }

@@ -18,14 +18,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _, VerifyingKey};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::report::{Collection, Integrity, Link, Report, Signature};
+use crate::model::report::{Collection, Integrity, Link, Report, ScenarioVerdict, Signature};
 
 /// How digests are made; a reader that does not know it cannot check them.
 pub const METHOD: &str = "sha256, RFC 8785";
+
+/// The member of a report that its verdicts are.
+const VERDICTS: &str = "verdicts";
 
 /// What is signed of a digest.
 pub fn signed_text(digest: &str) -> String {
@@ -44,30 +47,42 @@ pub fn seal(report: &mut Report, key: Option<&SigningKey>) -> io::Result<()> {
         chain.add(&variant.id, &variant.attempts.load()?)?;
     }
     report.integrity = Some(Integrity { method: METHOD.into(), chain: chain.links, digest: String::new(), signature: None });
-    // The evidence steps aside while the rest becomes JSON.
+    // The evidence steps aside while the rest becomes JSON, and so do the verdicts, which are taken one by one.
     let controls = std::mem::take(&mut report.controls);
     let negatives = std::mem::take(&mut report.negative_controls);
-    let attempts: Vec<_> =
-        report.verdicts.iter_mut().flat_map(|v| &mut v.variants).map(|variant| std::mem::take(&mut variant.attempts)).collect();
-    let skeleton = serde_json::to_value(&*report);
-    for (variant, kept) in report.verdicts.iter_mut().flat_map(|v| &mut v.variants).zip(attempts) {
-        variant.attempts = kept;
-    }
+    let mut verdicts = std::mem::take(&mut report.verdicts);
+    let rest = serde_json::to_value(&*report);
     report.controls = controls;
     report.negative_controls = negatives;
-    let mut skeleton = skeleton.map_err(io::Error::other)?;
-    for name in ["controls", "negative_controls"] {
-        skeleton.as_object_mut().and_then(|object| object.shift_remove(name));
+    let mut rest = match rest? {
+        Value::Object(rest) => rest,
+        other => return Err(io::Error::other(format!("a report is no JSON object: {other}"))),
+    };
+    for name in ["controls", "negative_controls", "verdicts"] {
+        rest.shift_remove(name);
     }
-    for variant in members(&mut skeleton, "verdicts").flat_map(|verdict| members(verdict, "variants")) {
-        variant.as_object_mut().and_then(|object| object.shift_remove("attempts"));
-    }
-    let digest = skeleton_digest(skeleton)?;
+    let digest = skeleton_digest(rest, Some(verdicts.iter_mut().map(without_evidence)));
+    report.verdicts = verdicts;
+    let digest = digest?;
     if let Some(integrity) = &mut report.integrity {
         integrity.signature = key.map(|key| signature(key, &digest));
         integrity.digest = digest;
     }
     Ok(())
+}
+
+/// A verdict as JSON, without the trials of its variants.
+fn without_evidence(verdict: &mut ScenarioVerdict) -> io::Result<Value> {
+    let attempts: Vec<_> = verdict.variants.iter_mut().map(|variant| std::mem::take(&mut variant.attempts)).collect();
+    let value = serde_json::to_value(&*verdict);
+    for (variant, kept) in verdict.variants.iter_mut().zip(attempts) {
+        variant.attempts = kept;
+    }
+    let mut value = value?;
+    for variant in value.get_mut("variants").and_then(Value::as_array_mut).into_iter().flatten() {
+        variant.as_object_mut().and_then(|object| object.shift_remove("attempts"));
+    }
+    Ok(value)
 }
 
 /// The integrity of several reports in one file: a chain over their digests, so that none can be taken out.
@@ -91,10 +106,11 @@ fn collection_chain(digests: impl Iterator<Item = (String, Option<String>)>) -> 
 }
 
 fn collection_digest(schema_version: &str, chain: &[Link]) -> io::Result<String> {
-    skeleton_digest(serde_json::json!({
-        "schema_version": schema_version,
-        "integrity": { "method": METHOD, "chain": chain },
-    }))
+    let members = [
+        ("schema_version".to_owned(), Value::from(schema_version)),
+        ("integrity".to_owned(), serde_json::json!({ "method": METHOD, "chain": chain })),
+    ];
+    skeleton_digest(members.into_iter().collect(), None::<std::iter::Empty<io::Result<Value>>>)
 }
 
 fn signature(key: &SigningKey, digest: &str) -> Signature {
@@ -199,7 +215,7 @@ fn check_report(text: &str) -> io::Result<Checked> {
     let mut verdicts = Vec::new();
     for verdict in whole.remove("verdicts").map(|raw| parse::<Vec<BTreeMap<String, &RawValue>>>(raw.get())).transpose()?.unwrap_or_default()
     {
-        let mut fields = serde_json::Map::new();
+        let mut fields = Map::new();
         for (name, raw) in verdict {
             let value = if name == "variants" {
                 let mut variants = Vec::new();
@@ -208,7 +224,7 @@ fn check_report(text: &str) -> io::Result<Checked> {
                     if let Some(attempts) = variant.remove("attempts") {
                         piece(&id, attempts, &mut checked.changed)?;
                     }
-                    variants.push(object(variant)?);
+                    variants.push(Value::Object(object(variant)?));
                 }
                 Value::Array(variants)
             } else {
@@ -221,12 +237,9 @@ fn check_report(text: &str) -> io::Result<Checked> {
     if let Some(link) = links.next() {
         checked.changed.push(format!("the evidence of {} was taken out", link.of));
     }
-    let mut skeleton = object(whole)?;
-    if let Some(fields) = skeleton.as_object_mut() {
-        fields.insert("verdicts".into(), Value::Array(verdicts));
-        fields.insert("integrity".into(), serde_json::json!({ "method": METHOD, "chain": integrity.chain }));
-    }
-    if skeleton_digest(skeleton)? != integrity.digest {
+    let mut rest = object(whole)?;
+    rest.insert("integrity".into(), serde_json::json!({ "method": METHOD, "chain": integrity.chain }));
+    if skeleton_digest(rest, Some(verdicts.into_iter().map(Ok)))? != integrity.digest {
         checked.changed.push("what stands outside of the evidence: verdicts, target, run, gate or the chain".into());
     }
     signed(&mut checked, &integrity);
@@ -274,22 +287,39 @@ fn link_over(before: &str, name: &str, piece: &impl Serialize) -> io::Result<Str
     Ok(hexadecimal(&hasher.finalize()))
 }
 
-fn skeleton_digest(mut skeleton: Value) -> io::Result<String> {
-    if let Some(integrity) = skeleton.get_mut("integrity").and_then(Value::as_object_mut) {
+/// The digest of what stands outside of the evidence: of `rest`, which are the other members, and of the verdicts, where it has any.
+/// They become canonical one by one, since together they are megabytes.
+fn skeleton_digest(mut rest: Map<String, Value>, mut verdicts: Option<impl Iterator<Item = io::Result<Value>>>) -> io::Result<String> {
+    if let Some(integrity) = rest.get_mut("integrity").and_then(Value::as_object_mut) {
         integrity.shift_remove("digest");
         integrity.shift_remove("signature");
     }
+    let mut names: Vec<&str> = rest.keys().map(String::as_str).chain(verdicts.as_ref().map(|_| VERDICTS)).collect();
+    // RFC 8785 §3.2.3.
+    names.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
     let mut hasher = Sha256::new();
-    serde_json_canonicalizer::to_writer(&skeleton, &mut hasher)?;
+    for (before, name) in std::iter::once("{").chain(std::iter::repeat(",")).zip(names) {
+        hasher.update(before);
+        serde_json_canonicalizer::to_writer(&name, &mut hasher)?;
+        hasher.update(":");
+        match (rest.get(name), verdicts.take_if(|_| name == VERDICTS)) {
+            (_, Some(verdicts)) => {
+                hasher.update("[");
+                for (before, verdict) in std::iter::once("").chain(std::iter::repeat(",")).zip(verdicts) {
+                    hasher.update(before);
+                    serde_json_canonicalizer::to_writer(&verdict?, &mut hasher)?;
+                }
+                hasher.update("]");
+            }
+            (value, None) => serde_json_canonicalizer::to_writer(&value, &mut hasher)?,
+        }
+    }
+    hasher.update("}");
     Ok(hexadecimal(&hasher.finalize()))
 }
 
-fn members<'v>(value: &'v mut Value, name: &str) -> impl Iterator<Item = &'v mut Value> {
-    value.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
-}
-
-fn object(fields: BTreeMap<String, &RawValue>) -> io::Result<Value> {
-    fields.into_iter().map(|(name, raw)| Ok((name, parse(raw.get())?))).collect::<io::Result<serde_json::Map<_, _>>>().map(Value::Object)
+fn object(fields: BTreeMap<String, &RawValue>) -> io::Result<Map<String, Value>> {
+    fields.into_iter().map(|(name, raw)| Ok((name, parse(raw.get())?))).collect()
 }
 
 fn parse<'t, T: serde::Deserialize<'t>>(text: &'t str) -> io::Result<T> {

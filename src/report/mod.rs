@@ -4,7 +4,6 @@ pub mod baseline;
 pub mod beside;
 pub mod build;
 pub mod coverage;
-pub mod curl;
 pub mod diff;
 pub mod gate;
 pub mod github;

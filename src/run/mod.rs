@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use crate::engine::Watcher;
 use crate::engine::http::Http;
 use crate::engine::listener::Listener;
-use crate::engine::{self, Engine, clock, discover, leavings, tls};
+use crate::engine::{self, Engine, Sweeper, clock, discover, leavings, tls};
 use crate::model::profile::Profile;
 use crate::model::report::{Recording, Run, SCHEMA_VERSION, TargetSummary};
 use crate::model::scenario::{Risk, Scenario};
@@ -205,10 +205,7 @@ pub async fn run(
             let settled = leavings::settle(&engine, options.clean_up && !stop.is_stopped()).await;
             record.cleaned_up = settled.cleaned_up;
             record.remains = settled.remains;
-            record.controls.iter_mut().for_each(|trial| engine.sweep(trial));
-            record.negative_controls.iter_mut().for_each(|control| engine.sweep_answer(control));
-            let words = record.fatal.iter_mut().chain(&mut record.warnings).chain(&mut record.cleaned_up).chain(&mut record.remains);
-            words.for_each(|text| engine.sweep_text(text));
+            sweep(&engine.sweeper(), &mut record);
         }
     }
     hurry.abort();
@@ -227,6 +224,23 @@ pub async fn run(
     record.run.complete = record.fatal.is_none() && !stop.is_stopped();
     record.run.interrupted = stop.reason().map(str::to_owned);
     record
+}
+
+/// Takes out of what is in memory what became known as a secret only after it was kept. What waits on the disk is swept by who reads
+/// it back.
+fn sweep(sweeper: &Sweeper, record: &mut Recording) {
+    for trial in &mut record.controls {
+        sweeper.trial(trial);
+    }
+    for control in &mut record.negative_controls {
+        sweeper.answer(control);
+    }
+    for case in &mut record.cases {
+        sweeper.case(case);
+    }
+    for text in record.fatal.iter_mut().chain(&mut record.warnings).chain(&mut record.cleaned_up).chain(&mut record.remains) {
+        sweeper.text(text);
+    }
 }
 
 fn now() -> String {

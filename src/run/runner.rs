@@ -7,9 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::sync::SemaphorePermit;
 
+use crate::curl;
 use crate::engine::{Engine, clock};
-use crate::judge::{self, Sight};
+use crate::judge;
+use crate::model::account::{Account, Shown, Sight};
 use crate::model::attempts::Attempts;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::report::{CaseRecord, Recording};
@@ -67,6 +70,7 @@ struct Framed<'a> {
 #[derive(Default)]
 struct Tried {
     seen: Seen,
+    account: Account,
     /// It shows the harm.
     harmed: bool,
     /// It shows the refusal, so that the control after it decides.
@@ -95,7 +99,7 @@ impl<'r> Runner<'r> {
             stop,
             tell,
             record,
-            spool: Spool::new(options.in_memory),
+            spool: Spool::new(options.in_memory, engine.sweeper()),
             silent: AtomicU32::new(0),
             throttled: AtomicU32::new(0),
         }
@@ -118,6 +122,7 @@ impl<'r> Runner<'r> {
                 control_before: None,
                 control_after: None,
                 attempts: Attempts::default(),
+                account: None,
                 skipped: not_applicable.is_none().then(|| left.why.clone()),
                 not_applicable,
                 not_waited: None,
@@ -136,9 +141,14 @@ impl<'r> Runner<'r> {
                 self.listen_again(&mut groups).await;
             }
         }
+        let negatives = self.record.negative_controls.len();
         // What is noisy or destructive has controls of its own, so that nothing else hangs on what it does to the server.
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
             self.batch(&mut groups, risk).await;
+        }
+        if self.record.negative_controls.len() > negatives {
+            // What has been judged without them is read off the evidence again.
+            self.record.cases.iter_mut().for_each(|case| case.account = None);
         }
     }
 
@@ -296,11 +306,14 @@ impl<'r> Runner<'r> {
         let mut harms = 0;
         loop {
             let name = format!("{} {}", case.name(), lost + cut + seen + 1);
-            let Some((trial, sight)) = clock::of_a_trial(self.attack(&name, case, &steps, control, share)).await else {
+            let place = share.take().await;
+            // On the heap, once it has its place: hundreds wait for one, and each would keep room for all that a trial needs.
+            let made = Box::pin(clock::of_a_trial(self.attack(&name, case, &steps, control, share, place)));
+            let Some((trial, shown)) = made.await else {
                 return Tried { cut_short: lost + cut + seen == 0, ..tried };
             };
             let throttled = trial.is_throttled();
-            let is_cut = judge::is_lost(case.attack, &trial, &sight) && !throttled;
+            let is_cut = shown.lost && !throttled;
             if throttled {
                 lost += 1;
             } else if is_cut {
@@ -312,22 +325,21 @@ impl<'r> Runner<'r> {
                     steps = confirming(case, &trial);
                 }
             }
-            harms += usize::from(matches!(sight, Sight::Harm(_)));
-            tried.harmed = matches!(sight, Sight::Harm(_));
-            tried.refused = matches!(sight, Sight::Refusal(_));
+            tried.harmed = matches!(shown.sight, Sight::Harm(_));
+            tried.refused = matches!(shown.sight, Sight::Refusal(_));
+            harms += usize::from(tried.harmed);
             tried.in_front_channel = stopped_in_front_channel(&trial);
+            let undecided = matches!(shown.sight, Sight::Neither { .. });
+            tried.account.add(&trial, shown, curl::decisive(case.attack, &trial));
             self.spool.put(&mut tried.seen, trial);
-            match sight {
-                // Chance decides who wins a race: after one sight of two winners a second is looked for in more bursts, and a
-                // burst that was not answered is made again.
-                _ if race && !throttled && harms == 1 && seen < MOST_BURSTS => {}
-                Sight::Neither { .. } if race && !throttled && harms == 0 && seen < 3 => {}
-                // The client waits as long as the server asks, and goes on more slowly.
-                _ if throttled && lost <= MOST_THROTTLED => {}
-                _ if is_cut && cut <= MOST_CUT => {}
-                Sight::Harm(_) if seen < 2 && !case.attack.measures => {}
-                Sight::Refusal(_) if seen < self.options.repeat.max(1) as usize => {}
-                _ => return tried,
+            // Chance decides who wins a race: after one sight of two winners a second is looked for in more bursts, and a
+            // burst that was not answered is made again.
+            let another_burst = race && !throttled && (harms == 1 && seen < MOST_BURSTS || undecided && harms == 0 && seen < 3);
+            // The client waits as long as the server asks, and goes on more slowly.
+            let lost_again = throttled && lost <= MOST_THROTTLED || is_cut && cut <= MOST_CUT;
+            let to_agree = tried.harmed && seen < 2 && !case.attack.measures || tried.refused && seen < self.options.repeat.max(1) as usize;
+            if !(another_burst || lost_again || to_agree) {
+                return tried;
             }
             if self.stop.is_stopped() {
                 return tried;
@@ -344,8 +356,8 @@ impl<'r> Runner<'r> {
         steps: &[PlannedStep],
         control: &Trial,
         share: Share<'_>,
-    ) -> Option<(Trial, Sight)> {
-        let mut place = share.take().await;
+        mut place: Option<SemaphorePermit<'_>>,
+    ) -> Option<(Trial, Shown)> {
         let mut running = self.engine.begin(name, &case.scenario.control.variables);
         for step in steps {
             let pause = waits::bounded(self.engine, self.options.patience, running.pause_before(step));
@@ -358,8 +370,7 @@ impl<'r> Runner<'r> {
                 }
                 place = share.take().await;
             }
-            // On the heap: hundreds of trials wait for a place, and each would keep room for a step that it is not at.
-            Box::pin(running.step_after(step, pause)).await;
+            running.step_after(step, pause).await;
         }
         let sight = judge::sight(case.attack, running.so_far(), control, &self.record.negative_controls);
         if let (Sight::Harm(_), Some((step, field))) = (&sight, &case.attack.takes) {
@@ -367,7 +378,8 @@ impl<'r> Runner<'r> {
         }
         let trial = running.finish();
         self.listen(&trial);
-        Some((trial, sight))
+        let shown = judge::with(case.attack, &trial, sight);
+        Some((trial, shown))
     }
 
     /// Ends the run when the server is dead: what comes after says nothing about anything.

@@ -116,7 +116,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     if seen.out.ends_with(|c| c != '\n') {
         seen.out.push('\n');
     }
-    engine.sweep_text(&mut seen.out);
+    engine.sweeper().text(&mut seen.out);
     healthy
 }
 

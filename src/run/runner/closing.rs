@@ -84,14 +84,14 @@ impl Runner<'_> {
 
     /// Keeps what was seen of a case.
     pub(super) fn keep(&mut self, open: Open<'_>) {
-        let attempts = self.spool.settle(open.tried.seen, |trial| self.engine.sweep(trial));
         self.record.cases.push(CaseRecord {
             scenario: open.case.scenario.id.clone(),
             attack: open.case.attack.id.clone(),
             word: open.case.word,
             control_before: open.before,
             control_after: open.after,
-            attempts,
+            attempts: open.tried.seen.into(),
+            account: Some(open.tried.account),
             skipped: open.tried.not_waited.map(waits::too_long),
             not_applicable: None,
             not_waited: open.tried.not_waited.map(|wait| wait.as_secs()),
