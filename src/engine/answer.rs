@@ -25,9 +25,15 @@ pub fn general(response: &Response) -> Option<(Outcome, String)> {
             let when = response.retry_after().map(|after| format!(", and asks to come back in {} s", after.as_secs())).unwrap_or_default();
             Some((Outcome::Throttled, format!("the server answers {}, too many requests{when}", response.status)))
         }
-        500..=599 => Some((Outcome::Crashed, format!("the server answers {}", response.status))),
+        500..=599 if !refuses(response.status) => Some((Outcome::Crashed, format!("the server answers {}", response.status))),
         _ => None,
     }
+}
+
+/// Whether a status refuses: the request is wrong, or the server does not implement what was asked for (RFC 9110 §15.6.2), as some say of grant
+/// and response types.
+pub fn refuses(status: u16) -> bool {
+    matches!(status, 400..=499 | 501)
 }
 
 /// Whether a word is an error code as authorization endpoints have them (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC
@@ -154,11 +160,11 @@ pub fn token(response: &Response) -> (Outcome, String) {
     let error = member(response, "error");
     match (response.status, error) {
         (408, _) => (Outcome::TimedOut, "the server answers 408".into()),
-        (400..=499, Some(error)) => {
+        (400..=499 | 501, Some(error)) => {
             let why = member(response, "error_description").map(|d| format!(" ({d})")).unwrap_or_default();
             (Outcome::Refused, format!("{} {error}{why}", response.status))
         }
-        (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (400..=499 | 501, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         // A page for people instead of a token: what a server does that asks everybody to log in first. The endpoint's own
         // address, spelled otherwise, is no refusal.
@@ -185,7 +191,7 @@ pub fn resource(response: &Response) -> (Outcome, String) {
     match (response.status, error) {
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         (200..=299, None) => (Outcome::Accepted, String::new()),
-        (400 | 401 | 403, error) => {
+        (400 | 401 | 403 | 501, error) => {
             (Outcome::Refused, format!("{}{}", response.status, error.map(|e| format!(" {e}")).unwrap_or_default()))
         }
         (status, _) => (Outcome::Unclear, format!("the endpoint answers {status}")),
@@ -201,7 +207,7 @@ pub fn introspection(response: &Response) -> (Outcome, String) {
     match (response.status, active) {
         (_, Some(true)) => (Outcome::Accepted, String::new()),
         (200..=299, Some(false)) => (Outcome::Refused, "active: false".into()),
-        (400..=499, _) => {
+        (400..=499 | 501, _) => {
             let error = member(response, "error").map(|e| format!(" {e}")).unwrap_or_default();
             (Outcome::Refused, format!("{}{error}", response.status))
         }
@@ -219,8 +225,8 @@ pub fn revocation(response: &Response) -> (Outcome, String) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
         // "Invalid tokens do not cause an error response" (RFC 7009 §2.2): some servers say 200 and name one all the same.
         (200..=299, Some(error)) if error == "invalid_token" => (Outcome::Accepted, format!("{}, with the error {error}", response.status)),
-        (200..=499, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
-        (400..=499, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (200..=499 | 501, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
+        (400..=499 | 501, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (status, _) => (Outcome::Unclear, format!("the revocation endpoint answers {status}")),
     }
 }
@@ -261,6 +267,7 @@ mod tests {
             (200, r#"{"access_token":""}"#, Outcome::Unclear),
             (302, "", Outcome::Unclear),
             (500, r#"{"error":"invalid_grant"}"#, Outcome::Crashed),
+            (501, r#"{"error":"unsupported_grant_type"}"#, Outcome::Refused),
             (429, r#"{"error":"slow_down"}"#, Outcome::Throttled),
             (500, r#"{"error":"server_error"}"#, Outcome::Crashed),
         ];

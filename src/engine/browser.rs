@@ -47,7 +47,7 @@ impl Browser {
         self.send(http, request, url, cookies).await
     }
 
-    /// The same where a page of another site sends a form: cookies that stay at home do not go along.
+    /// The same where a page of another site sends a form: cookies that stay at home do not go along with a POST.
     ///
     /// # Errors
     /// As [`Browser::navigate`].

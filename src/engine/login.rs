@@ -202,7 +202,10 @@ fn is_form(form: &Form, hints: &Login) -> bool {
 }
 
 fn is_password(field: &Field, hints: &Login) -> bool {
-    hinted(hints.password_field.as_ref(), Part::Password, &field.spot.parts, &[&field.name]).unwrap_or(field.kind == "password")
+    let hinted = hinted(hints.password_field.as_ref(), Part::Password, &field.spot.parts, &[&field.name]);
+    // There are pages that show what is typed.
+    let by_name = || field.kind == "text" && matches!(plain(&field.name).as_str(), "password" | "passwd" | "pwd");
+    hinted.unwrap_or_else(|| field.kind == "password" || by_name())
 }
 
 fn is_user_name(field: &Field, hints: &Login) -> bool {

@@ -206,7 +206,7 @@ flaws! {
     LoginCsrf "login-csrf"
         "The login form is taken from any browser, which is then logged in and goes on with the login of another one."
     ConsentCsrf "consent-csrf"
-        "An answer to the question for consent counts for the newest question of the same session, whatever its hidden fields say."
+        "An answer to the question for consent counts for the newest question of the same session, whatever its hidden fields say, also as a form of another site: the cookie says SameSite=None."
     ConsentInteractionNotBound "consent-interaction-not-bound"
         "Whoever opens the address of a question for consent answers it in the name of the user who was asked."
     ConsentParametersTrusted "consent-parameters-trusted"

@@ -127,7 +127,7 @@ pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &s
 pub(super) fn set_session(server: &Server, response: &mut Response, session_id: &str) {
     let guard = if server.has(Flaw::SessionCookieFlags) {
         Guard::Scripts
-    } else if server.has(Flaw::DeviceApprovalCsrf) || server.has(Flaw::LogoutCsrf) {
+    } else if [Flaw::DeviceApprovalCsrf, Flaw::LogoutCsrf, Flaw::ConsentCsrf].into_iter().any(|flaw| server.has(flaw)) {
         Guard::Sites
     } else {
         Guard::Whole

@@ -76,12 +76,15 @@ pub struct Plan<'a> {
     pub left: Vec<Left<'a>>,
 }
 
+/// The control of a client, and what the target file lacks for it.
+type OfClient = (Arc<Control>, Option<(String, Lack)>);
+
 /// Draws the plan: which cases run, under which controls.
 pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> Plan<'a> {
     let mut plan = Plan::default();
     for scenario in scenarios {
         // Most attacks of a scenario are on one client, and share its control.
-        let mut controls: BTreeMap<Option<ClientRole>, (Arc<Control>, Option<(String, Lack)>)> = BTreeMap::new();
+        let mut controls: BTreeMap<Option<ClientRole>, OfClient> = BTreeMap::new();
         for attack in &scenario.attacks {
             let words: Vec<Option<&str>> = match &attack.for_each {
                 Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),

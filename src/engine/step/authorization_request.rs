@@ -125,6 +125,8 @@ struct Journey<'t, 'e> {
     session: String,
     /// The page at which it stopped, as it was told.
     paused: Option<Paused>,
+    /// A page of another site sends what is sent next.
+    is_from_elsewhere: bool,
     seen: watched::Seen,
     /// What was pushed for it, by parameter, and must not come back.
     pushed: std::collections::BTreeMap<String, String>,
@@ -196,6 +198,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             tampers: Vec::new(),
             session: step.planned.session.clone(),
             paused: None,
+            is_from_elsewhere: false,
             seen: watched::Seen::default(),
             pushed: exposed::pushed(trial, carried.iter().find(|p| p.name == "request_uri").map(|p| p.value.as_str())),
         }
@@ -207,7 +210,13 @@ impl<'t, 'e> Journey<'t, 'e> {
         for _ in 0..hops {
             let request = std::mem::take(&mut self.next);
             let here = request.url.clone();
-            let response = match browser.navigate(&self.trial.engine.http, request).await {
+            let http = &self.trial.engine.http;
+            let sent = if std::mem::take(&mut self.is_from_elsewhere) {
+                browser.navigate_from_elsewhere(http, request).await
+            } else {
+                browser.navigate(http, request).await
+            };
+            let response = match sent {
                 Ok((request, response)) => {
                     self.raw.exchanges.push((request, Ok(response.clone())));
                     response

@@ -92,7 +92,7 @@ async fn go(
                     said = answer::error_in_address(&url);
                     next = get(&url);
                 }
-                Leads::Out(url, where_to) => return left(raw, &url, where_to),
+                Leads::Out(url, where_to) => return left(raw, &url, where_to, asked),
             }
             continue;
         }
@@ -104,7 +104,7 @@ async fn go(
         if let Some(general) = answer::general(&response) {
             return general;
         }
-        if (400..500).contains(&response.status) {
+        if answer::refuses(response.status) {
             return (Outcome::Refused, format!("{} {}", response.status, answer::first_words(&response).unwrap_or_default()));
         }
         // Many servers send the browser on from a page that says that the user is logged out.
@@ -112,7 +112,7 @@ async fn go(
         if let Some(onward) = onward {
             match leads(trial, &here, onward, asked) {
                 Leads::Inside(url) => next = get(&url),
-                Leads::Out(url, where_to) => return left(raw, &url, where_to),
+                Leads::Out(url, where_to) => return left(raw, &url, where_to, asked),
             }
             continue;
         }
@@ -151,10 +151,18 @@ fn leads(trial: &RunningTrial<'_>, here: &str, location: &str, asked: Option<&st
     if trial.engine.http.reaches(&url) { Leads::Inside(url) } else { Leads::Out(url.to_string(), "elsewhere") }
 }
 
-fn left(raw: &mut RawStep, url: &str, where_to: &'static str) -> (Outcome, String) {
+/// The browser leaves the server. Where no address was asked for, that is one that the server knows of the client, and the logout has been carried
+/// out.
+fn left(raw: &mut RawStep, url: &str, where_to: &'static str, asked: Option<&str>) -> (Outcome, String) {
     raw.field("location", Some(url));
     raw.field("delivered_to", Some(where_to));
-    let outcome = if where_to == "asked" { Outcome::Accepted } else { Outcome::Strayed };
+    let error = || Url::parse(url).ok().and_then(|url| answer::error_in_address(&url));
+    if asked.is_none()
+        && let Some((code, why)) = error()
+    {
+        return (Outcome::Refused, format!("{code} ({why}), with which the browser is sent to {url}"));
+    }
+    let outcome = if where_to == "asked" || asked.is_none() { Outcome::Accepted } else { Outcome::Strayed };
     (outcome, format!("the browser is sent to {url}"))
 }
 

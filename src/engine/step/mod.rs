@@ -118,15 +118,23 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     if let (true, Some(resource)) = (is_authorization || planned.kind == StepKind::TokenRequest, &extras.resource_indicator) {
         more.push(("resource", resource.clone()));
     }
-    let registers = || endpoint::address(&own) == trial.engine.facts().endpoints.registration.as_deref();
-    if planned.kind == StepKind::EndpointRequest
-        && let Some(token) = extras.initial_access_token.as_ref().filter(|_| registers())
-    {
-        more.push(("authorization", format!("Bearer {}", token.reveal())));
+    let mut headers = Vec::new();
+    if let Some(address) = endpoint::address(&own).filter(|_| planned.kind == StepKind::EndpointRequest) {
+        let facts = trial.engine.facts();
+        let is = |endpoint: &Option<String>| endpoint.as_deref() == Some(address);
+        if let Some(token) = extras.initial_access_token.as_ref().filter(|_| is(&facts.endpoints.registration)) {
+            headers.push(("authorization", format!("Bearer {}", token.reveal())));
+        }
+        // What the device asks for in the token request must have been asked for here.
+        more.extend(
+            extras.resource_indicator.iter().filter(|_| is(&facts.endpoints.device_authorization)).map(|r| ("resource", r.clone())),
+        );
     }
-    more.retain(|(name, _)| !planned.removed.iter().any(|r| r == name) && !own.iter().any(|p| p.name == *name));
-    let place = (planned.kind == StepKind::EndpointRequest).then_some(Place::Header);
-    Ok(own.into_iter().chain(more.into_iter().map(|(name, value)| Sent { place, ..Sent::plain(name, value) })).collect())
+    let in_place = |place| move |(name, value): (&str, String)| Sent { place, ..Sent::plain(name, value) };
+    let more: Vec<Sent> = more.into_iter().map(in_place(None)).chain(headers.into_iter().map(in_place(Some(Place::Header)))).collect();
+    let is_own = |p: &Sent| !planned.removed.contains(&p.name) && !own.iter().any(|known| known.name == p.name);
+    let more: Vec<Sent> = more.into_iter().filter(is_own).collect();
+    Ok(own.into_iter().chain(more).collect())
 }
 
 fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor<'_>) -> Result<Vec<Sent>, Missing> {

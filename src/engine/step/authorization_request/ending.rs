@@ -37,7 +37,7 @@ impl Journey<'_, '_> {
         for name in ["error", "error_description"] {
             self.raw.field(name, answer::member(response, name));
         }
-        if (400..500).contains(&response.status) {
+        if answer::refuses(response.status) {
             let error = self.raw.fields.get("error").cloned();
             let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
             self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
@@ -62,7 +62,7 @@ impl Journey<'_, '_> {
             return self.error_page(response);
         }
         let title = login::titled(page);
-        if (400..500).contains(&response.status) {
+        if answer::refuses(response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
         } else if self.trial.engine.target.login.driver == LoginDriver::Form && login::made_by_script(page) {
             let cure = "which the login driver `form` does not run: use `login.driver: browser`, or `session` or `command`";

@@ -104,6 +104,7 @@ impl Journey<'_, '_> {
             self.next.headers.retain(|(name, _)| name != "referer" && name != "origin");
             if self.next.method == "POST" {
                 self.next.headers.push(("origin".into(), OTHER_SITE.into()));
+                self.is_from_elsewhere = true;
             }
         }
         Ok(())
@@ -149,15 +150,14 @@ impl Journey<'_, '_> {
         for (parameter, other) in &self.tampers {
             // Of a request that was pushed by a step of its own only the name is known here.
             let sent = self.raw.sent.get(parameter).filter(|sent| !sent.is_empty()).cloned();
-            let encoded = sent.as_ref().map(|sent| format!("{parameter}={}", wire::encode(sent)));
             let mut changed = false;
             let mut change = |name: &str, value: &mut String| {
                 // The value itself, or an address that carries it.
                 if sent.as_ref() == Some(value) || name == parameter && !value.is_empty() {
                     value.clone_from(other);
                     changed = true;
-                } else if let Some(encoded) = encoded.as_ref().filter(|encoded| value.contains(*encoded)) {
-                    *value = value.replace(encoded, &format!("{parameter}={}", wire::encode(other)));
+                } else if let Some(carrying) = sent.as_ref().and_then(|sent| in_address(value, parameter, sent, other)) {
+                    *value = carrying;
                     changed = true;
                 }
             };
@@ -211,6 +211,15 @@ fn as_page_of(known: &Paused, other: &Paused) -> Result<String, String> {
     Ok(url.into())
 }
 
+/// An address, or a query, with another value for a parameter that it carries; None: it does not carry it. Spaces are written as `%20` or, by
+/// forms, as `+`.
+fn in_address(address: &str, parameter: &str, sent: &str, other: &str) -> Option<String> {
+    let encoded = wire::encode(sent);
+    let spellings = [format!("{parameter}={encoded}"), format!("{parameter}={}", encoded.replace("%20", "+"))];
+    let carried = spellings.iter().find(|carried| address.contains(*carried))?;
+    Some(address.replace(carried, &format!("{parameter}={}", wire::encode(other))))
+}
+
 /// A hidden value that anybody could guess, such as the name of an action.
 fn says_little(value: &str) -> bool {
     value.len() < 12 && !value.bytes().any(|b| b.is_ascii_digit())
@@ -220,6 +229,15 @@ fn says_little(value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::engine::html;
+
+    #[test]
+    fn an_address_in_a_form_is_changed_however_it_is_written() {
+        for carried in ["/go?scope=openid%20profile&x=1", "/go?scope=openid+profile&x=1"] {
+            let changed = in_address(carried, "scope", "openid profile", "openid email");
+            assert_eq!(changed.as_deref(), Some("/go?scope=openid%20email&x=1"));
+        }
+        assert_eq!(in_address("/go?x=1", "scope", "openid", "email"), None);
+    }
 
     fn paused(here: &str, page: &str) -> Paused {
         let (here, page) = (here.to_owned(), html::read(page.as_bytes()));
