@@ -149,6 +149,7 @@ mod tests {
     }
 
     async fn asked(answers: usize, answer: &'static str, limits: Limits, times: usize) -> (Vec<Response>, Vec<Vec<String>>) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (origin, seen) = server(answers, answer).await;
         let pool = Pool::new(limits, None).expect("a client");
         let request = Request { method: "POST".into(), url: format!("{origin}/x?y=1#z"), body: Some(Vec::new()), ..Request::default() };
