@@ -171,6 +171,11 @@ impl<'t, 'e> Journey<'t, 'e> {
         next.headers.extend(headers.map(|p| (p.name.clone(), p.value.clone())));
         let changed = step.parameters.iter().rfind(|p| p.name == "redirect_uri" && p.value != step.client.redirect_uri);
         let asked = changed.map(|p| p.value.clone());
+        if post {
+            // A form on a page of who is to get the answer: of the client, or of an attacker.
+            let page = submission::origin(asked.as_ref().unwrap_or(&step.client.redirect_uri));
+            next.headers.push(("origin".into(), page.unwrap_or_else(|| "null".into())));
+        }
         Journey {
             trial,
             raw,
@@ -198,7 +203,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             tampers: Vec::new(),
             session: step.planned.session.clone(),
             paused: None,
-            is_from_elsewhere: false,
+            is_from_elsewhere: post,
             seen: watched::Seen::default(),
             pushed: exposed::pushed(trial, carried.iter().find(|p| p.name == "request_uri").map(|p| p.value.as_str())),
         }
