@@ -20,6 +20,8 @@ struct State {
     unbound: BTreeSet<String>,
     /// Places that have taken a token of a client: name of the place, client.
     taken: BTreeSet<(String, String)>,
+    /// Clients whose request objects are taken where more than `client_id` stands beside them only.
+    repeating: BTreeSet<String>,
     /// The private keys of clients, read.
     keys: BTreeMap<String, SigningKey>,
     /// For the reader, not yet told.
@@ -75,6 +77,21 @@ impl Learned {
     /// Whether a place has taken a token of this client: only then does its refusal of another one mean that this one is dead.
     pub fn takes(&self, place: &str, client: &str) -> bool {
         self.state().taken.contains(&(place.to_owned(), client.to_owned()))
+    }
+
+    /// Whether parameters of this client's request objects stand beside them once more.
+    pub fn repeats(&self, client: &str) -> bool {
+        self.state().repeating.contains(client)
+    }
+
+    /// A request object of this client was refused by itself, and carried out with `response_type` and `scope` beside it.
+    pub fn repeat(&self, client: &str) {
+        let mut state = self.state();
+        if state.repeating.insert(client.to_owned()) {
+            state.warnings.push(format!(
+                "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type` and `scope` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
+            ));
+        }
     }
 
     pub fn nonce(&self, origin: &str) -> Option<String> {

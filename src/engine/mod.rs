@@ -187,6 +187,11 @@ impl Engine {
         self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.proof.clone()
     }
 
+    /// The API that the target file names, where tokens that are no genuine ones are to be shown as well.
+    pub fn named_api(&self) -> Option<ProofEndpoint> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.named.clone()
+    }
+
     pub fn api(&self) -> Option<ProofEndpoint> {
         self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.api.clone()
     }

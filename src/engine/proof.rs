@@ -195,6 +195,9 @@ pub struct Chosen {
     pub proof: Option<ProofEndpoint>,
     /// Userinfo or the API, the first that takes the genuine token.
     pub api: Option<ProofEndpoint>,
+    /// The API that the target file names, where it takes the genuine token, refuses a made-up one and is not the place of proof: it may verify
+    /// tokens in a way of its own.
+    pub named: Option<ProofEndpoint>,
     /// What the proof endpoint answered to a made-up token and to none.
     pub negatives: Vec<NegativeControl>,
     /// What the places that did not take the genuine token answered.
@@ -224,13 +227,16 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
         if candidate.name != "introspection" && chosen.api.is_none() {
             chosen.api = Some(candidate.clone());
         }
-        // The first that refuses is the place of proof; the search goes on for an API, which introspection is not.
+        if candidate.name == "resource" && candidate.refuses && chosen.proof.is_some() {
+            chosen.named = Some(candidate.clone());
+        }
+        // The first that refuses is the place of proof; the search goes on for an API, which introspection is not, and to the one that is named.
         if candidate.refuses && chosen.proof.is_none() {
             (chosen.proof, chosen.negatives) = (Some(candidate), negatives);
         } else if chosen.proof.is_none() {
             open = open.or(Some((candidate, negatives)));
         }
-        if chosen.proof.is_some() && chosen.api.is_some() {
+        if chosen.proof.is_some() && chosen.api.is_some() && trial.engine.target.resource.is_none() {
             return chosen;
         }
     }

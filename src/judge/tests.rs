@@ -239,6 +239,13 @@ fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
     assert_eq!((same.verdict, same.deviations.len()), (Verdict::Holds, 1));
     assert_eq!(with(&[negative("500 text/html other")]).verdict, Verdict::Inconclusive);
     assert_eq!(with(&[]).verdict, Verdict::Inconclusive);
+    // How a client is refused that asks for a token of its own says nothing of a code.
+    let mut own = negative(&crashed.steps[1].shape);
+    own.answer.sent.insert("grant_type".into(), "client_credentials".into());
+    assert_eq!(with(std::slice::from_ref(&own)).verdict, Verdict::Inconclusive);
+    let mut asks = crashed.clone();
+    asks.steps[1].sent.insert("grant_type".into(), "client_credentials".into());
+    assert_eq!(between(&scenario, &granted, &[asks], &[own]).verdict, Verdict::Holds);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use super::tokens::now_signed;
 const LEEWAY: i64 = 60;
 /// How far ahead `exp` and behind `iat` may lie, in seconds.
 const LONGEST: i64 = 3600;
+/// How far `exp` may lie ahead of a server that takes `assertion-nbf-unchecked-and-short` for strictness, in seconds.
+const USUAL: i64 = 300;
 
 /// Verifies the assertion of a client and notes its use; `Err` says what is
 /// wrong with it.
@@ -40,11 +42,13 @@ pub(super) fn verify(server: &Server, client_id: &str, registered: &ClientKeys, 
     if remaining <= 0 {
         return Err("the client assertion has expired");
     }
-    if remaining > LONGEST {
+    let is_unusual = || remaining > USUAL && server.has(Flaw::AssertionNbfUncheckedAndShort);
+    if remaining > LONGEST || is_unusual() {
         return Err("the client assertion expires too far in the future");
     }
     let early = server.has(Flaw::AssertionNbfUnchecked);
-    if !early && jwt.has_claim("nbf") && jwt.time("nbf").is_none_or(|nbf| nbf > now + LEEWAY) {
+    let is_ahead = !early && jwt.has_claim("nbf") && jwt.time("nbf").is_none_or(|nbf| nbf > now + LEEWAY);
+    if is_ahead && !server.has(Flaw::AssertionNbfUncheckedAndShort) {
         return Err("the client assertion is not valid yet");
     }
     let sane = now.saturating_sub(LONGEST)..=now + if early { LONGEST } else { LEEWAY };

@@ -220,7 +220,11 @@ pub(super) fn check(
     let redirect = |error| Err(Refusal::Redirect(Box::new(reply.clone()), error));
 
     let Some(client_id) = params.get("client_id") else {
-        return Err(Refusal::Page("client_id is missing".to_owned()));
+        const WHY: &str = "client_id is missing";
+        if given_uri.is_some() && server.has(Flaw::ErrorRedirectToUnregistered) {
+            return redirect(OAuthError::invalid_request(WHY));
+        }
+        return Err(Refusal::Page(WHY.to_owned()));
     };
     let Some(client) = server.client(client_id) else {
         if given_uri.is_some() && server.has(Flaw::UnknownClientRedirected) {
@@ -375,7 +379,7 @@ fn read(
         .get("max_age")
         .map(|text| text.parse().map_err(|_| text))
         .transpose()
-        .map_err(|_| OAuthError::invalid_request("max_age is not a number"))?;
+        .map_err(|_| early("invalid_request", "max_age is not a number"))?;
 
     let hinted_sub = match params.get("id_token_hint").map(|hint| subject_of_id_token(server, hint)) {
         Some(None) => return Err(OAuthError::invalid_request("id_token_hint is no ID token of this server").into()),
@@ -476,7 +480,7 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-fn read_prompt(params: &Params) -> Result<Prompt, OAuthError> {
+fn read_prompt(params: &Params) -> Result<Prompt, RequestError> {
     let mut prompt = Prompt::default();
     let text = params.get("prompt").unwrap_or_default();
     for value in text.split(' ').filter(|value| !value.is_empty()) {
@@ -484,12 +488,12 @@ fn read_prompt(params: &Params) -> Result<Prompt, OAuthError> {
             "none" => prompt.none = true,
             "login" | "select_account" => prompt.login = true,
             "consent" => prompt.consent = true,
-            _ => return Err(OAuthError::invalid_request("prompt has an unknown value")),
+            _ => return Err(early("invalid_request", "prompt has an unknown value")),
         }
     }
     if prompt.none && (prompt.login || prompt.consent) {
         let why = "prompt none cannot be combined";
-        return Err(OAuthError::invalid_request(why));
+        return Err(OAuthError::invalid_request(why).into());
     }
     Ok(prompt)
 }

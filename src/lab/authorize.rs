@@ -67,7 +67,7 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
             None => return pages::error(server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
         },
     };
-    let params = match jar::open(server, &params) {
+    let params = match jar::open_in_browser(server, &params) {
         Ok(opened) => opened.unwrap_or(params),
         Err(why) => return pages::error(server, StatusCode::BAD_REQUEST, why),
     };

@@ -9,7 +9,7 @@ use super::jws::Compact;
 use super::oauth_error::OAuthError;
 use super::params::{Params, decode};
 use super::server::Server;
-use super::{Flaw, assertion, certificates, mtls, secrets};
+use super::{Flaw, assertion, certificates, mtls, secrets, tokens};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -74,6 +74,7 @@ impl Presented {
             let sub = jwt.text("sub").map(ToOwned::to_owned);
             let sub = sub.or_else(|| jwt.text("iss").filter(|_| server.has(Flaw::AssertionTypeUnchecked)).map(ToOwned::to_owned));
             let sub = named.filter(|_| server.has(Flaw::AssertionSubjectUnchecked)).map(ToOwned::to_owned).or(sub);
+            let sub = client_of_id_token(server, assertion).or(sub);
             (sub, Proof::Assertion(assertion.to_owned()))
         } else if let Some(secret) = params.get("client_secret") {
             (named.map(ToOwned::to_owned), Proof::Post(secret.to_owned()))
@@ -92,6 +93,12 @@ impl Presented {
     /// The client the request claims to come from.
     pub(super) fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// Whether a public client is named, with an empty secret as if it had one.
+    pub(super) fn is_public_with_empty_secret(&self, server: &Server) -> bool {
+        let is_empty = matches!(&self.proof, Proof::Basic(secret) if secret.is_empty());
+        is_empty && server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
     }
 
     /// Whether a client is only named that has credentials.
@@ -139,6 +146,7 @@ impl Presented {
                 let mut verified = keys.map(|keys| assertion::verify(server, &client.id, keys, jwt));
                 if verified.any(|verified| verified.is_ok()) { Ok(client) } else { refuse("the client assertion is wrong") }
             }
+            (AuthMethod::Assertion(_), Proof::Assertion(jwt)) if client_of_id_token(server, jwt).as_ref() == Some(&client.id) => Ok(client),
             (AuthMethod::Assertion(keys), Proof::Assertion(jwt)) => match assertion::verify(server, &client.id, keys, jwt) {
                 Ok(()) => Ok(client),
                 Err(why) => refuse(why),
@@ -160,6 +168,12 @@ impl Presented {
             _ => refuse("the client is not registered for this authentication method"),
         }
     }
+}
+
+/// The client that an ID token of this server was issued to; only a flaw takes that for an assertion.
+fn client_of_id_token(server: &Server, jwt: &str) -> Option<String> {
+    let claims = tokens::read_own_id_token(server, jwt)?;
+    server.has(Flaw::AssertionIdTokenAccepted).then_some(claims.client_id)
 }
 
 /// Finds and authenticates the client of a request.

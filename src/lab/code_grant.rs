@@ -53,7 +53,10 @@ fn unknown_code() -> OAuthError {
 /// not use it up, or whoever sees a code could keep its owner from it.
 fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str) -> Result<(), OAuthError> {
     let code = store.codes.get(id).ok_or_else(unknown_code)?;
-    if code.grant.client_id != client.id && !server.has(Flaw::CodeNotBoundToClient) {
+    let is_foreign = code.grant.client_id != client.id;
+    let brings_own_uri = is_foreign && params.get("redirect_uri") == client.redirect_uris.first().map(String::as_str);
+    let by_own_uri = brings_own_uri && server.has(Flaw::CodeRedirectUriOfClient);
+    if is_foreign && !by_own_uri && !server.has(Flaw::CodeNotBoundToClient) {
         let why = "the code was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
@@ -79,7 +82,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         Some(uri) => uri == code.redirect_uri || server.has(Flaw::CodeRedirectUriUnchecked),
         None => server.has(Flaw::CodeRedirectUriOptional),
     };
-    if !is_expected {
+    if !is_expected && !by_own_uri {
         let why = "redirect_uri is not that of the authorization request";
         return Err(OAuthError::invalid_grant(why));
     }

@@ -30,7 +30,8 @@ pub(super) async fn endpoint(State(server): State<Arc<Server>>, headers: HeaderM
 /// What is said of the token, and to whom, whether he has proved it or need not.
 fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<(Value, Option<String>), OAuthError> {
     let params = form(headers, body)?;
-    let asking = if server.has(Flaw::IntrospectionOpen) { None } else { Some(authenticate(server, headers, &params)?) };
+    let is_open = server.has(Flaw::IntrospectionOpen) || is_let_in(server, headers, &params);
+    let asking = if is_open { None } else { Some(authenticate(server, headers, &params)?) };
     let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     let found = access_token(server, token).or_else(|| refresh_token(server, token));
     // Section 2.2: a token that is not the caller's business is said to be inactive, and nothing else.
@@ -47,6 +48,12 @@ fn authenticate<'s>(server: &'s Server, headers: &HeaderMap, params: &Params) ->
         Introspects::Nothing => Err(OAuthError::invalid_client("the client may not introspect tokens", false)),
         Introspects::Own | Introspects::All => Ok(client),
     }
+}
+
+/// Whether nothing but an empty secret is asked of a public client; only a flaw asks so little.
+fn is_let_in(server: &Server, headers: &HeaderMap, params: &Params) -> bool {
+    let presented = Presented::read(server, headers, params);
+    presented.is_ok_and(|it| it.is_public_with_empty_secret(server)) && server.has(Flaw::IntrospectionEmptySecret)
 }
 
 fn may_see(server: &Server, client: &Client, body: &Value) -> bool {

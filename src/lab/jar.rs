@@ -51,6 +51,20 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
     Ok(Some(merged))
 }
 
+/// The same of what a browser brings, which a server of OpenID Connect may want to be a request of OAuth 2.0 by itself (OpenID Connect
+/// Core section 6.1).
+pub(super) fn open_in_browser(server: &Server, params: &Params) -> Result<Option<Params>, &'static str> {
+    let opened = open(server, params)?;
+    let Some(inner) = opened.as_ref().filter(|_| server.config.request_object_beside) else { return Ok(opened) };
+    if params.get("response_type").is_none_or(|beside| inner.get("response_type").is_some_and(|inside| inside != beside)) {
+        return Err("response_type must stand beside the request object, as it is inside");
+    }
+    if !params.get("scope").is_some_and(|scope| scope.split(' ').any(|word| word == "openid")) {
+        return Err("a scope with openid must stand beside the request object");
+    }
+    Ok(opened)
+}
+
 /// What stands in an encrypted object (section 6.1); `None`: the object is not encrypted.
 fn decrypted(server: &Server, object: &str) -> Result<Option<String>, &'static str> {
     if !jwe::is_encrypted(object) {

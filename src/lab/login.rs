@@ -58,11 +58,12 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         return refuse(&server, GONE);
     };
     let is_foreign = !is_begun_here(transaction, &headers);
-    if !comes_from(&params, transaction) || is_foreign && !server.has(Flaw::LoginCsrf) {
+    if !comes_from(&params, transaction) || is_foreign && !server.has(Flaw::LoginCsrf) && !server.has(Flaw::LoginCsrfAtHome) {
         drop(store);
         return refuse(&server, "This form does not belong to this login.");
     }
-    let moved_to = is_foreign.then(|| browser_cookie(&headers).map_or_else(secrets::random, ToOwned::to_owned));
+    let goes_home = is_foreign && !server.has(Flaw::LoginCsrf);
+    let moved_to = (is_foreign && !goes_home).then(|| browser_cookie(&headers).map_or_else(secrets::random, ToOwned::to_owned));
     if let Some(browser) = &moved_to {
         transaction.browser.clone_from(browser);
     }
@@ -77,6 +78,13 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         return pages::login(&server, tx, transaction, message);
     };
 
+    if goes_home {
+        let (session_id, _) = store.log_in(user.sub, now(), session_cookie(&headers), None);
+        drop(store);
+        let mut response = pages::home(&server);
+        set_session(&server, &mut response, &session_id);
+        return response;
+    }
     let mut response = if second_factor::is_needed(user) {
         transaction.knows_password_of = Some(user);
         half_way(&server, store, tx, user, &headers)

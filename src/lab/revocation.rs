@@ -57,7 +57,15 @@ fn revoke(server: &Server, headers: &HeaderMap, params: &Params) -> Result<(), O
     if server.has(Flaw::RevocationIneffective) || is_public && server.has(Flaw::RevocationPublicIgnored) {
         return Ok(());
     }
-    let hinted = params.get("token_type_hint") == Some("refresh_token");
+    let hint = params.get("token_type_hint");
+    let is_wrong = hint.is_some_and(|hint| (hint == "refresh_token") != refresh.is_some());
+    if is_wrong && server.has(Flaw::RevocationHintRefused) {
+        return Err(OAuthError::invalid_request("the token is not of the kind that token_type_hint names"));
+    }
+    if hint.is_none() && server.has(Flaw::RevocationHintRequired) {
+        return Err(OAuthError::invalid_request("token_type_hint is missing"));
+    }
+    let hinted = hint == Some("refresh_token");
     if server.has(Flaw::RevocationHintTrusted) && hinted != refresh.is_some() {
         return Ok(());
     }

@@ -243,6 +243,12 @@ pub(super) fn read_unverified(server: &Server, token: &str) -> Option<AccessClai
     (!revoked).then_some(claims)
 }
 
+/// An access token that says that it is not signed, where the flaw takes it for one.
+pub(super) fn read_unsigned(server: &Server, token: &str) -> Option<AccessClaims> {
+    let is_unsigned = Compact::parse(token)?.header("alg").is_some_and(|alg| alg.eq_ignore_ascii_case("none"));
+    read_unverified(server, token).filter(|_| is_unsigned && server.has(Flaw::ApiJwtAlgNone))
+}
+
 /// An ID token as an access token, where the flaw takes it for one.
 fn read_id_token(server: &Server, jwt: &Compact<'_>) -> Option<AccessClaims> {
     claims_of_id_token(server, jwt).filter(|_| server.has(Flaw::TokenCrossJwtConfusion))

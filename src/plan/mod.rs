@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::authentication::{Authentication, ShownCertificate};
 use crate::model::scenario::{Attack, Control, Risk, Scenario};
-use crate::model::step::{ClientRole, Origin, Parameter, PlannedStep, StepKind, UserRole};
+use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, StepKind, Transport, UserRole};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;
@@ -244,6 +244,9 @@ fn one_for_two(roles: &BTreeSet<ClientRole>, target: &Target) -> Option<String> 
     })
 }
 
+/// The grant by which a client asks for a token of its own (RFC 6749 §4.4).
+const CLIENT_CREDENTIALS: &str = "client_credentials";
+
 /// A request that no server may grant, to learn what its refusal looks like.
 #[derive(Debug, Clone)]
 pub struct Blatant {
@@ -252,11 +255,11 @@ pub struct Blatant {
     pub step: PlannedStep,
 }
 
-/// The blatantly invalid requests for the kinds of steps that some controls have.
-pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> {
+/// The blatantly invalid requests for the kinds of steps that the controls of some groups have.
+pub fn blatant<'g>(groups: &[&'g Group<'g>]) -> Vec<Blatant> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
-    for step in controls.flat_map(|c| &c.steps) {
+    for step in groups.iter().flat_map(|g| &g.control.steps) {
         let (name, what) = match step.kind {
             StepKind::AuthorizationRequest => ("client_id", "a client that never existed"),
             StepKind::PushedAuthorizationRequest => ("client_id", "a client that never existed"),
@@ -291,7 +294,60 @@ pub fn blatant<'c>(controls: impl Iterator<Item = &'c Control>) -> Vec<Blatant> 
         all.extend(others(&step));
         all.push(Blatant { kind: step.kind, what, step });
     }
+    let attacked = groups.iter().flat_map(|g| &g.cases).flat_map(|case| &case.steps);
+    all.extend(unknown_clients(groups.iter().flat_map(|g| &g.control.steps).chain(attacked)));
     all
+}
+
+/// Clients that never existed ask for a token of their own, as the steps of a run do, if any: a server may look for a client in another
+/// place where no user is in play, and refuse one that it does not find in words of their own.
+fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blatant> {
+    let mut all: Vec<Blatant> = Vec::new();
+    for step in steps.filter(|s| s.kind == StepKind::TokenRequest && asks_for_itself(s)) {
+        let is_public = step.client == ClientRole::Public;
+        let what = match is_public {
+            true => "a client that never existed, asking for a token of its own",
+            false => "a client that never existed, asking for a token of its own with a secret",
+        };
+        if all.iter().any(|blatant| blatant.what == what) {
+            continue;
+        }
+        let id = format!("grantproof-{}", crate::engine::eval::random(24));
+        let parameter = |name: &str, value: &str, place| Parameter {
+            name: name.into(),
+            value: Value::Text(Template::literal(value)),
+            place,
+            origin: Origin::Kept,
+        };
+        // The way of a secret that every server must know (RFC 6749 §2.3.1).
+        let own = match is_public {
+            true => parameter("client_id", &id, None),
+            false => parameter("authorization", &crate::engine::eval::basic(&id, &crate::engine::eval::random(32)), Some(Place::Header)),
+        };
+        let step = PlannedStep {
+            name: format!("negative control: {what}"),
+            session: "negative".into(),
+            parameters: Arc::new(vec![parameter("grant_type", CLIENT_CREDENTIALS, None), own]),
+            removed: Vec::new(),
+            authentication: Some(Authentication::Nothing),
+            certificate: None,
+            proof: None,
+            transport: Transport::default(),
+            wait: None,
+            burst: None,
+            cookies_of: None,
+            added: false,
+            ..step.clone()
+        };
+        all.push(Blatant { kind: step.kind, what, step });
+    }
+    all
+}
+
+/// Whether a token request uses the client credentials grant.
+fn asks_for_itself(step: &PlannedStep) -> bool {
+    let grant = Value::Text(Template::literal(CLIENT_CREDENTIALS));
+    step.parameters.iter().any(|p| p.name == "grant_type" && p.value == grant)
 }
 
 /// The same nonsense in the forms in which attacks come: a server may refuse a refresh, or somebody whom it does not know at

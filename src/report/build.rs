@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::curl;
 use crate::judge::{self, Evidence, OPEN_RESOURCE};
 use crate::model::account::{Account, Sight};
-use crate::model::finding::Probe;
+use crate::model::finding::{Measure, MeasuredBy, Probe};
 use crate::model::observation::Trial;
 use crate::model::predicate::Condition;
 use crate::model::report::{CaseRecord, Recording, Report, SCHEMA_VERSION, ScenarioVerdict, Summary, VariantVerdict};
@@ -77,7 +77,7 @@ fn scenario(scenario: &Scenario, mut cases: Vec<CaseRecord>, recording: &Recordi
                 None => account(attack, &case, recording)?,
             };
             let (judgement, measured) = if attack.measures {
-                measured(scenario, &case, &account, recording)
+                measured(scenario, attack, &case, &account, recording)
             } else {
                 (case_judgement(scenario, attack, &case, &account, recording), None)
             };
@@ -196,7 +196,13 @@ fn case_judgement(scenario: &Scenario, attack: &Attack, case: &CaseRecord, accou
 }
 
 /// What a case that measures showed: the value of its word, and no verdict.
-fn measured(scenario: &Scenario, case: &CaseRecord, account: &Account, recording: &Recording) -> (Judgement, Option<Probe>) {
+fn measured(
+    scenario: &Scenario,
+    attack: &Attack,
+    case: &CaseRecord,
+    account: &Account,
+    recording: &Recording,
+) -> (Judgement, Option<Probe>) {
     if let Some(why) = &case.skipped {
         return (Judgement::new(Verdict::NotApplicable, format!("a measurement that was not made: {why}")), None);
     }
@@ -205,11 +211,17 @@ fn measured(scenario: &Scenario, case: &CaseRecord, account: &Account, recording
         return (Judgement::new(Verdict::NotApplicable, "nothing was measured: the control was not granted, or it does not apply"), None);
     };
     let goes_on = |after: &Trial| judge::granted(&scenario.control, after).is_ok();
+    // Where "caught" is what is measured, it is the refusal that is looked for as the harm.
+    let own = |measure: &&Measure| matches!(&measure.by, MeasuredBy::Attack(id) if *id == attack.id);
+    let [yes, no] = match scenario.measures.iter().find(own).and_then(|measure| measure.words.as_ref()) {
+        Some([yes, no]) => [yes.as_str(), no.as_str()],
+        None => ["taken", "refused"],
+    };
     let (taken, words) = match &shown.sight {
-        Sight::Harm(_) => (Some(true), "taken"),
+        Sight::Harm(seen) => (Some(true), format!("{yes}: {seen}")),
         // A server that refuses everything has refused nothing in particular.
-        Sight::Refusal(_) if control(case.control_after).is_some_and(goes_on) => (Some(false), "refused"),
-        _ => (None, "neither taken nor refused"),
+        Sight::Refusal(truth) if control(case.control_after).is_some_and(goes_on) => (Some(false), format!("{no}: {}", truth.seen)),
+        _ => (None, format!("neither {yes} nor {no}")),
     };
     let value = case.word.as_deref().and_then(|word| word.parse::<i64>().ok()).map(i64::abs);
     (Judgement::new(Verdict::NotApplicable, format!("a measurement, no verdict: {words}")), value.map(|value| Probe { value, taken }))

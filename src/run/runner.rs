@@ -156,7 +156,8 @@ impl<'r> Runner<'r> {
     async fn learn_refusals(&mut self, groups: &[Framed<'_>]) {
         // Who must ask somebody else to log in is not asked for nonsense.
         let logs_in = matches!(self.engine.target.login.driver, LoginDriver::Form | LoginDriver::Browser);
-        for blatant in plan::blatant(groups.iter().map(|g| &g.group.control)).into_iter().filter(|b| logs_in || !b.step.logged_out) {
+        let planned: Vec<&plan::Group> = groups.iter().map(|g| &g.group).collect();
+        for blatant in plan::blatant(&planned).into_iter().filter(|b| logs_in || !b.step.logged_out) {
             if self.stop.is_stopped() {
                 return;
             }

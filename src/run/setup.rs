@@ -1,7 +1,11 @@
 //! A set-up that does not work: where in the target file to look, and what the server's words mean.
 
 use crate::judge;
-use crate::model::observation::Outcome;
+use crate::model::observation::{Outcome, StepObservation, Trial};
+use crate::model::step::StepKind;
+
+/// Advice that is wrong where the same client was granted a flow with PKCE.
+const PKCE: &str = "the server objects to PKCE as grantproof does it (S256): see which method is set at the client";
 
 /// Words of a refusal, in small letters, and what to do about it. All words of an entry must be there; the first entry that
 /// fits speaks. What is more telling stands first.
@@ -30,8 +34,10 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["state", "length"], "the server objects to the length of `state`: grantproof sends 22 characters, change the server's limit"),
     (&["state", "entropy"], "the server finds `state` too short: grantproof sends 22 characters, change the server's limit"),
     (&["state", "characters"], "the server objects to the length of `state`: grantproof sends 22 characters, change the server's limit"),
-    (&["code_challenge"], "the server objects to PKCE as grantproof does it (S256): see which method is set at the client"),
-    (&["code challenge"], "the server objects to PKCE as grantproof does it (S256): see which method is set at the client"),
+    (&["code_challenge"], PKCE),
+    (&["code challenge"], PKCE),
+    (&["code_verifier"], PKCE),
+    (&["code verifier"], PKCE),
     (&["https required"], "the server takes no plain http: write https in `issuer`, or allow http for this test"),
     (&["offline"], "take `offline_access` out of `scope`, or allow offline tokens to this user and client at the server"),
     (&["invalid_scope"], "look at `scope`: the client may not ask for a word of it"),
@@ -66,6 +72,31 @@ pub fn advice(failed: &judge::Failed) -> String {
     if advice.is_empty() { String::new() } else { format!("\n    {advice}") }
 }
 
+/// The advice for a client of which other trials are known: who was granted a flow with PKCE has no wrong method in its registration.
+pub fn advice_beside(failed: &judge::Failed, client: &str, others: &[Trial]) -> String {
+    let advice = advice(failed);
+    match others.iter().find(|trial| grants_pkce(trial, client)).filter(|_| advice.contains(PKCE)) {
+        Some(other) => format!(
+            "\n    the server refuses here what it granted the same client in {}: it refuses at times, or what comes at the same moment as something else; look for a \
+             cache or a store that several of its processes do not share",
+            other.name
+        ),
+        None => advice,
+    }
+}
+
+/// Whether this client was given tokens for a code that it had asked for with a challenge (S256).
+fn grants_pkce(trial: &Trial, client: &str) -> bool {
+    let is = |step: &&StepObservation, name: &str, value: &str| step.sent.get(name).is_some_and(|v| v == value);
+    let asks = trial.steps.iter().filter(|s| s.kind == StepKind::AuthorizationRequest);
+    let mut asks = asks.filter(|s| is(s, "client_id", client) && is(s, "code_challenge_method", "S256"));
+    asks.any(|asked| {
+        let code = asked.fields.get("code");
+        let redeems = |s: &&StepObservation| s.kind == StepKind::TokenRequest && s.outcome == Outcome::Issued;
+        code.is_some() && trial.steps.iter().filter(redeems).any(|s| s.sent.get("code") == code && s.sent.contains_key("code_verifier"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +123,41 @@ mod tests {
             assert!(advice(what, Outcome::Refused).contains(words), "{what}: {}", advice(what, Outcome::Refused));
         }
         assert!(advice("authorize was stuck at the login: the audience", Outcome::Stuck).contains("look at `users`"));
+    }
+
+    #[test]
+    fn a_client_that_was_granted_pkce_elsewhere_has_the_right_method() {
+        let step = |step: &str, kind, outcome, fields: &[(&str, &str)], sent: &[(&str, &str)]| {
+            let map = |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            StepObservation {
+                step: step.into(),
+                kind,
+                outcome,
+                fields: map(fields),
+                sent: map(sent),
+                note: String::new(),
+                shape: String::new(),
+                waited_millis: 0,
+                clock_moved: false,
+                undelivered: None,
+                exchanges: Vec::new(),
+            }
+        };
+        let asked = [("client_id", "app"), ("code_challenge_method", "S256")];
+        let redeemed = [("code", "‹code 1›"), ("code_verifier", "‹code_verifier 1›")];
+        let trial = |outcome| Trial {
+            name: "control 4 (before)".into(),
+            steps: vec![
+                step("authorize", StepKind::AuthorizationRequest, Outcome::Issued, &[("code", "‹code 1›")], &asked),
+                step("redeem", StepKind::TokenRequest, outcome, &[], &redeemed),
+            ],
+            ..Trial::default()
+        };
+        let what = "redeem was refused: 400 invalid_grant (code_verifier is wrong)";
+        let failed = judge::Failed { step: "redeem".into(), what: what.into(), fault: Party::Configuration, outcome: Outcome::Refused };
+        assert!(advice_beside(&failed, "app", &[trial(Outcome::Refused)]).contains("objects to PKCE"));
+        assert!(advice_beside(&failed, "other", &[trial(Outcome::Issued)]).contains("objects to PKCE"));
+        let granted = advice_beside(&failed, "app", &[trial(Outcome::Refused), trial(Outcome::Issued)]);
+        assert!(granted.contains("granted the same client in control 4 (before)") && !granted.contains("objects to PKCE"), "{granted}");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::judge::{self, Applies};
+use crate::model::observation::Trial;
+use crate::model::predicate::{Predicate, Test};
 use crate::model::scenario::{Risk, Scenario};
 use crate::model::step::{ClientRole, PlannedStep, StepKind};
 use crate::model::value::Reference;
@@ -87,12 +89,45 @@ fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
     let bent = case.control.bent.iter().filter_map(|name| at(name)).min();
     let is_plain = |name: &str| bent.is_none_or(|bent| at(name).is_none_or(|at| at < bent));
     let conditions = case.scenario.applies_when.iter().chain(&case.attack.applies_when);
-    let mut conditions = conditions.filter(|condition| condition.predicate.step().is_none_or(is_plain));
+    let mut conditions = conditions.filter(|c| c.predicate.step().is_none_or(is_plain) && was_seen(&c.predicate, first));
     conditions.find(|c| judge::applies(c, &case.control, first, &[]) == Applies::No).map(|c| c.otherwise.clone())
+}
+
+/// Whether this trial has every step that a predicate asks about: what is held against a step that was not driven says nothing.
+fn was_seen(predicate: &Predicate, trial: &Trial) -> bool {
+    let mut named = Vec::new();
+    if let Predicate::Field {
+        test: Test::Equals(t) | Test::Differs(t) | Test::Contains(t) | Test::Lacks(t) | Test::Includes(t) | Test::Excludes(t),
+        ..
+    } = predicate
+    {
+        t.references(&mut named);
+    }
+    named.iter().all(|reference| match reference {
+        Reference::Field { step, .. } | Reference::Sent { step, .. } | Reference::ControlField { step, .. } => trial.step(step).is_some(),
+        _ => true,
+    })
 }
 
 fn names_refresh_token(value: &crate::model::value::Value) -> bool {
     let mut found = Vec::new();
     value.references(&mut found);
     found.iter().any(|r| matches!(r, Reference::Field { field, .. } if field == "refresh_token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plain_flow_of_one_user_cannot_show_is_no_obstacle() {
+        let catalogue = crate::cli::inputs::catalogue(None).ok().unwrap();
+        let scenario = &catalogue.scenarios["authorize/resource-owner-sub-claim"];
+        let seen = |condition: &str| {
+            let condition = scenario.applies_when.iter().find(|c| c.otherwise == condition).unwrap();
+            was_seen(&condition.predicate, &Trial::default())
+        };
+        assert!(!seen("the target file names one user"));
+        assert!(seen("the metadata does not say that the claims parameter is supported"));
+    }
 }

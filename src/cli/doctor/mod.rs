@@ -3,6 +3,7 @@
 
 mod can_run;
 mod hints;
+mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -73,7 +74,9 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
         }
     };
     seen.facts = facts.clone();
-    places(&mut seen.out, target, &facts, &http);
+    places(&mut seen.out, &facts);
+    // Without metadata nothing has been asked yet: what the clocks differ by stands here, and is known below.
+    let below_places = seen.out.len();
     let engine = Engine::new(target.clone(), http, facts).with_evidence(Some(evidence(target)));
     let mut healthy = true;
     for (role, client) in &target.clients {
@@ -104,6 +107,8 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
             None => seen.out.push_str("      not tried: no client works\n"),
         }
     }
+    let remarks = remarks(target, &engine);
+    seen.out.insert_str(below_places, &remarks);
     seen.proof = engine.proof().is_some();
     hints::add(seen, target);
     // As after a run: off loopback, what was made is taken back.
@@ -120,7 +125,7 @@ async fn examine(seen: &mut Seen, target: &Target, plain: &Control, refresh: Opt
     healthy
 }
 
-fn places(out: &mut String, target: &Target, facts: &discover::Facts, http: &Http) {
+fn places(out: &mut String, facts: &discover::Facts) {
     let endpoints = &facts.endpoints;
     for (name, endpoint) in [
         ("authorization", &endpoints.authorization),
@@ -133,12 +138,18 @@ fn places(out: &mut String, target: &Target, facts: &discover::Facts, http: &Htt
     ] {
         let _ = writeln!(out, "  {name:13} {}", safe(endpoint.as_deref().unwrap_or("-")));
     }
-    let clock = http.clock_ahead();
+}
+
+/// The server's clock, as far as its answers told it, and what is to be known before the clients are looked at.
+fn remarks(target: &Target, engine: &Engine) -> String {
+    let mut out = String::new();
+    let clock = engine.http.clock_ahead();
     let difference = clock.map_or_else(|| "- (no Date header)".into(), |seconds| format!("{seconds:+} s beside this machine's"));
     let _ = writeln!(out, "  {:13} {difference}", "clock");
-    for warning in tls::warning(target).into_iter().chain(facts.warnings.iter().cloned()).chain(clock::warning(clock)) {
+    for warning in tls::warning(target).into_iter().chain(engine.facts().warnings.iter().cloned()).chain(clock::warning(clock)) {
         let _ = writeln!(out, "warn  {}", safe(&warning));
     }
+    out
 }
 
 /// Where pictures of logins that fail are kept: among the reports where there are any, else among the temporary files.
@@ -182,7 +193,13 @@ async fn drive(seen: &mut Seen, engine: &Engine, control: &Control, needed: &Con
         if !step.outcome.granted() {
             let what = format!("{} was {}: {}", step.step, step.outcome.words(), step.note);
             let failed = judge::Failed { step: step.step.clone(), what, fault: Party::Configuration, outcome: step.outcome };
-            seen.out.push_str(&safe(advice(&failed).trim_start_matches('\n')));
+            match said::of_the_request(step) {
+                Some(words) => {
+                    let _ =
+                        write!(seen.out, "    the page says {}: look at the request, before name and password are doubted", safe(&words));
+                }
+                None => seen.out.push_str(&safe(advice(&failed).trim_start_matches('\n'))),
+            }
             seen.out.push('\n');
         }
         if step.outcome == Outcome::Stuck || engine.login_was_refused(&user) {

@@ -5,6 +5,7 @@ mod ending;
 mod exposed;
 mod in_chromium;
 mod led;
+mod repeated;
 mod rules;
 mod signed;
 mod watched;
@@ -25,18 +26,14 @@ use crate::model::step::Place;
 use crate::target::{LoginDriver, User};
 use crate::wire;
 
-use super::{Ready, pushed};
+use super::Ready;
 use address::{path_of, without_query};
 pub use led::{Paused, browser as led};
+pub use repeated::drive;
 
-pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
-    let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
-        return RawStep::not_sent("the target has no authorization endpoint");
-    };
+/// Sends the browser on its way, with what it takes there; `raw`: the step so far.
+async fn travel(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str, carried: &[Sent], raw: RawStep) -> RawStep {
     let user = trial.engine.target.user(step.planned.user).clone();
-    let mut raw = RawStep::default();
-    raw.sent.extend(step.own());
-    let Some(carried) = pushed::carried(trial, step, &mut raw).await else { return raw };
     let pushed = !raw.exchanges.is_empty();
     let planned = step.planned;
     let conduct = planned.conduct.as_deref().cloned().unwrap_or_default();
@@ -60,7 +57,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         Ok(browser) => browser,
         Err(why) => return RawStep::not_sent(why),
     };
-    let mut journey = Journey::new(trial, step, &endpoint, &carried, raw);
+    let mut journey = Journey::new(trial, step, endpoint, carried, raw);
     (journey.tampers, journey.conduct) = (tampers, conduct);
     if !pushed && journey.conduct.goes_on.is_none() {
         journey.raw.undelivered = delivery::undelivered(step.planned, &step.parameters, &journey.next);

@@ -48,9 +48,17 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
         request.headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof)));
     }
     if let Some(session) = &step.planned.cookies_of {
-        let cookies = url::Url::parse(&request.url).ok().and_then(|url| trial.browser_of(session)?.cookies(&url));
+        let url = url::Url::parse(&request.url).ok();
+        let cookies = url.as_ref().and_then(|url| trial.browser_of(session)?.cookies(url));
         let cookies = cookies.ok_or_else(|| Missing::NoSuchForm("no cookie of this browser goes to the token endpoint".into()))?;
         request.headers.push(("cookie".into(), cookies));
+        // As the fetch of a page of the server's own sends it: without it a guard against cross-site requests refuses before anybody looks at
+        // the code.
+        if let Some(url) = url
+            && !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"))
+        {
+            request.headers.push(("origin".into(), url.origin().ascii_serialization()));
+        }
     }
     Ok((added, request))
 }

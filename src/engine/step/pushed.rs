@@ -15,11 +15,25 @@ use super::back_channel::{self, To};
 /// Where a step ended before the browser set out, and why.
 type End = (Outcome, String);
 
+/// What the browser takes to the authorization endpoint.
+pub struct Taken {
+    pub parameters: Vec<Sent>,
+    /// The state inside of a request object, where the scenario does not say what stands beside it: whoever answers with it has read the object.
+    pub sealed_state: Option<String>,
+}
+
+impl From<Vec<Sent>> for Taken {
+    fn from(parameters: Vec<Sent>) -> Taken {
+        Taken { parameters, sealed_state: None }
+    }
+}
+
 /// What the browser takes to the authorization endpoint: the parameters themselves, a request object, or the `request_uri` of
-/// what was pushed. `raw` keeps the exchanges, and whether the change went out; None: the step ended, and `raw` says how.
-pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep) -> Option<Vec<Sent>> {
-    match by_its_way(trial, step, raw).await {
-        Ok(parameters) => Some(parameters),
+/// what was pushed. `repeats`: beside a request object stands what OpenID Connect wants there. `raw` keeps the exchanges, and whether the
+/// change went out; None: the step ended, and `raw` says how.
+pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, repeats: bool, raw: &mut RawStep) -> Option<Taken> {
+    match by_its_way(trial, step, repeats, raw).await {
+        Ok(taken) => Some(taken),
         Err((outcome, note)) => {
             raw.outcome = Some(outcome);
             raw.note = note;
@@ -28,19 +42,20 @@ pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSt
     }
 }
 
-async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep) -> Result<Vec<Sent>, End> {
+async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, repeats: bool, raw: &mut RawStep) -> Result<Taken, End> {
     // In the name of another client nobody can push, nor sign: an attacker's browser brings the parameters themselves.
     let own = step.parameters.iter().any(|p| p.name == "client_id" && p.value == step.client.id);
     // What refers to a request, or is one, goes as it stands.
     let refers = step.parameters.iter().any(|p| matches!(p.name.as_str(), "request_uri" | request_object::PARAMETER));
     if !own || refers || step.planned.carried == Some(Carried::Plain) {
-        return Ok(step.parameters.clone());
+        return Ok(step.parameters.clone().into());
     }
-    let parameters = signed(trial, step).map_err(ended)?.unwrap_or_else(|| step.parameters.clone());
+    let object = object(trial, step, &step.parameters, request_object::TYP).map_err(ended)?;
     let facts = trial.engine.facts();
     if !facts.pushes {
-        return Ok(parameters);
+        return Ok(object.map_or_else(|| step.parameters.clone().into(), |object| in_front(object, repeats)));
     }
+    let parameters = object.map_or_else(|| step.parameters.clone(), |object| object.parameters);
     let endpoint = facts.endpoints_of(step.client).pushed_authorization.clone();
     let endpoint = endpoint.ok_or_else(|| (Outcome::NotSent, "the target has no endpoint for pushed requests".to_owned()))?;
     // Headers are those of the browser, which comes later.
@@ -62,7 +77,21 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawSte
     };
     raw.exchanges.push((request, answer));
     let uri = uri.map_err(|(outcome, note)| (outcome, format!("{note}, at the endpoint for pushed requests")))?;
-    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).chain(headers).collect())
+    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).chain(headers).collect::<Vec<_>>().into())
+}
+
+/// What the browser takes of a request object. One that is pushed has nothing beside it in any case (RFC 9126 §3).
+fn in_front(object: Object, repeats: bool) -> Taken {
+    let Object { mut parameters, claims, has_company } = object;
+    if has_company {
+        return parameters.into();
+    }
+    let inside = |name: &str| claims.iter().find(|(claim, _)| claim == name).map(|(_, value)| value.clone());
+    if repeats {
+        let repeated = request_object::REPEATED.into_iter().filter_map(|name| Some(Sent::plain(name, inside(name)?)));
+        parameters.extend(repeated);
+    }
+    Taken { parameters, sealed_state: inside("state") }
 }
 
 fn is_header(parameter: &Sent) -> bool {
@@ -82,6 +111,20 @@ pub fn signed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> Result<Option<Vec<S
 /// # Errors
 /// There is no such signed request.
 pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent], typ: &str) -> Result<Option<Vec<Sent>>, Missing> {
+    Ok(object(trial, step, parameters, typ)?.map(|object| object.parameters))
+}
+
+/// A signed request.
+struct Object {
+    /// It, and what stands beside it.
+    parameters: Vec<Sent>,
+    /// What it says, encrypted or not.
+    claims: Vec<(String, String)>,
+    /// The scenario says what stands beside it, and nothing else does.
+    has_company: bool,
+}
+
+fn object(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent], typ: &str) -> Result<Option<Object>, Missing> {
     let (bend, beside, encrypted) = match &step.planned.carried {
         Some(Carried::Signed(object)) => (trial.bend(&object.bend, &step.actor)?, object.beside.as_slice(), object.encrypted),
         None if trial.engine.facts().signs => (Bend::default(), &[][..], None),
@@ -96,6 +139,7 @@ pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent]
     // What is to be a header is none of its parameters.
     let (headers, own): (Vec<Sent>, Vec<Sent>) = parameters.iter().cloned().partition(is_header);
     let mut object = request_object::sign(step.client, issuer, &own, (&key, kid), typ, &bend)?;
+    let claims = request_object::parameters(&object);
     if let Some(what) = encrypted {
         object = request_object::encrypt(&object, what, typ, recipient(trial).as_ref())?;
     }
@@ -103,7 +147,7 @@ pub fn signed_as(trial: &RunningTrial<'_>, step: &Ready<'_>, parameters: &[Sent]
     for (name, value) in beside {
         all.push(Sent::plain(name, trial.known.template(value, &step.actor)?));
     }
-    Ok(Some(all))
+    Ok(Some(Object { parameters: all, claims, has_company: !beside.is_empty() }))
 }
 
 /// Whom request objects are encrypted to.

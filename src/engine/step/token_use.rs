@@ -5,9 +5,9 @@ use crate::engine::http::Response;
 use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, certificate};
 use crate::model::observation::Outcome;
-use crate::model::step::{ResourcePlace, StepKind};
+use crate::model::step::{Place, ResourcePlace, StepKind, Transport};
 
-use super::{Ready, claims};
+use super::{Ready, Sent, claims};
 
 /// A bearer token at the proof endpoint.
 pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
@@ -43,6 +43,9 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         certificate: step.planned.certificate.or_else(|| trial.certificate_of(&t.value)),
     });
     let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
+    if step.planned.at == ResourcePlace::Proof && !raw.outcome.is_some_and(Outcome::granted) && is_another(token) {
+        raw = at_the_named_api(trial, raw, shown).await;
+    }
     raw.field("token_certificate", token.zip(client).and_then(|(token, client)| trial.certificate_in(&token.value, client)));
     if raw.undelivered.is_none()
         && let (Some(token), Some((request, _))) = (token, raw.exchanges.last())
@@ -52,6 +55,25 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         raw.undelivered = Some("the changed `access_token` is not in the request as planned".into());
     }
     raw
+}
+
+/// Whether an attack shows another token than the one that was issued for this, as one shows a token.
+fn is_another(token: Option<&Sent>) -> bool {
+    token.is_some_and(|token| token.changed && matches!(token.place, None | Some(Place::Header)))
+}
+
+/// Shows a token that the place of proof did not take to the API of the target file, which may take it all the same: then that is what came of
+/// it. Where the API neither takes nor refuses it, nothing has held.
+async fn at_the_named_api(trial: &RunningTrial<'_>, first: RawStep, shown: Option<Shown<'_>>) -> RawStep {
+    let Some(api) = trial.engine.named_api() else { return first };
+    let there = proof::request(trial.engine, &api, shown, &Transport::default()).await;
+    let exchanges = [first.exchanges, there.exchanges].concat();
+    if there.outcome == Some(Outcome::Refused) {
+        return RawStep { exchanges, ..first };
+    }
+    let refusing = first.fields.get("endpoint").map_or("the place of proof", String::as_str);
+    let why = if there.note.is_empty() { "it was taken" } else { &there.note };
+    RawStep { note: format!("{refusing} did not take it; at {}: {why}", api.url), exchanges, ..there }
 }
 
 fn carries(request: &crate::engine::http::Request, token: &str) -> bool {

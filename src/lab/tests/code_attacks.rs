@@ -126,6 +126,10 @@ pub(super) async fn code_of_other_client(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "lab-second")]).await
 }
 
+pub(super) async fn code_of_other_client_by_own_uri(t: &Tester) -> Outcome<bool> {
+    trade(t, &[], &[("client_id", "lab-second"), ("redirect_uri", "http://127.0.0.1/cb")]).await
+}
+
 /// Whether a request with this redirect URI is answered with a redirect.
 async fn redirected(t: &Tester, changes: Pairs<'_>) -> Outcome<bool> {
     Ok(t.ask(changes).await?.status == 303)
@@ -137,10 +141,15 @@ pub(super) async fn evil_redirect(t: &Tester) -> Outcome<bool> {
 
 pub(super) async fn early_error(t: &Tester) -> Outcome<bool> {
     let mut worked = true;
-    for error in [("scope", "admin"), ("response_type", "x"), ("response_mode", "x"), ("code_challenge", "")] {
+    let parameters = [("scope", "admin"), ("response_type", "x"), ("response_mode", "x"), ("code_challenge", "")];
+    for error in parameters.into_iter().chain([("prompt", "x"), ("max_age", "x")]) {
         worked &= redirected(t, &[("redirect_uri", "https://evil.example/"), error]).await?;
     }
     Ok(worked)
+}
+
+pub(super) async fn early_error_of_nobody(t: &Tester) -> Outcome<bool> {
+    redirected(t, &[("redirect_uri", "https://evil.example/"), ("client_id", "")]).await
 }
 
 pub(super) async fn unknown_client(t: &Tester) -> Outcome<bool> {

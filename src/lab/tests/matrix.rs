@@ -83,8 +83,10 @@ attacks! {
         race: [CodeReusable, CodeRace];
         race_for_refresh_tokens: [CodeReusable, CodeRace, CodeRaceRevocation];
         code_of_other_client: [CodeNotBoundToClient];
+        code_of_other_client_by_own_uri: [CodeRedirectUriOfClient];
         evil_redirect: [RedirectUriUnchecked];
         early_error: [RedirectUriUnchecked, ErrorRedirectToUnregistered];
+        early_error_of_nobody: [ErrorRedirectToUnregistered];
         unknown_client: [UnknownClientRedirected];
         implicit: [ImplicitEnabled];
         no_iss: [IssParameterMissing];
@@ -122,7 +124,7 @@ attacks! {
     on_interactions {
         code_without_second_factor: [HalfLoginAuthorizes];
         consent_without_second_factor: [HalfLoginAuthorizes];
-        login_of_other_browser: [LoginCsrf];
+        login_of_other_browser: [LoginCsrf, LoginCsrfAtHome];
         consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
         consent_page_elsewhere: [ConsentInteractionNotBound];
         consent_form_changed: [ConsentParametersTrusted];
@@ -155,7 +157,9 @@ attacks! {
         expired_assertion: [AssertionExpiryUnchecked];
         assertion_without_end: [AssertionExpiryUnchecked];
         early_assertion: [AssertionNbfUnchecked];
+        early_short_assertion: [AssertionNbfUnchecked, AssertionNbfUncheckedAndShort];
         assertion_without_subject: [AssertionTypeUnchecked];
+        id_token_as_assertion: [AssertionIdTokenAccepted];
         assertion_of_other_issuer: [AssertionSubjectUnchecked];
         assertion_twice: [AssertionJtiUnchecked];
         credentials_of_public_client: [ClientCredentialsForPublic];
@@ -166,7 +170,7 @@ attacks! {
         claims_beyond_scope: [ScopeUnenforced];
         access_token_survives: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored];
         revocation_by_get: [RevocationGet];
-        active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, IntrospectionStale];
+        active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, IntrospectionStale, RevocationHintRequired];
         tampered_is_active: [JwtSignatureUnchecked, JwtEmptySignature, IntrospectionJwtUnverified];
         reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated];
         refresh_token_stays: [RefreshNotRotated];
@@ -177,11 +181,15 @@ attacks! {
         wider_scope: [RefreshScopeEscalation];
         anonymous_introspection: [IntrospectionOpen];
         introspection_by_id_only: [IntrospectionOpen];
+        introspection_by_empty_secret: [IntrospectionOpen, IntrospectionEmptySecret];
         survives_revocation: [RevocationIneffective, RevocationNoCascade, RevocationPublicIgnored, RevocationHintTrusted];
+        revocation_refused_for_hint: [RevocationHintRefused];
+        revocation_refused_without_hint: [RevocationHintRequired];
         revocation_by_other: [RevocationCrossClient];
         alg_confusion: [JwtAlgConfusion];
         hs256_with_guessed_secret: [];
         alg_none: [JwtAlgNone];
+        alg_none_at_api: [JwtAlgNone, ApiJwtAlgNone];
         tampered: [JwtSignatureUnchecked, JwtEmptySignature];
         no_token: [UserinfoOpen];
     }
@@ -238,6 +246,7 @@ attacks! {
             RevocationIneffective,
             RevocationAccessTokenIneffective,
             RevocationPublicIgnored,
+            RevocationHintRequired,
         ];
         exchange_of_id_token: [TokenExchangeTypeConfusion];
         exchange_for_other_user: [TokenExchangeImpersonationOpen];

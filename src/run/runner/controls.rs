@@ -16,11 +16,17 @@ use super::{Framed, MOST_CUT, MOST_THROTTLED, Runner};
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
 
+/// A step of an unbent flow that a client was not granted.
+struct Broken {
+    client: String,
+    failed: judge::Failed,
+}
+
 impl Runner<'_> {
     /// Drives the control of every group, and finds out whether the set-up works at all.
     pub(super) async fn controls_before<'a>(&mut self, plan: Plan<'a>, plain: Option<&Control>) -> Vec<Framed<'a>> {
         let mut groups = Vec::new();
-        let mut problems: Vec<String> = Vec::new();
+        let mut broken: Vec<Broken> = Vec::new();
         let mut any_granted = false;
         // The place of proof is chosen with the first token, so that this is one that anybody may show: bound ones come last. And what is wrong with
         // the set-up shows where nothing is bent.
@@ -40,7 +46,7 @@ impl Runner<'_> {
                     .cases
                     .iter()
                     .any(|case| judge::granted(&case.control, trial).is_ok() || case.control.flow != PLAIN_FLOW && excluded(case, trial));
-                self.broken_promises(&group.control, trial, &mut problems);
+                self.broken_promises(&group.control, trial, &mut broken);
             }
             groups.push(Framed { group, controls: vec![number] });
         }
@@ -50,10 +56,12 @@ impl Runner<'_> {
                 let (number, granted) = self.control(&plain, "the plain request, of which a bent one was refused").await;
                 any_granted |= granted.is_ok();
                 if let Some(trial) = self.record.controls.get(number) {
-                    self.broken_promises(&plain, trial, &mut problems);
+                    self.broken_promises(&plain, trial, &mut broken);
                 }
             }
         }
+        // What another control was granted, also a later one, tells what a refusal is not about.
+        let problems = self.problems(&broken);
         let tolerated = self.options.keep_going && any_granted;
         let broken_setup = !problems.is_empty() && !tolerated;
         if broken_setup || !any_granted && !groups.is_empty() && !self.stop.is_stopped() {
@@ -71,7 +79,7 @@ impl Runner<'_> {
     }
 
     /// Adds what of the target file's promises a control shows to be wrong: the first two steps of an unbent flow.
-    fn broken_promises(&self, control: &Control, trial: &Trial, problems: &mut Vec<String>) {
+    fn broken_promises(&self, control: &Control, trial: &Trial, broken: &mut Vec<Broken>) {
         for failed in judge::failures(control, trial) {
             // What a bend spoils, also further on, is not the target file's.
             let promised = control.flow == PLAIN_FLOW
@@ -80,12 +88,21 @@ impl Runner<'_> {
             if promised {
                 let step = control.steps.iter().find(|s| s.name == failed.step);
                 let client = step.and_then(|s| self.engine.target.client(s.client));
-                let problem = format!("client `{}`: {}{}", client.map_or("?", |c| c.id.as_str()), failed.what, setup::advice(&failed));
-                if !problems.contains(&problem) {
-                    problems.push(problem);
-                }
+                broken.push(Broken { client: client.map_or("?", |c| c.id.as_str()).to_owned(), failed });
             }
         }
+    }
+
+    /// What is wrong with the set-up, each thing once.
+    fn problems(&self, broken: &[Broken]) -> Vec<String> {
+        let mut problems: Vec<String> = Vec::new();
+        for Broken { client, failed } in broken {
+            let problem = format!("client `{client}`: {}{}", failed.what, setup::advice_beside(failed, client, &self.record.controls));
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        problems
     }
 
     /// The clients of which the controls so far show nothing but that what they bend is refused: whether the server lacks that or the
