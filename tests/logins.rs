@@ -23,7 +23,7 @@ async fn session(target: &Target) -> String {
     );
     let mut request = Request { method: "GET".into(), url: format!("{}/authorize?{query}", target.issuer), ..Request::default() };
     loop {
-        let (sent, answer) = browser.navigate(&http, request).await.expect("an answer");
+        let (sent, answer) = browser.navigate(&http, request, false).await.expect("an answer");
         let here = Url::parse(&sent.url).expect("a URL");
         if let Some(location) = answer.header("location") {
             let next = here.join(location).expect("a URL");

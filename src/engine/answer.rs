@@ -160,11 +160,11 @@ pub fn token(response: &Response) -> (Outcome, String) {
     let error = member(response, "error");
     match (response.status, error) {
         (408, _) => (Outcome::TimedOut, "the server answers 408".into()),
-        (400..=499 | 501, Some(error)) => {
+        (status, Some(error)) if refuses(status) => {
             let why = member(response, "error_description").map(|d| format!(" ({d})")).unwrap_or_default();
             (Outcome::Refused, format!("{} {error}{why}", response.status))
         }
-        (400..=499 | 501, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (status, None) if refuses(status) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         // A page for people instead of a token: what a server does that asks everybody to log in first. The endpoint's own
         // address, spelled otherwise, is no refusal.
@@ -207,7 +207,7 @@ pub fn introspection(response: &Response) -> (Outcome, String) {
     match (response.status, active) {
         (_, Some(true)) => (Outcome::Accepted, String::new()),
         (200..=299, Some(false)) => (Outcome::Refused, "active: false".into()),
-        (400..=499 | 501, _) => {
+        (status, _) if refuses(status) => {
             let error = member(response, "error").map(|e| format!(" {e}")).unwrap_or_default();
             (Outcome::Refused, format!("{}{error}", response.status))
         }
@@ -225,8 +225,10 @@ pub fn revocation(response: &Response) -> (Outcome, String) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
         // "Invalid tokens do not cause an error response" (RFC 7009 §2.2): some servers say 200 and name one all the same.
         (200..=299, Some(error)) if error == "invalid_token" => (Outcome::Accepted, format!("{}, with the error {error}", response.status)),
-        (200..=499 | 501, Some(error)) => (Outcome::Refused, format!("{} {error}", response.status)),
-        (400..=499 | 501, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (status, Some(error)) if refuses(status) || (200..400).contains(&status) => {
+            (Outcome::Refused, format!("{} {error}", response.status))
+        }
+        (status, None) if refuses(status) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (status, _) => (Outcome::Unclear, format!("the revocation endpoint answers {status}")),
     }
 }

@@ -37,23 +37,19 @@ impl Browser {
     }
 
     /// Navigates: sends the request with the headers of a browser and keeps the cookies of the answer. Nothing is
-    /// followed.
+    /// followed. `is_from_elsewhere`: a page of another site sends a form, and cookies that stay at home do not go along with a POST.
     ///
     /// # Errors
     /// Why no answer came.
-    pub async fn navigate(&mut self, http: &Http, request: Request) -> Result<(Request, Response), (Request, Failure)> {
+    pub async fn navigate(
+        &mut self,
+        http: &Http,
+        request: Request,
+        is_from_elsewhere: bool,
+    ) -> Result<(Request, Response), (Request, Failure)> {
         let url = Url::parse(&request.url).ok();
-        let cookies = url.as_ref().and_then(|url| self.cookies(url));
-        self.send(http, request, url, cookies).await
-    }
-
-    /// The same where a page of another site sends a form: cookies that stay at home do not go along with a POST.
-    ///
-    /// # Errors
-    /// As [`Browser::navigate`].
-    pub async fn navigate_from_elsewhere(&mut self, http: &Http, request: Request) -> Result<(Request, Response), (Request, Failure)> {
-        let url = Url::parse(&request.url).ok();
-        let cookies = url.as_ref().and_then(|url| self.without_same_site().cookies(url));
+        let cookies =
+            url.as_ref().and_then(|url| if is_from_elsewhere { self.without_same_site().cookies(url) } else { self.cookies(url) });
         self.send(http, request, url, cookies).await
     }
 

@@ -74,7 +74,7 @@ impl Engine {
 }
 
 /// Takes secrets out of what was kept before they became known: what another trial was given at the same moment, or what a server
-/// foretold. Says whether there were any.
+/// foretold.
 #[derive(Debug, Clone)]
 pub struct Sweeper(Redactor);
 
@@ -84,7 +84,7 @@ impl Sweeper {
         Sweeper(redactor)
     }
 
-    /// Sweeps a trial.
+    /// Sweeps a trial; whether there was anything to take out.
     pub fn trial(&self, trial: &mut Trial) -> bool {
         let mut found = false;
         // Many trials share their facts, and few servers have a say in them.
@@ -102,19 +102,18 @@ impl Sweeper {
     }
 
     /// Sweeps the answer of a negative control.
-    pub fn answer(&self, control: &mut NegativeControl) -> bool {
-        self.step(&mut control.answer)
+    pub fn answer(&self, control: &mut NegativeControl) {
+        self.step(&mut control.answer);
     }
 
     /// Sweeps what is kept of a case in memory.
-    pub fn case(&self, case: &mut CaseRecord) -> bool {
-        let mut found = self.texts(case.account.iter_mut().flat_map(Account::texts_mut));
+    pub fn case(&self, case: &mut CaseRecord) {
+        self.texts(case.account.iter_mut().flat_map(Account::texts_mut));
         if let Attempts::Here(trials) = &mut case.attempts {
             for trial in trials {
-                found |= self.trial(trial);
+                self.trial(trial);
             }
         }
-        found
     }
 
     fn step(&self, step: &mut StepObservation) -> bool {
@@ -137,7 +136,7 @@ impl Sweeper {
         found
     }
 
-    /// Sweeps a text.
+    /// Sweeps a text; whether there was anything to take out.
     pub fn text(&self, text: &mut String) -> bool {
         match self.0.text(text) {
             Cow::Owned(clean) => {

@@ -180,7 +180,7 @@ async fn log_out(engine: &Engine, user: &str, hint: &str) -> bool {
     };
     let Some(mut browser) = engine.browser_of(user) else { return false };
     let url = wire::with_query(&endpoint, &wire::form([("id_token_hint", hint, false)]));
-    match browser.navigate(&engine.http, Request { method: "GET".into(), url, ..Request::default() }).await {
+    match browser.navigate(&engine.http, Request { method: "GET".into(), url, ..Request::default() }, false).await {
         Ok((_, response)) => (200..400).contains(&response.status) && html::read(&response.body).forms.is_empty(),
         Err(_) => false,
     }

@@ -1,7 +1,5 @@
 //! The table of the verdict calculus, row by row, and its properties for arbitrary observations.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -52,17 +50,9 @@ fn scenario_of(text: &str) -> Scenario {
 
 fn step(name: &str, kind: StepKind, outcome: Outcome, fields: &[(&str, &str)]) -> StepObservation {
     StepObservation {
-        step: name.into(),
-        kind,
-        outcome,
         fields: fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        sent: BTreeMap::new(),
-        note: String::new(),
         shape: format!("shape of {}", outcome.words()),
-        waited_millis: 0,
-        clock_moved: false,
-        undelivered: None,
-        exchanges: Vec::new(),
+        ..StepObservation::new(name, kind, outcome)
     }
 }
 

@@ -155,6 +155,23 @@ pub struct StepObservation {
 }
 
 impl StepObservation {
+    /// A step that came to this, and of which nothing else is known.
+    pub fn new(step: impl Into<String>, kind: StepKind, outcome: Outcome) -> StepObservation {
+        StepObservation {
+            step: step.into(),
+            kind,
+            outcome,
+            fields: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            note: String::new(),
+            shape: String::new(),
+            waited_millis: 0,
+            clock_moved: false,
+            undelivered: None,
+            exchanges: Vec::new(),
+        }
+    }
+
     /// The time that the pause before it took, in microseconds.
     pub fn slept_micros(&self) -> u64 {
         if self.clock_moved { 0 } else { self.waited_millis.saturating_mul(1000) }

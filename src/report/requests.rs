@@ -59,16 +59,6 @@ mod tests {
 
     fn trial(requests: &[(&str, &str)]) -> Trial {
         let steps = requests.iter().enumerate().map(|(index, (url, body))| StepObservation {
-            step: format!("step{index}"),
-            kind: StepKind::TokenRequest,
-            outcome: Outcome::Refused,
-            fields: Default::default(),
-            sent: Default::default(),
-            note: String::new(),
-            shape: String::new(),
-            waited_millis: 0,
-            clock_moved: false,
-            undelivered: None,
             exchanges: vec![Exchange {
                 method: "POST".into(),
                 url: (*url).into(),
@@ -81,6 +71,7 @@ mod tests {
                 error: None,
                 server_micros: 0,
             }],
+            ..StepObservation::new(format!("step{index}"), StepKind::TokenRequest, Outcome::Refused)
         });
         Trial { steps: steps.collect(), ..Trial::default() }
     }

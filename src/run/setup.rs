@@ -129,19 +129,7 @@ mod tests {
     fn a_client_that_was_granted_pkce_elsewhere_has_the_right_method() {
         let step = |step: &str, kind, outcome, fields: &[(&str, &str)], sent: &[(&str, &str)]| {
             let map = |list: &[(&str, &str)]| list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            StepObservation {
-                step: step.into(),
-                kind,
-                outcome,
-                fields: map(fields),
-                sent: map(sent),
-                note: String::new(),
-                shape: String::new(),
-                waited_millis: 0,
-                clock_moved: false,
-                undelivered: None,
-                exchanges: Vec::new(),
-            }
+            StepObservation { fields: map(fields), sent: map(sent), ..StepObservation::new(step, kind, outcome) }
         };
         let asked = [("client_id", "app"), ("code_challenge_method", "S256")];
         let redeemed = [("code", "‹code 1›"), ("code_verifier", "‹code_verifier 1›")];

@@ -121,10 +121,10 @@ mod tests {
 
     #[test]
     fn what_a_plain_flow_of_one_user_cannot_show_is_no_obstacle() {
-        let catalogue = crate::cli::inputs::catalogue(None).ok().unwrap();
+        let catalogue = crate::cli::inputs::catalogue(None).expect("the catalogue");
         let scenario = &catalogue.scenarios["authorize/resource-owner-sub-claim"];
         let seen = |condition: &str| {
-            let condition = scenario.applies_when.iter().find(|c| c.otherwise == condition).unwrap();
+            let condition = scenario.applies_when.iter().find(|c| c.otherwise == condition).expect("a condition");
             was_seen(&condition.predicate, &Trial::default())
         };
         assert!(!seen("the target file names one user"));

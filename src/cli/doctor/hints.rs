@@ -85,19 +85,7 @@ mod tests {
         if refresh_token {
             fields.insert("refresh_token".into(), "‹refresh_token›".into());
         }
-        let step = StepObservation {
-            step: "redeem".into(),
-            kind: StepKind::TokenRequest,
-            outcome: Outcome::Issued,
-            fields,
-            sent: std::collections::BTreeMap::new(),
-            note: String::new(),
-            shape: String::new(),
-            waited_millis: 0,
-            clock_moved: false,
-            undelivered: None,
-            exchanges: Vec::new(),
-        };
+        let step = StepObservation { fields, ..StepObservation::new("redeem", StepKind::TokenRequest, Outcome::Issued) };
         let mut seen = Seen::default();
         seen.works.insert(ClientRole::Public, Trial { steps: vec![step], ..Trial::default() });
         seen.facts.metadata = serde_json::json!({ "scopes_supported": listed }).as_object().cloned();

@@ -58,19 +58,8 @@ mod tests {
             error: None,
             server_micros: 0,
         };
-        of_the_request(&StepObservation {
-            step: "authorize".into(),
-            kind: StepKind::AuthorizationRequest,
-            outcome: Outcome::Stuck,
-            fields: std::collections::BTreeMap::new(),
-            sent: std::collections::BTreeMap::new(),
-            note: String::new(),
-            shape: String::new(),
-            waited_millis: 0,
-            clock_moved: false,
-            undelivered: None,
-            exchanges: vec![exchange],
-        })
+        let stuck = StepObservation::new("authorize", StepKind::AuthorizationRequest, Outcome::Stuck);
+        of_the_request(&StepObservation { exchanges: vec![exchange], ..stuck })
     }
 
     #[test]

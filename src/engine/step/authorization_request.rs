@@ -212,13 +212,8 @@ impl<'t, 'e> Journey<'t, 'e> {
         for _ in 0..hops {
             let request = std::mem::take(&mut self.next);
             let here = request.url.clone();
-            let http = &self.trial.engine.http;
-            let sent = if std::mem::take(&mut self.is_from_elsewhere) {
-                browser.navigate_from_elsewhere(http, request).await
-            } else {
-                browser.navigate(http, request).await
-            };
-            let response = match sent {
+            let is_from_elsewhere = std::mem::take(&mut self.is_from_elsewhere);
+            let response = match browser.navigate(&self.trial.engine.http, request, is_from_elsewhere).await {
                 Ok((request, response)) => {
                     self.raw.exchanges.push((request, Ok(response.clone())));
                     response

@@ -83,11 +83,11 @@ fn classify(response: &Response) -> (Outcome, String) {
     let error = answer::member(response, "error").or_else(|| mcp::error(response));
     match (response.status, error) {
         (200..=299, None) => (Outcome::Accepted, String::new()),
-        (200..=499 | 501, Some(error)) => {
+        (status, Some(error)) if answer::refuses(status) || (200..400).contains(&status) => {
             let why = answer::member(response, "error_description").map(|d| format!(" ({d})")).unwrap_or_default();
             (Outcome::Refused, format!("{} {error}{why}", response.status))
         }
-        (400..=499 | 501, None) => (Outcome::Refused, format!("{} without an error code", response.status)),
+        (status, None) if answer::refuses(status) => (Outcome::Refused, format!("{} without an error code", response.status)),
         (status, _) => (Outcome::Unclear, format!("the endpoint answers {status}")),
     }
 }

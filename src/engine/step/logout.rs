@@ -71,8 +71,7 @@ async fn go(
     for _ in 0..http.limits().max_hops {
         let here = next.url.clone();
         let foreign = next.headers.iter().any(|(name, value)| name == "origin" && value == ELSEWHERE);
-        let sent = if foreign { browser.navigate_from_elsewhere(http, next).await } else { browser.navigate(http, next).await };
-        let response = match sent {
+        let response = match browser.navigate(http, next, foreign).await {
             Ok((request, response)) => {
                 raw.exchanges.push((request, Ok(response.clone())));
                 response

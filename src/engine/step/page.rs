@@ -95,8 +95,7 @@ impl Visit<'_, '_> {
             let own = std::mem::take(&mut self.headers);
             let foreign = own.iter().any(|(name, value)| name == "origin" && Some(value) != submission::origin(&here).as_ref());
             request.headers.extend(own);
-            let sent = if foreign { browser.navigate_from_elsewhere(http, request).await } else { browser.navigate(http, request).await };
-            let response = match sent {
+            let response = match browser.navigate(http, request, foreign).await {
                 Ok((request, response)) => {
                     self.raw.exchanges.push((request, Ok(response.clone())));
                     response
