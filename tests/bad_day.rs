@@ -106,6 +106,19 @@ async fn a_connection_that_is_cut_once_is_made_again() {
     }
 }
 
+/// A server that fails once, as one whose store takes no two tokens in one moment, costs a control that is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_in_which_the_server_failed_is_made_again() {
+    for path in ["/authorize", "/token"] {
+        let (_lab, target) = lab(&[]).await;
+        let (target, _proxy) = behind_when(&target, When::Between(0, 1), path, Mischief::Status(500)).await;
+        let report = run_on(&target, &["pkce/verifier-wrong", "code/replay"]).await;
+        assert!(report.fatal.is_none(), "{path}: {:?}", report.fatal);
+        assert_eq!(count(&report, Verdict::Holds), report.verdicts.iter().filter(|v| v.selected).count(), "{path}: {:?}", report.warnings);
+        assert!(report.controls.iter().any(|control| control.name.contains("since the server failed")), "{path}");
+    }
+}
+
 /// A server that refuses what a control bends has no such thing to attack, also where nothing else is selected: the plain request
 /// tells. Where that is refused too, the set-up is wrong.
 #[tokio::test(flavor = "multi_thread")]

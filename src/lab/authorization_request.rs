@@ -231,7 +231,7 @@ pub(super) fn check(
             let error = OAuthError::new("unauthorized_client", "the client is unknown");
             return redirect(error);
         }
-        return Err(Refusal::Page(with_value(server, "the client is unknown", client_id)));
+        return Err(Refusal::Page(with_value("the client is unknown", client_id)));
     };
 
     let Some(given_uri) = given_uri else {
@@ -249,7 +249,7 @@ pub(super) fn check(
     let unchecked = unchecked || reply.mode == ResponseMode::FormPost && server.has(Flaw::RedirectUriResponseModeBypass);
     if !unchecked && !is_accepted(&client.redirect_uris) && !is_of_another() {
         let why = "redirect_uri is not registered for this client";
-        return Err(Refusal::Page(with_value(server, why, given_uri)));
+        return Err(Refusal::Page(with_value(why, given_uri)));
     }
     match request {
         Err(refused) if client.is_anonymous && !server.has(Flaw::ErrorRedirectAutomatic) => Err(Refusal::Page(refused.error.description)),
@@ -257,12 +257,9 @@ pub(super) fn check(
     }
 }
 
-/// What is wrong; with a flaw of the error page also the value that is.
-fn with_value(server: &Server, why: &str, value: &str) -> String {
-    match server.has(Flaw::ErrorPageUnescaped) || server.has(Flaw::ExpressionsEvaluated) {
-        true => format!("{why}: {value}"),
-        false => why.to_owned(),
-    }
+/// What is wrong, with the value that is.
+fn with_value(why: &str, value: &str) -> String {
+    format!("{why}: {value}")
 }
 
 /// Where and how to answer, as far as it can be told before the checks.

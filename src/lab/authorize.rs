@@ -1,7 +1,6 @@
 //! The authorization endpoint (RFC 6749 section 3.1).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -15,12 +14,13 @@ use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
 use super::clock;
+use super::cookie;
 use super::jar;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::par;
 use super::secrets;
-use super::server::{Guard, NO_FORM, Server, browser_cookie, of_browser, set_cookie};
+use super::server::{NO_FORM, Server, of_browser};
 use super::store::{Code, Grant, Session};
 use super::tokens::{Issue, id_token_for_code, now};
 
@@ -32,11 +32,11 @@ pub(super) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let known = browser_cookie(&headers);
+    let known = cookie::browser(&headers);
     let browser = known.map_or_else(secrets::random, ToOwned::to_owned);
     let mut response = answer(&server, &method, query, &headers, &body, &browser);
     if known.is_none() {
-        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
+        cookie::set(&mut response, cookie::BROWSER, &browser, cookie::Guard::Whole);
     }
     if let Some(origin) = headers.get(header::ORIGIN).filter(|_| server.has(Flaw::AuthorizeCors)) {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -85,7 +85,7 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
         Err(Refusal::Page(why)) => pages::error(server, StatusCode::BAD_REQUEST, &why),
     };
     if let Some(kept) = kept {
-        set_cookie(&mut response, pages::REQUEST_COOKIE, &kept, Guard::Whole);
+        cookie::set(&mut response, cookie::REQUEST, &kept, cookie::Guard::Whole);
     }
     response
 }
@@ -188,9 +188,6 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
     }
 }
 
-/// How long `code-lifetime-too-long` takes a code.
-const A_DAY: Duration = Duration::from_secs(24 * 3600);
-
 fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> String {
     let id = secrets::random();
     let code = Code {
@@ -199,7 +196,7 @@ fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> 
         challenge: request.challenge.clone(),
         verifier_optional: request.verifier_optional,
         kept_verifier: request.kept_verifier.clone(),
-        expires: clock::instant() + if server.has(Flaw::CodeLifetimeTooLong) { A_DAY } else { server.config.code_lifetime },
+        expires: clock::instant() + server.config.code_lifetime,
         used: false,
         used_at: None,
         families: Vec::new(),

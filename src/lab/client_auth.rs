@@ -50,11 +50,11 @@ impl Presented {
         let first = authorization.next();
         let assertion = params.get("client_assertion");
         let assertion_type = params.get("client_assertion_type");
-        let header_only = first.is_some() && server.has(Flaw::ClientAuthMultiple);
+        let header_only = || first.is_some() && server.has(Flaw::ClientAuthMultiple);
         let has_assertion = assertion.is_some() || assertion_type.is_some();
         let has_secret = params.get("client_secret").is_some();
         let methods = usize::from(first.is_some()) + usize::from(has_assertion) + usize::from(has_secret);
-        if methods > 1 && !header_only || authorization.next().is_some() {
+        if methods > 1 && !header_only() || authorization.next().is_some() {
             return Err(OAuthError::invalid_request("more than one client authentication method"));
         }
 
@@ -84,7 +84,7 @@ impl Presented {
         let used_header = first.is_some();
         let client_id = client_id.ok_or_else(|| OAuthError::invalid_client("no client is identified", used_header))?;
         let other = named.filter(|named| *named != client_id).map(ToOwned::to_owned);
-        if other.is_some() && !header_only {
+        if other.is_some() && !header_only() {
             return Err(OAuthError::invalid_request("client_id is not the client that authenticates"));
         }
         Ok(Self { client_id, proof, certificate: mtls::certificate(headers), acts_as: other })

@@ -18,8 +18,14 @@ use super::store::{Code, Ends, Held, Store};
 use super::target;
 use super::tokens::{Issue, matches_s256};
 
+/// Those that leave time between the check of a code and its mark.
+const RACES: [Flaw; 2] = [Flaw::CodeRace, Flaw::CodeRaceRevocation];
+
 /// How long `code-race` and `code-race-revocation` leave between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
+
+/// How long after its end `code-lifetime-too-long` takes a code.
+pub(super) const OVERTIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How long `code-reusable-after-grace` remembers that a code was used.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -30,7 +36,8 @@ pub(super) const ANY_VERIFIER: &str = "\u{0}";
 /// Trades a code for tokens.
 pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
-    let issue = if server.has(Flaw::CodeRace) || server.has(Flaw::CodeRaceRevocation) {
+    // Asked for where a code is used twice.
+    let issue = if RACES.iter().any(|race| server.is_on(*race)) {
         check(server, &mut server.store(), client, params, id)?;
         check_key(server, &server.store(), id, held.jkt.as_deref())?;
         tokio::time::sleep(RACE_WINDOW).await;
@@ -61,6 +68,10 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         return Err(OAuthError::invalid_grant(why));
     }
     let is_used = code.used && !server.has(Flaw::CodeReusable);
+    if code.used {
+        // They could have checked it before.
+        server.note(&RACES);
+    }
     let forgotten = || params.get("code_verifier").is_none() && server.has(Flaw::CodeReplayWithoutVerifier);
     let outlived = || code.used_at.is_some_and(|at| clock::instant() >= at + REMEMBERED) && server.has(Flaw::CodeReusableAfterGrace);
     if is_used && !forgotten() && !outlived() {
@@ -75,7 +86,8 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         }
         return Err(unknown_code());
     }
-    if code.expires <= clock::instant() {
+    let late = clock::instant().checked_duration_since(code.expires);
+    if late.is_some_and(|late| late >= OVERTIME || !server.has(Flaw::CodeLifetimeTooLong)) {
         return Err(unknown_code());
     }
     let is_expected = match params.get("redirect_uri") {

@@ -9,12 +9,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::authorization_response::see_other;
+use super::cookie;
 use super::device::{Asked, Decision};
 use super::params::Params;
-use super::server::{Server, own_form, session_cookie};
+use super::server::{Server, own_form};
 use super::store::Session;
 use super::tokens::now;
-use super::{Flaw, directory, login, pages, secrets};
+use super::{Flaw, directory, pages, secrets};
 
 /// Wrong passwords before a device is forgotten.
 const MAX_TRIES: u8 = 5;
@@ -88,9 +89,9 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         );
     };
     // A session id known before the login must not become a logged-in one.
-    let (session_id, _) = server.store().log_in(user.sub, now(), session_cookie(&headers), None);
+    let (session_id, _) = server.store().log_in(user.sub, now(), cookie::session(&headers), None);
     let mut response = see_other(&format!("/device/confirm?user_code={code}"));
-    login::set_session(&server, &mut response, &session_id);
+    cookie::set_session(&server, &mut response, &session_id);
     response
 }
 

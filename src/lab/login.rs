@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Flaw;
 use super::authorization_response::see_other;
 use super::authorize::finish;
+use super::cookie;
 use super::details;
 use super::directory::{self, User};
 use super::oauth_error::OAuthError;
@@ -19,7 +20,7 @@ use super::params::Params;
 use super::scope::Scope;
 use super::second_factor;
 use super::secrets;
-use super::server::{Guard, Server, browser_cookie, own_form, session_cookie, set_cookie};
+use super::server::{Server, own_form};
 use super::store::{Session, Store, Transaction};
 use super::tokens::now;
 
@@ -38,8 +39,8 @@ pub(super) async fn show_login(State(server): State<Arc<Server>>, RawQuery(query
         found.map(|(tx, transaction)| pages::login(&server, tx, transaction, None))
     };
     let mut response = form.unwrap_or_else(|| refuse(&server, GONE));
-    if server.has(Flaw::SessionFixation) && session_cookie(&headers).is_none() {
-        set_session(&server, &mut response, &secrets::random());
+    if server.has(Flaw::SessionFixation) && cookie::session(&headers).is_none() {
+        cookie::set_session(&server, &mut response, &secrets::random());
     }
     response
 }
@@ -63,7 +64,7 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         return refuse(&server, "This form does not belong to this login.");
     }
     let goes_home = is_foreign && !server.has(Flaw::LoginCsrf);
-    let moved_to = (is_foreign && !goes_home).then(|| browser_cookie(&headers).map_or_else(secrets::random, ToOwned::to_owned));
+    let moved_to = (is_foreign && !goes_home).then(|| cookie::browser(&headers).map_or_else(secrets::random, ToOwned::to_owned));
     if let Some(browser) = &moved_to {
         transaction.browser.clone_from(browser);
     }
@@ -79,10 +80,10 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
     };
 
     if goes_home {
-        let (session_id, _) = store.log_in(user.sub, now(), session_cookie(&headers), None);
+        let (session_id, _) = store.log_in(user.sub, now(), cookie::session(&headers), None);
         drop(store);
         let mut response = pages::home(&server);
-        set_session(&server, &mut response, &session_id);
+        cookie::set_session(&server, &mut response, &session_id);
         return response;
     }
     let mut response = if second_factor::is_needed(user) {
@@ -92,7 +93,7 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         complete(&server, store, tx, user, &headers)
     };
     if let Some(browser) = moved_to {
-        set_cookie(&mut response, pages::BROWSER_COOKIE, &browser, Guard::Whole);
+        cookie::set(&mut response, cookie::BROWSER, &browser, cookie::Guard::Whole);
     }
     response
 }
@@ -101,11 +102,11 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
 fn half_way(server: &Server, mut store: MutexGuard<'_, Store>, tx: &str, user: &User, headers: &HeaderMap) -> Response {
     let mut response = see_other(&format!("/second-factor?tx={tx}"));
     if server.has(Flaw::HalfLoginAuthorizes) {
-        let (session_id, _) = store.log_in(user.sub, now(), session_cookie(headers), None);
+        let (session_id, _) = store.log_in(user.sub, now(), cookie::session(headers), None);
         if let Some(transaction) = store.transactions.get_mut(tx) {
             transaction.session = Some(session_id.clone());
         }
-        set_session(server, &mut response, &session_id);
+        cookie::set_session(server, &mut response, &session_id);
     }
     response
 }
@@ -113,7 +114,7 @@ fn half_way(server: &Server, mut store: MutexGuard<'_, Store>, tx: &str, user: &
 /// Everything that the login asks for was given: the session begins.
 pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &str, user: &User, headers: &HeaderMap) -> Response {
     // A session id known before the login must not become a logged-in one.
-    let known = session_cookie(headers);
+    let known = cookie::session(headers);
     let kept = known.filter(|_| server.has(Flaw::SessionFixation));
     let (session_id, session) = store.log_in(user.sub, now(), known, kept);
     let mut response = match store.after_login(server, tx, &session_id, &session) {
@@ -128,19 +129,8 @@ pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &s
         }
         None => see_other(&format!("/consent?tx={tx}")),
     };
-    set_session(server, &mut response, &session_id);
+    cookie::set_session(server, &mut response, &session_id);
     response
-}
-
-pub(super) fn set_session(server: &Server, response: &mut Response, session_id: &str) {
-    let guard = if server.has(Flaw::SessionCookieFlags) {
-        Guard::Scripts
-    } else if [Flaw::DeviceApprovalCsrf, Flaw::LogoutCsrf, Flaw::ConsentCsrf].into_iter().any(|flaw| server.has(flaw)) {
-        Guard::Sites
-    } else {
-        Guard::Whole
-    };
-    set_cookie(response, pages::SESSION_COOKIE, session_id, guard);
 }
 
 /// The mistake of `redirect-uri-from-session`.
@@ -164,7 +154,7 @@ pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(que
         drop(store);
         return refuse(&server, GONE);
     }
-    if !belongs_to(transaction, session_cookie(&headers)) && !server.has(Flaw::ConsentInteractionNotBound) {
+    if !belongs_to(transaction, cookie::session(&headers)) && !server.has(Flaw::ConsentInteractionNotBound) {
         return see_other(&format!("/login?tx={tx}"));
     }
     pages::consent(&server, tx, &transaction.csrf, &transaction.request)
@@ -208,7 +198,7 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap
 
 /// The question that a form answers, and the session that it was asked.
 fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap) -> Result<(Transaction, Session), &'static str> {
-    let own = session_cookie(headers);
+    let own = cookie::session(headers);
     let found = find(store, params);
     let is_own = found.as_ref().is_some_and(|(_, transaction)| {
         is_begun_here(transaction, headers) && belongs_to(transaction, own) && comes_from(params, transaction)
@@ -259,7 +249,7 @@ pub(super) fn comes_from(params: &Params, transaction: &Transaction) -> bool {
 
 /// Whether the browser is the one that began this login.
 pub(super) fn is_begun_here(transaction: &Transaction, headers: &HeaderMap) -> bool {
-    browser_cookie(headers).is_some_and(|browser| secrets::equal(browser.as_bytes(), transaction.browser.as_bytes()))
+    cookie::browser(headers).is_some_and(|browser| secrets::equal(browser.as_bytes(), transaction.browser.as_bytes()))
 }
 
 fn belongs_to(transaction: &Transaction, session_id: Option<&str>) -> bool {

@@ -10,12 +10,13 @@ use axum::response::Response;
 use super::Flaw;
 use super::authorization_response::see_other;
 use super::backchannel;
+use super::cookie;
 use super::directory::POST_LOGOUT_REDIRECT_URI;
 use super::pages;
 use super::params::Params;
 use super::redirect_uri::{Part, with_params};
 use super::secrets;
-use super::server::{Guard, NO_FORM, Server, of_browser, session_cookie, set_cookie};
+use super::server::{NO_FORM, Server, of_browser};
 use super::store::Session;
 use super::tokens::{Hint, hint};
 
@@ -88,7 +89,7 @@ fn redirect_uri(server: &Server, params: &Params, hint: Option<&Hint>) -> Result
 fn decide(server: &Server, params: &Params, headers: &HeaderMap) -> Response {
     let leaving = {
         let mut store = server.store();
-        let own = session_cookie(headers);
+        let own = cookie::session(headers);
         let id = params.get("tx").unwrap_or_default();
         let csrf = params.get("csrf").unwrap_or_default();
         let is_own =
@@ -112,7 +113,7 @@ fn leave(server: &Server, session_id: Option<&str>, redirect: Option<&str>) -> R
         if !server.has(Flaw::RefreshSurvivesLogout) {
             server.store().end_bound(id);
         }
-        set_cookie(&mut response, pages::SESSION_COOKIE, "gone; Max-Age=0", Guard::Whole);
+        cookie::set(&mut response, cookie::SESSION, "gone; Max-Age=0", cookie::Guard::Whole);
     }
     response
 }

@@ -20,6 +20,7 @@ mod client_uris;
 pub mod clock;
 mod code_grant;
 mod consent;
+mod cookie;
 mod details;
 mod device;
 mod device_page;
@@ -253,6 +254,7 @@ fn router(server: Server) -> Router {
         .route("/introspect", post(introspection::endpoint))
         .route("/revoke", post(revocation::endpoint).get(revocation::by_get))
         .fallback(|State(server): State<Arc<Server>>| async move { pages::error(&server, StatusCode::NOT_FOUND, "There is no such page.") })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), cookie::note_elsewhere))
         .layer(known)
         .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -16,15 +16,6 @@ use super::scope::Scope;
 use super::server::Server;
 use super::store::Transaction;
 
-/// The name of the session cookie.
-pub(super) const SESSION_COOKIE: &str = "lab_session";
-
-/// The name of the cookie that ties a login to the browser that began it.
-pub(super) const BROWSER_COOKIE: &str = "lab_browser";
-
-/// The name of the cookie that `par-parameters-in-browser` keeps a request in.
-pub(super) const REQUEST_COOKIE: &str = "lab_request";
-
 const SUBMIT: &str = "document.forms[0].submit()";
 
 /// Makes text safe in HTML, in elements and in quoted attributes.
@@ -43,10 +34,16 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// Whether a page shows something else where a text is not made safe.
+fn is_markup(text: &str) -> bool {
+    escape(text) != text
+}
+
 /// The login form.
 pub(super) fn login(server: &Server, tx: &str, transaction: &Transaction, message: Option<&str>) -> Response {
     let (csrf, request) = (&transaction.csrf, &transaction.request);
-    let state = request.reply.state.as_deref().filter(|_| server.has(Flaw::StateReflectedUnescaped)).unwrap_or_default();
+    let state = request.reply.state.as_deref().filter(|state| is_markup(state) && server.has(Flaw::StateReflectedUnescaped));
+    let state = state.unwrap_or_default();
     let message = message.map_or_else(String::new, |message| format!("<p role=\"alert\">{}</p>\n", escape(message)));
     let body = format!(
         "<h1>Log in</h1>\n<p>to continue to {client}</p>\n{message}\
@@ -187,8 +184,9 @@ pub(super) fn logged_out(server: &Server) -> Response {
 
 /// A page that says what is wrong.
 pub(super) fn error(server: &Server, status: StatusCode, why: &str) -> Response {
-    let why = if server.has(Flaw::ErrorPageUnescaped) { why.to_owned() } else { escape(why) };
-    let why = if server.has(Flaw::ExpressionsEvaluated) { evaluate(&why) } else { why };
+    let escaped = escape(why);
+    let text = if escaped != why && server.has(Flaw::ErrorPageUnescaped) { why.to_owned() } else { escaped };
+    let why = evaluate(&text).filter(|_| server.has(Flaw::ExpressionsEvaluated)).unwrap_or(text);
     let body = format!("<h1>Error</h1>\n<p>{why}</p>");
     page(server, status, "Error", &body, None)
 }
@@ -199,7 +197,7 @@ pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) 
     let inputs: String = params
         .iter()
         .map(|(name, value)| {
-            let is_raw = *name == "state" && server.has(Flaw::StateReflectedUnescaped);
+            let is_raw = *name == "state" && is_markup(value) && server.has(Flaw::StateReflectedUnescaped);
             let (name, value) = (escape(name), if is_raw { (*value).to_owned() } else { escape(value) });
             format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">\n")
         })
@@ -213,15 +211,15 @@ pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) 
     page(server, StatusCode::OK, "Continue", &body, Some(SUBMIT))
 }
 
-/// The text with the product of two numbers in place of `${a*b}`.
-fn evaluate(text: &str) -> String {
+/// The text with the product of two numbers in place of `${a*b}`; None: there is no such thing in it.
+fn evaluate(text: &str) -> Option<String> {
     let product = |before: &str, rest: &str| {
         let (inside, after) = rest.split_once('}')?;
         let (a, b) = inside.split_once('*')?;
         let (a, b): (u64, u64) = (a.parse().ok()?, b.parse().ok()?);
         Some(format!("{before}{}{after}", a.checked_mul(b)?))
     };
-    text.split_once("${").and_then(|(before, rest)| product(before, rest)).unwrap_or_else(|| text.to_owned())
+    text.split_once("${").and_then(|(before, rest)| product(before, rest))
 }
 
 /// The page for humans who open the root.

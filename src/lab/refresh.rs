@@ -20,7 +20,7 @@ use super::tokens::Issue;
 /// Trades a refresh token for a new one and a new access token.
 pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
-    let whole = server.store().refresh_token_like(id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
+    let whole = server.store().refresh_token_like(server, id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
     let id = whole.as_deref().unwrap_or(id);
     let fresh = server.store().refresh_tokens.get(id).is_some_and(|token| !token.rotated);
     if fresh && server.has(Flaw::RefreshRace) {
@@ -42,7 +42,7 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
         let why = "the refresh token was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
-    if !store.is_refresh_token_alive(&token) {
+    if !store.is_refresh_token_alive(server, &token) {
         return Err(unknown());
     }
     if token.rotated && !checked && !server.has(Flaw::RefreshReuseAccepted) {

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, header};
 
 use super::asked::Asked;
 use super::directory::{self, AuthMethod, Client, USERS, User};
@@ -16,7 +15,7 @@ use super::registration::Registry;
 use super::scope::Scope;
 use super::store::{Session, Store};
 use super::target::SecondApi;
-use super::{Flaw, LabConfig, pages, secrets};
+use super::{Flaw, LabConfig, cookie, secrets};
 
 /// One authorization server.
 pub(super) struct Server {
@@ -47,7 +46,18 @@ impl Server {
     /// Whether a flaw is on.
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.asked.note(flaw);
+        self.is_on(flaw)
+    }
+
+    /// Whether a flaw is on, without a note that it was looked for: where that changes nothing yet. As soon as it does,
+    /// [`Server::has`] is asked, or [`Server::note`] told.
+    pub(super) fn is_on(&self, flaw: Flaw) -> bool {
         self.config.flaws.contains(&flaw)
+    }
+
+    /// Notes that flaws make a difference from here on, whose [`Server::is_on`] was asked before.
+    pub(super) fn note(&self, flaws: &[Flaw]) {
+        flaws.iter().for_each(|flaw| self.asked.note(*flaw));
     }
 
     /// All flaws that are on.
@@ -82,7 +92,7 @@ impl Server {
 
     /// The session of a request and its id.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<(String, Session)> {
-        let id = session_cookie(headers)?;
+        let id = cookie::session(headers)?;
         let session = self.store().session(id)?;
         Some((id.to_owned(), session))
     }
@@ -107,49 +117,6 @@ impl Server {
     /// The subject of the user whose data a careless resource gives away.
     pub(super) fn default_sub(&self) -> &'static str {
         USERS[0].sub
-    }
-}
-
-/// The session id that the browser sent, alive or not.
-pub(super) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
-    cookie(headers, pages::SESSION_COOKIE)
-}
-
-/// By what the browser is known that began a login, before anybody has logged in.
-pub(super) fn browser_cookie(headers: &HeaderMap) -> Option<&str> {
-    cookie(headers, pages::BROWSER_COOKIE)
-}
-
-fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == wanted).then_some(value))
-}
-
-/// Whom a cookie is kept from.
-#[derive(Clone, Copy)]
-pub(super) enum Guard {
-    /// From scripts and from requests of other sites.
-    Whole,
-    /// From other sites: scripts may read it.
-    Scripts,
-    /// From scripts: requests of other sites carry it.
-    Sites,
-}
-
-/// Gives the browser a cookie of the server's own.
-pub(super) fn set_cookie(response: &mut Response, name: &str, value: &str, guard: Guard) {
-    let (hidden, same_site) = match guard {
-        Guard::Whole => ("; HttpOnly", "Lax"),
-        Guard::Scripts => ("", "Lax"),
-        Guard::Sites => ("; HttpOnly", "None"),
-    };
-    if let Ok(value) = HeaderValue::from_str(&format!("{name}={value}; Path=/{hidden}; Secure; SameSite={same_site}")) {
-        response.headers_mut().append(header::SET_COOKIE, value);
     }
 }
 

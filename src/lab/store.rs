@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Flaw;
 use super::authorization_request::{AuthorizationRequest, Challenge};
-use super::clock;
+use super::code_grant::OVERTIME;
 use super::consent::Asks;
 use super::device::{Asked, Decision, Device};
 use super::directory::{Client, User};
@@ -15,6 +14,7 @@ use super::par::Pushed;
 use super::scope::Scope;
 use super::secrets;
 use super::server::Server;
+use super::{Flaw, MAX_LIFETIME, clock};
 
 /// How long a user may take to log in and to consent.
 const TRANSACTION_LIFETIME: Duration = Duration::from_secs(1800);
@@ -145,7 +145,10 @@ pub(super) struct RefreshToken {
     pub(super) family: FamilyId,
     /// Exchanged for a newer one.
     pub(super) rotated: bool,
+    /// The end of its lifetime.
     pub(super) expires: Instant,
+    /// How long it is remembered.
+    kept_until: Instant,
 }
 
 /// All tokens that descend from one grant.
@@ -349,10 +352,12 @@ impl Store {
     }
 
     /// Registers a refresh token; returns it.
-    pub(super) fn add_refresh_token(&mut self, family: FamilyId, grant: Grant, lifetime: Duration) -> String {
+    pub(super) fn add_refresh_token(&mut self, server: &Server, family: FamilyId, grant: Grant) -> String {
         let id = secrets::random();
-        let token = RefreshToken { grant, family, rotated: false, expires: clock::instant() + lifetime };
-        self.keep_family(family, token.expires);
+        let (now, lifetime) = (clock::instant(), server.config.refresh_token_lifetime);
+        let kept = if server.is_on(Flaw::RefreshNeverExpires) { MAX_LIFETIME } else { lifetime };
+        let token = RefreshToken { grant, family, rotated: false, expires: now + lifetime, kept_until: now + kept };
+        self.keep_family(family, token.kept_until);
         self.refresh_tokens.insert(id.clone(), token);
         id
     }
@@ -364,10 +369,10 @@ impl Store {
 
     /// The live refresh token that begins as this text does, where that is
     /// long enough to tell.
-    pub(super) fn refresh_token_like(&self, text: &str) -> Option<String> {
+    pub(super) fn refresh_token_like(&self, server: &Server, text: &str) -> Option<String> {
         const COMPARED: usize = 16;
         let start = text.get(..COMPARED)?;
-        let is_live = |token: &RefreshToken| !token.rotated && self.is_refresh_token_alive(token);
+        let is_live = |token: &RefreshToken| !token.rotated && self.is_refresh_token_alive(server, token);
         let like = |id: &str| id.get(..COMPARED).is_some_and(|other| other.eq_ignore_ascii_case(start));
         self.refresh_tokens.iter().find(|(id, token)| like(id) && is_live(token)).map(|(id, _)| id.clone())
     }
@@ -395,9 +400,10 @@ impl Store {
     }
 
     /// Whether a refresh token has neither expired nor lost its family.
-    pub(super) fn is_refresh_token_alive(&self, token: &RefreshToken) -> bool {
+    pub(super) fn is_refresh_token_alive(&self, server: &Server, token: &RefreshToken) -> bool {
         let family = self.families.get(&token.family);
-        token.expires > clock::instant() && family.is_some_and(|family| !family.refresh_revoked)
+        let is_in_time = token.expires > clock::instant() || server.has(Flaw::RefreshNeverExpires);
+        is_in_time && family.is_some_and(|family| !family.refresh_revoked)
     }
 
     /// Keeps a pushed request.
@@ -477,8 +483,8 @@ impl Store {
         let alive: HashSet<&String> = self.sessions.values().map(|session| &session.sid).collect();
         self.visits.retain(|sid, _| alive.contains(sid));
         self.leaving.retain(|_, it| it.expires > now);
-        self.codes.retain(|_, it| it.expires > now);
-        self.refresh_tokens.retain(|_, it| it.expires > now);
+        self.codes.retain(|_, it| it.expires + OVERTIME > now);
+        self.refresh_tokens.retain(|_, it| it.kept_until > now);
         self.access_tokens.retain(|_, it| it.expires > now);
         self.families.retain(|_, it| it.expires.is_none_or(|expires| expires > now));
         self.pushed.retain(|_, it| it.expires > now);

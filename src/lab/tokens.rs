@@ -1,8 +1,6 @@
 //! Access tokens (RFC 9068) and ID tokens (OpenID Connect Core section 2):
 //! how they are made and how an access token is verified.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -48,7 +46,7 @@ impl Issue {
         scope: Scope,
         with_refresh_token: bool,
     ) -> Self {
-        let refresh_token = with_refresh_token.then(|| store.add_refresh_token(family, grant.clone(), refresh_lifetime(server)));
+        let refresh_token = with_refresh_token.then(|| store.add_refresh_token(server, family, grant.clone()));
         Self {
             jti: store.add_access_token(family, server.config.access_token_lifetime),
             audience: grant.resources.first().cloned().into_iter().collect(),
@@ -126,11 +124,6 @@ impl Issue {
 pub(super) fn confirmation(jkt: Option<&str>, x5t: Option<&str>) -> Option<Value> {
     let members = [("jkt", jkt), (X5T, x5t)].into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
     Some(Value::Object(members.collect())).filter(|cnf| cnf.as_object().is_some_and(|members| !members.is_empty()))
-}
-
-/// How long a refresh token lives.
-fn refresh_lifetime(server: &Server) -> Duration {
-    if server.has(Flaw::RefreshNeverExpires) { super::MAX_LIFETIME } else { server.config.refresh_token_lifetime }
 }
 
 /// What the client is told of how long an access token lives (RFC 6749 section 5.1).

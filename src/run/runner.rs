@@ -51,6 +51,9 @@ const MOST_THROTTLED: usize = 2;
 /// How often a trial is made again because its connection was cut.
 const MOST_CUT: usize = 1;
 
+/// How often a control is made again in which the server failed: two requests of one moment are too many for some stores.
+const MOST_CRASHED: usize = 1;
+
 /// How many bursts are made to see a race a second time.
 const MOST_BURSTS: usize = 12;
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::engine::clock;
 use crate::judge;
-use crate::model::observation::Trial;
+use crate::model::observation::{Outcome, Trial};
 use crate::model::scenario::Control;
 use crate::model::step::ClientRole;
 use crate::plan::Plan;
 use crate::run::look::{excluded, in_front_channel};
 use crate::run::{Event, setup};
 
-use super::{Framed, MOST_CUT, MOST_THROTTLED, Runner};
+use super::{Framed, MOST_CRASHED, MOST_CUT, MOST_THROTTLED, Runner};
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
@@ -136,10 +136,10 @@ impl Runner<'_> {
         }
     }
 
-    /// Runs a control, and again where the server throttled it or cut its connection; every one of them is in the record.
+    /// Runs a control, and again where the server throttled it, cut its connection or failed; every one of them is in the record.
     pub(super) async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let mut last = self.control_once(control, when).await;
-        let (mut throttled, mut cut) = (0, 0);
+        let (mut throttled, mut cut, mut crashed) = (0, 0, 0);
         while let (Some(trial), false) = (self.record.controls.get(last.0), self.stop.is_stopped()) {
             let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
                 throttled += 1;
@@ -147,6 +147,9 @@ impl Runner<'_> {
             } else if trial.is_cut() && cut < MOST_CUT {
                 cut += 1;
                 "since the connection was cut"
+            } else if last.1.as_ref().is_err_and(|failed| failed.outcome == Outcome::Crashed) && crashed < MOST_CRASHED {
+                crashed += 1;
+                "since the server failed"
             } else {
                 break;
             };
