@@ -169,6 +169,46 @@ async fn parameters_that_the_target_file_adds() {
     assert!(tokens.clone().count() > 0 && tokens.clone().all(|r| r.contains(&format!("resource={}", grantproof::wire::encode(&api)))));
 }
 
+/// A public client without the refresh grant, as many servers have them: what it does not get, the next client of the target file may.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_client_shows_what_the_first_does_not_get() {
+    for (flaw, expected) in [(None, Verdict::Holds), (Some(Flaw::RefreshScopeEscalation), Verdict::Broken)] {
+        let (lab, mut target) = lab(flaw.as_slice()).await;
+        let public = target.client(ClientRole::Public).expect("a client").clone();
+        let wish = serde_json::json!({
+            "redirect_uris": [public.redirect_uri],
+            "grant_types": ["authorization_code"],
+            "token_endpoint_auth_method": "none",
+        });
+        let http = Http::new(&target).expect("a client");
+        let request = Request {
+            method: "POST".into(),
+            url: format!("{}/register", lab.issuer()),
+            headers: vec![
+                ("content-type".into(), "application/json".into()),
+                ("authorization".into(), format!("Bearer {}", lab.directory().initial_access_token)),
+            ],
+            body: Some(wish.to_string().into_bytes()),
+            ..Request::default()
+        };
+        let answer = http.send(&request).await.expect("an answer");
+        let answer: serde_json::Value = serde_json::from_str(&answer.text()).expect("JSON");
+        let id = answer["client_id"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let own = Client::new(id, &public.redirect_uri, ClientAuthentication::None);
+        target.clients.insert(ClientRole::Public, own);
+        let report = run_on(&target, &["refresh/scope-escalation", "refresh/rotation"]).await;
+        assert_eq!(report.fatal, None);
+        // Which client it is, does not matter to the first; the second is about public ones.
+        assert_eq!(verdict(&report, "refresh/scope-escalation"), expected);
+        assert_eq!(verdict(&report, "refresh/rotation"), Verdict::NotApplicable);
+        assert!(report.controls.iter().any(|control| control.name.contains("as another client")));
+
+        target.clients.retain(|role, _| *role == ClientRole::Public);
+        let report = run_on(&target, &["refresh/scope-escalation"]).await;
+        assert_eq!(verdict(&report, "refresh/scope-escalation"), Verdict::NotApplicable);
+    }
+}
+
 fn load(text: &str) -> Result<Target, Vec<String>> {
     let head = "name: t\nissuer: http://127.0.0.1:1\nusers: {default: {name: a, password: \"plain:secret-of-a-test\"}}\n";
     let folder = std::path::Path::new(".");

@@ -84,6 +84,9 @@ pub struct Plan {
     pub before: Vec<Chain>,
     /// Chains that ran beside each other.
     pub beside: Vec<Chain>,
+    /// Those that ran by themselves.
+    pub alone: Vec<Chain>,
+    /// The controls at the end, beside each other again.
     pub after: Vec<Chain>,
 }
 
@@ -120,7 +123,7 @@ impl Plan {
             plan.before.push(reader.chain(exchanges(std::slice::from_ref(&negative.answer), None)));
         }
         for case in &recording.cases {
-            let list = if alone(&case.scenario, &case.attack, case.word.as_deref()) { &mut plan.after } else { &mut plan.beside };
+            let list = if alone(&case.scenario, &case.attack, case.word.as_deref()) { &mut plan.alone } else { &mut plan.beside };
             list.extend(case.attempts.load().expect("evidence").iter().map(|t| trial(&mut reader, t)));
         }
         for control in last {
@@ -133,7 +136,7 @@ impl Plan {
     }
 
     fn chains(&self) -> impl Iterator<Item = &Chain> {
-        self.before.iter().chain(&self.beside).chain(&self.after)
+        self.before.iter().chain(&self.beside).chain(&self.alone).chain(&self.after)
     }
 
     pub fn requests(&self) -> usize {
@@ -160,7 +163,7 @@ impl Plan {
                 _ => None,
             })
             .collect();
-        for op in self.before.iter_mut().chain(&mut self.beside).chain(&mut self.after).flatten() {
+        for op in self.before.iter_mut().chain(&mut self.beside).chain(&mut self.alone).chain(&mut self.after).flatten() {
             op.kept.retain(|kept| needed.contains(&kept.name));
         }
     }

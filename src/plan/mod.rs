@@ -95,7 +95,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 .or_insert_with(|| {
                     let mut control = scenario.control.as_client(attack.client);
                     let lacking = missing(&control.steps, target);
-                    by_name(&mut control.steps, target);
+                    by_name(&mut control.steps, target, None);
                     (Arc::new(control), lacking)
                 })
                 .clone();
@@ -104,7 +104,7 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 .filter_map(|word| {
                     let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
                     lacking = lacking.take().or_else(|| missing(&steps, target));
-                    by_name(&mut steps, target);
+                    by_name(&mut steps, target, None);
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: Arc::clone(&control) })
                 })
                 .collect();
@@ -122,10 +122,42 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
 }
 
 /// Steps of "the default client", or of who may introspect, name the client that this is: two controls that differ in the word alone are one.
-fn by_name(steps: &mut [PlannedStep], target: &Target) {
+/// `default`: who plays the default client, if not the first that can.
+fn by_name(steps: &mut [PlannedStep], target: &Target, default: Option<ClientRole>) {
     for step in steps.iter_mut().filter(|s| matches!(s.client, ClientRole::Default | ClientRole::Introspection)) {
-        step.client = target.role(step.client).unwrap_or(step.client);
+        let named = default.filter(|_| step.client == ClientRole::Default);
+        step.client = named.or_else(|| target.role(step.client)).unwrap_or(step.client);
     }
+}
+
+/// Who plays the default client in a case; None: the case is about clients that it names.
+pub fn default_client(case: &Case<'_>) -> Option<ClientRole> {
+    if case.attack.client.is_some() {
+        return None;
+    }
+    let at = case.scenario.control.steps.iter().position(|step| step.client == ClientRole::Default)?;
+    case.control.steps.get(at).map(|step| step.client)
+}
+
+/// The same case with the next client of the target file as the default one; None: there is none, or the case is about clients that it names.
+pub fn with_next_client<'a>(case: &Case<'a>, target: &Target) -> Option<Case<'a>> {
+    let next = target.default_client_after(default_client(case)?)?;
+    let mut control = case.scenario.control.clone();
+    let mut steps = attack_steps(&case.scenario.control, case.attack, case.word.as_deref()).ok()?;
+    by_name(&mut control.steps, target, Some(next));
+    by_name(&mut steps, target, Some(next));
+    let lacking = missing(&control.steps, target).or_else(|| missing(&steps, target));
+    lacking.is_none().then(|| Case { steps, control: Arc::new(control), ..case.clone() })
+}
+
+/// Cases under the controls that they share.
+pub fn grouped(cases: Vec<Case<'_>>) -> Vec<Group<'_>> {
+    let mut plan = Plan::default();
+    for case in cases {
+        let control = Arc::clone(&case.control);
+        add(&mut plan.groups, &control, vec![case]);
+    }
+    merge(plan).groups
 }
 
 fn add<'a>(groups: &mut Vec<Group<'a>>, control: &Control, cases: Vec<Case<'a>>) {

@@ -31,11 +31,16 @@ pub fn shown_again<'t>(trials: impl IntoIterator<Item = (&'t Control, &'t Trial)
 
 /// Whether a case leads its user through pages: it opens some, asks for them, or speaks for one of the clients for which they are shown again.
 pub fn concern(case: &Case<'_>, clients: &BTreeSet<String>, target: &Target) -> bool {
+    open(&case.steps, clients, target)
+}
+
+/// The same of steps.
+pub fn open(steps: &[PlannedStep], clients: &BTreeSet<String>, target: &Target) -> bool {
     // Another scope than the control's is one that nobody has agreed to.
     let page =
         |parameter: &Parameter| ASK.contains(&parameter.name.as_str()) || parameter.name == "scope" && parameter.origin != Origin::Kept;
     let asks = |step: &PlannedStep| step.conduct.is_some() || step.parameters.iter().any(page);
-    case.steps.iter().any(|step| match step.kind {
+    steps.iter().any(|step| match step.kind {
         StepKind::PageRequest | StepKind::LogoutRequest => true,
         StepKind::AuthorizationRequest => asks(step) || target.client(step.client).is_some_and(|client| clients.contains(&client.id)),
         _ => asks(step),

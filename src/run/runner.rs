@@ -29,8 +29,11 @@ use super::spool::{Seen, Spool};
 use super::waits::{self, Places, Share};
 use super::{Event, Options, Stop};
 
+use closing::Closing;
+
 mod closing;
 mod controls;
+mod other_clients;
 
 pub struct Runner<'r> {
     engine: &'r Engine,
@@ -136,6 +139,7 @@ impl<'r> Runner<'r> {
         if self.record.fatal.is_some() {
             return;
         }
+        self.on_other_clients(&mut groups).await;
         self.learn_refusals(&groups).await;
         if groups.iter().flat_map(|framed| &framed.group.control.steps).any(|s| s.kind == StepKind::ListenerRequest) {
             let unheard = self.unheard();
@@ -259,17 +263,18 @@ impl<'r> Runner<'r> {
                 list.push(case);
             }
         }
-        for (framed, cases) in groups.iter_mut().zip(open) {
+        let mut closing = Vec::new();
+        for (group, cases) in open.into_iter().enumerate() {
             // Where nothing was sent, a control after it would say nothing; and a server that asks to be left alone is.
             let left_alone = self.engine.http.spent().too_long.is_some();
             let (untried, cases): (Vec<_>, Vec<_>) = cases.into_iter().partition(|open| left_alone || open.tried.seen.is_empty());
             untried.into_iter().for_each(|open| self.keep(open));
             if !cases.is_empty() {
-                let control = plan::control_of(cases.iter().map(|o| &o.case), &framed.group.control);
-                let more = self.close(&control, cases, false).await;
-                framed.controls.extend(more);
+                let control = plan::control_of(cases.iter().map(|o| &o.case), &groups[group].group.control);
+                closing.push(Closing { group, control, cases });
             }
         }
+        self.close_all(groups, closing, &paged).await;
     }
 
     /// The newest of some control trials that grants a control; where none does, the newest.

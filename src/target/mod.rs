@@ -197,6 +197,9 @@ impl Default for Limits {
     }
 }
 
+/// Who plays the default client: the first of them that a target has.
+const DEFAULT_CLIENTS: [ClientRole; 3] = [ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion];
+
 impl Target {
     /// A target of which only the issuer is known: enough to read its metadata.
     pub fn bare(issuer: &str) -> Target {
@@ -257,11 +260,17 @@ impl Target {
             return order.into_iter().find(|role| self.clients.get(role).is_some_and(certified));
         }
         let order: &[ClientRole] = match role {
-            ClientRole::Default => &[ClientRole::Public, ClientRole::Confidential, ClientRole::Assertion],
+            ClientRole::Default => &DEFAULT_CLIENTS,
             ClientRole::Introspection => &[ClientRole::Confidential, ClientRole::Assertion, ClientRole::Mtls],
             ref one => std::slice::from_ref(one),
         };
         order.iter().copied().find(|role| self.clients.contains_key(role))
+    }
+
+    /// The client that plays the default one where this one cannot.
+    pub fn default_client_after(&self, role: ClientRole) -> Option<ClientRole> {
+        let mut after = DEFAULT_CLIENTS.iter().copied().skip_while(|one| *one != role).skip(1);
+        after.find(|role| self.clients.contains_key(role))
     }
 
     pub fn user(&self, role: UserRole) -> &User {

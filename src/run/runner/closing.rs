@@ -1,19 +1,61 @@
 //! The control after a batch, and what of the batch it settles.
 
+use std::collections::BTreeSet;
+
 use crate::judge;
 use crate::model::report::CaseRecord;
 use crate::model::scenario::Control;
 use crate::plan;
 use crate::run::look::in_front_channel;
+use crate::run::pages;
 use crate::run::waits::{self, Places};
 
-use super::{Open, Runner};
+use super::{Framed, Open, Runner};
+
+/// When the controls of this file are driven.
+const AFTER: &str = "after";
+
+/// The cases of a group that are over, and the control that follows them.
+pub(super) struct Closing<'a> {
+    /// Where the group stands in the list of them.
+    pub(super) group: usize,
+    pub(super) control: Control,
+    pub(super) cases: Vec<Open<'a>>,
+}
 
 impl Runner<'_> {
-    /// The control after a batch. What it does not grant is split until the culprit is found; `again` says that the batch
-    /// is such a part. Returns the numbers of the controls that were run.
-    pub(super) async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>, again: bool) -> Vec<usize> {
-        let (number, _) = self.control_patiently(control, "after").await;
+    /// The controls after a batch, in the order of their groups. As the attacks were, they are beside each other where they open no pages.
+    pub(super) async fn close_all<'a>(&mut self, groups: &mut [Framed<'a>], closing: Vec<Closing<'a>>, paged: &BTreeSet<String>) {
+        let places = Places::new(self.engine.target.limits.in_flight);
+        let first = self.record.controls.len();
+        let this = &*self;
+        let driven = closing.iter().enumerate().map(|(at, closing)| {
+            let control = &closing.control;
+            let is_led = pages::open(&control.steps, paged, &this.engine.target) || control.steps.iter().any(|step| step.burst.is_some());
+            let share = places.share(is_led);
+            async move {
+                let _place = share.take().await;
+                Box::pin(this.drive(control, format!("control {} ({AFTER})", first + at))).await
+            }
+        });
+        let driven = futures_util::future::join_all(driven).await;
+        let kept: Vec<_> = closing.iter().zip(driven).map(|(closing, driven)| self.record(&closing.control, driven)).collect();
+        for (closing, kept) in closing.into_iter().zip(kept) {
+            let (number, _) = self.again(&closing.control, AFTER, kept).await;
+            let more = self.settle(&closing.control, closing.cases, number, false).await;
+            groups[closing.group].controls.extend(more);
+        }
+    }
+
+    /// The control after a part of a batch.
+    async fn close(&mut self, control: &Control, cases: Vec<Open<'_>>) -> Vec<usize> {
+        let (number, _) = self.control_patiently(control, AFTER).await;
+        self.settle(control, cases, number, true).await
+    }
+
+    /// What the control after a batch settles. What it does not grant is split until the culprit is found; `again` says that the batch
+    /// is such a part. Returns the numbers of the controls that were run, this one first.
+    async fn settle(&mut self, control: &Control, cases: Vec<Open<'_>>, number: usize, again: bool) -> Vec<usize> {
         let mut ran = vec![number];
         let mut suspects = self.keep_settled(cases, number);
         if suspects.is_empty() || self.stop.is_stopped() {
@@ -57,7 +99,7 @@ impl Runner<'_> {
                 }
             }
             if !open.is_empty() {
-                ran.extend(Box::pin(self.close(&own, open, true)).await);
+                ran.extend(Box::pin(self.close(&own, open)).await);
             }
         }
         ran

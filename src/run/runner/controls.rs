@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::clock;
 use crate::judge;
-use crate::model::observation::{Outcome, Trial};
+use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::scenario::Control;
 use crate::model::step::ClientRole;
 use crate::plan::Plan;
@@ -15,6 +15,13 @@ use super::{Framed, MOST_CRASHED, MOST_CUT, MOST_THROTTLED, Runner};
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
+
+/// What was seen of a control.
+pub(super) struct Driven {
+    trial: Trial,
+    negatives: Vec<NegativeControl>,
+    warnings: Vec<String>,
+}
 
 /// A step of an unbent flow that a client was not granted.
 struct Broken {
@@ -138,7 +145,18 @@ impl Runner<'_> {
 
     /// Runs a control, and again where the server throttled it, cut its connection or failed; every one of them is in the record.
     pub(super) async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
-        let mut last = self.control_once(control, when).await;
+        let first = self.control_once(control, when).await;
+        self.again(control, when, first).await
+    }
+
+    /// Runs a control again whose first trial says too little.
+    pub(super) async fn again(
+        &mut self,
+        control: &Control,
+        when: &str,
+        first: (usize, Result<(), judge::Failed>),
+    ) -> (usize, Result<(), judge::Failed>) {
+        let mut last = first;
         let (mut throttled, mut cut, mut crashed) = (0, 0, 0);
         while let (Some(trial), false) = (self.record.controls.get(last.0), self.stop.is_stopped()) {
             let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
@@ -159,14 +177,24 @@ impl Runner<'_> {
     }
 
     pub(super) async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
-        let number = self.record.controls.len();
-        let name = format!("control {number} ({when})");
+        let driven = self.drive(control, format!("control {} ({when})", self.record.controls.len())).await;
+        self.record(control, driven)
+    }
+
+    /// Drives a control.
+    pub(super) async fn drive(&self, control: &Control, name: String) -> Driven {
         let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, control)).await;
+        self.listen(&trial);
+        (self.tell)(Event::Control { name, granted: judge::granted(control, &trial).is_ok() });
+        Driven { trial, negatives, warnings }
+    }
+
+    /// Keeps what was seen of a control; its number, and whether it was granted.
+    pub(super) fn record(&mut self, control: &Control, driven: Driven) -> (usize, Result<(), judge::Failed>) {
+        let Driven { trial, negatives, warnings } = driven;
         self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
-        self.listen(&trial);
-        let result = judge::granted(control, &trial);
-        (self.tell)(Event::Control { name, granted: result.is_ok() });
+        let (number, result) = (self.record.controls.len(), judge::granted(control, &trial));
         self.record.controls.push(trial);
         (number, result)
     }
