@@ -58,7 +58,8 @@ pub fn credentials(
     let mut headers = Vec::new();
     let parameters = match (method, secret) {
         (ClientAuthentication::Basic(_), Some(secret)) => {
-            headers.push(("authorization".into(), eval::basic(&client.id, &secret)));
+            let write = if learned.is_bare_pair(&client.id) { eval::bare_basic } else { eval::basic };
+            headers.push(("authorization".into(), write(&client.id, &secret)));
             Vec::new()
         }
         (ClientAuthentication::Post(_), Some(secret)) => vec![id, ("client_secret".into(), secret)],

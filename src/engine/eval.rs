@@ -238,8 +238,20 @@ impl Known {
 
 /// The value of an Authorization header (RFC 6749 §2.3.1: both are form-encoded before they are joined).
 pub fn basic(name: &str, secret: &str) -> String {
-    let pair = format!("{}:{}", wire::encode(name), wire::encode(secret));
-    format!("Basic {}", STANDARD.encode(pair))
+    bare_basic(&wire::encode(name), &wire::encode(secret))
+}
+
+/// The same of a pair that goes out as it stands, as RFC 7617 has it for people.
+pub fn bare_basic(name: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{secret}")))
+}
+
+/// Name and secret in such a value; `bare`: they stand as they are.
+pub fn read_basic(value: &str, bare: bool) -> Option<(String, String)> {
+    let pair = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+    let (name, secret) = pair.split_once(':')?;
+    let read = |text: &str| if bare { text.to_owned() } else { wire::decode(text).into_owned() };
+    Some((read(name), read(secret)))
 }
 
 /// The text without its last characters, or without its second half.

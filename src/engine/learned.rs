@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::target::Secret;
 
 use super::keys::SigningKey;
+use super::login::What;
 
 #[derive(Debug, Default)]
 pub struct Learned(Mutex<State>);
@@ -22,6 +23,10 @@ struct State {
     taken: BTreeSet<(String, String)>,
     /// Clients whose request objects are taken where more than `client_id` stands beside them only.
     repeating: BTreeSet<String>,
+    /// The shapes of the pages that were filled in on the way to the client, and what for.
+    walked: BTreeSet<(What, String)>,
+    /// Clients, by the name in their pair, whose `Authorization: Basic` was tried; true: the pair is taken as it stands, not form-encoded.
+    bare_pairs: BTreeMap<String, bool>,
     /// The private keys of clients, read.
     keys: BTreeMap<String, SigningKey>,
     /// For the reader, not yet told.
@@ -94,6 +99,45 @@ impl Learned {
         }
     }
 
+    /// A page was filled in.
+    pub fn walked(&self, what: What, shape: &str) {
+        let mut state = self.state();
+        if !state.walked.iter().any(|(known, of)| *known == what && of == shape) {
+            state.walked.insert((what, shape.to_owned()));
+        }
+    }
+
+    /// Whether a page of this shape is none of those on the way to the client: both login and consent were seen, as forms without which
+    /// nobody gets there, and look otherwise.
+    pub fn leads_nowhere(&self, shape: &str) -> bool {
+        let state = self.state();
+        let seen = |what: What| state.walked.iter().any(|(known, _)| *known == what);
+        seen(What::Password) && seen(What::Consent) && !state.walked.iter().any(|(_, known)| known == shape)
+    }
+
+    /// Whether this pair of a name and a secret goes into a Basic header as it stands. What was learned of one client is a guess for the others.
+    pub fn is_bare_pair(&self, name: &str) -> bool {
+        let pairs = &self.state().bare_pairs;
+        pairs.get(name).copied().unwrap_or_else(|| pairs.values().any(|bare| *bare))
+    }
+
+    /// Whether nothing is known yet of how a client's pair is written.
+    pub fn is_new_pair(&self, name: &str) -> bool {
+        !self.state().bare_pairs.contains_key(name)
+    }
+
+    /// The pair of a client is written so from now on.
+    pub fn write_pair(&self, name: &str, bare: bool) {
+        self.state().bare_pairs.insert(name.to_owned(), bare);
+    }
+
+    /// A pair that was refused form-encoded was taken as it stands.
+    pub fn tell_of_bare_pair(&self, name: &str) {
+        self.state().warnings.push(format!(
+            "client `{name}`: its id and secret are refused form-encoded in the Basic header (RFC 6749 §2.3.1), and taken as they stand; they are sent so"
+        ));
+    }
+
     pub fn nonce(&self, origin: &str) -> Option<String> {
         self.state().nonces.get(origin).cloned()
     }
@@ -122,5 +166,31 @@ impl Learned {
     /// The warnings since the last call.
     pub fn warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.state().warnings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_leads_nowhere_once_login_and_consent_are_known_to_look_otherwise() {
+        let learned = Learned::default();
+        assert!(!learned.leads_nowhere("200 text/html a script"));
+        learned.walked(What::Password, "200 text/html b");
+        assert!(!learned.leads_nowhere("200 text/html a script"), "consent may look like this");
+        learned.walked(What::Consent, "200 text/html c script");
+        assert!(learned.leads_nowhere("200 text/html a script"));
+        assert!(!learned.leads_nowhere("200 text/html c script"));
+    }
+
+    #[test]
+    fn what_is_learned_of_one_pair_is_a_guess_for_the_others() {
+        let learned = Learned::default();
+        assert!(!learned.is_bare_pair("a") && learned.is_new_pair("a"));
+        learned.write_pair("a", true);
+        learned.write_pair("b", false);
+        assert!(learned.is_bare_pair("a") && !learned.is_bare_pair("b") && learned.is_bare_pair("c"));
+        assert!(!learned.is_new_pair("a") && learned.is_new_pair("c"));
     }
 }

@@ -179,6 +179,11 @@ impl Engine {
         Arc::clone(facts)
     }
 
+    /// Whether a page of this shape is none of those that lead to the client, as far as they were seen.
+    pub fn leads_nowhere(&self, shape: &str) -> bool {
+        self.learned.leads_nowhere(shape)
+    }
+
     pub fn facts(&self) -> Arc<Facts> {
         Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }

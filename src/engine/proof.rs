@@ -222,7 +222,7 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
             let answer = request(trial.engine, &candidate, shown, &Transport::default()).await;
             candidate.refuses &= !answer.outcome.is_some_and(|o| o.granted());
             let answer = trial.redacted(&format!("negative control: {what} at {}", candidate.name), StepKind::ResourceRequest, answer);
-            negatives.push(NegativeControl { kind: StepKind::ResourceRequest, what: what.to_owned(), answer });
+            negatives.push(NegativeControl { kind: StepKind::ResourceRequest, what: what.to_owned(), answer, leads_nowhere: false });
         }
         if candidate.name != "introspection" && chosen.api.is_none() {
             chosen.api = Some(candidate.clone());

@@ -170,7 +170,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         let what = format!("{}, although the attack does not change it and the control was granted it", described(step));
         return Sight::Neither { what, fault: fault(step), filed_under: None };
     }
-    if let Some(truth) = condition(&view, &attack.broken) {
+    if let Some(truth) = condition(&view, &attack.broken).filter(|_| is_led(attack, trial)) {
         if at_the_resource(attack, trial) && !attack.negative_control && !resource_refuses(negatives) {
             return Sight::Neither {
                 what: format!(
@@ -197,6 +197,13 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
 /// anything was decided. A burst that came to nothing is counted among the bursts.
 fn is_lost(attack: &Attack, trial: &Trial, sight: &Sight) -> bool {
     trial.is_throttled() || trial.is_cut() && !attack.is_race() && matches!(sight, Sight::Neither { .. })
+}
+
+/// Whether the browser went where the attack leads it: what comes after a changed request that was never sent is not the attack's doing.
+fn is_led(attack: &Attack, trial: &Trial) -> bool {
+    let is_changed = |name: &str| attack.change.iter().any(|(step, _)| step == name);
+    let is_unsent = |s: &StepObservation| matches!(s.outcome, Outcome::NotSent | Outcome::Impossible);
+    !trial.steps.iter().any(|s| s.kind == StepKind::AuthorizationRequest && is_unsent(s) && is_changed(&s.step))
 }
 
 /// A step before the first change that was not granted although the control was granted the same: what comes after is

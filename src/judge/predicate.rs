@@ -71,12 +71,12 @@ impl<'a> View<'a> {
     /// how it refuses).
     pub(super) fn learned(&self, step: &StepObservation) -> Option<&'a NegativeControl> {
         let strange = matches!(step.outcome, Outcome::Crashed | Outcome::Unclear) && !step.shape.is_empty();
-        // A page that a script fills in looks the same whatever it says.
-        let learnable = strange && !step.shape.contains("script");
+        // A page that a script fills in looks the same whatever it says, unless those on the way to the client are known to look otherwise.
+        let learnable = |n: &NegativeControl| strange && (n.leads_nowhere || !step.shape.contains("script"));
         // How a client is refused that asks for a token of its own says nothing of a crash where a user's token is due.
         let is_own = |s: &StepObservation| s.sent.get("grant_type").is_some_and(|grant| grant == "client_credentials");
         let alike = |n: &NegativeControl| n.kind == step.kind && n.answer.shape == step.shape && (!is_own(&n.answer) || is_own(step));
-        self.negatives.iter().find(|n| learnable && alike(n) && !n.answer.outcome.granted())
+        self.negatives.iter().find(|n| learnable(n) && alike(n) && !n.answer.outcome.granted())
     }
 
     fn field(&self, subject: &Reference, test: &Test) -> Option<Truth> {

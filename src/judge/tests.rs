@@ -126,6 +126,7 @@ fn a_bent_control_that_is_refused() {
         kind: StepKind::AuthorizationRequest,
         what: "a client that never existed".into(),
         answer: strange.steps[0].clone(),
+        leads_nowhere: false,
     }];
     let evidence = Evidence { before: Some(&strange), attempts: &[], after: None, negatives: &negatives, controls: &plain };
     assert_eq!(case(&scenario.control, &[], &scenario.attacks[0], evidence).verdict, Verdict::NotApplicable);
@@ -223,6 +224,7 @@ fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
         kind: StepKind::TokenRequest,
         what: "a code that never existed".into(),
         answer: StepObservation { shape: shape.into(), ..step("n", StepKind::TokenRequest, Outcome::Crashed, &[]) },
+        leads_nowhere: false,
     };
     let with = |negatives: &[NegativeControl]| between(&scenario, &granted, std::slice::from_ref(&crashed), negatives);
     let same = with(&[negative(&crashed.steps[1].shape)]);
@@ -236,6 +238,21 @@ fn a_crash_counts_as_refused_only_where_the_negative_control_crashed_alike() {
     let mut asks = crashed.clone();
     asks.steps[1].sent.insert("grant_type".into(), "client_credentials".into());
     assert_eq!(between(&scenario, &granted, &[asks], &[own]).verdict, Verdict::Holds);
+}
+
+/// A page that a script fills in may say anything, unless the pages that lead to the client are known to look otherwise.
+#[test]
+fn a_page_with_scripts_is_a_refusal_where_no_page_on_the_way_looks_like_it() {
+    let scenario = scenario_of(TEXT);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let mut odd = trial(Outcome::Issued, Outcome::Unclear);
+    odd.steps[1].shape = "200 text/html 5cb48e script".into();
+    let with = |leads_nowhere: bool| {
+        let what = "a code that never existed".into();
+        let negative = NegativeControl { kind: StepKind::TokenRequest, what, answer: odd.steps[1].clone(), leads_nowhere };
+        between(&scenario, &granted, std::slice::from_ref(&odd), &[negative]).verdict
+    };
+    assert_eq!((with(true), with(false)), (Verdict::Holds, Verdict::Inconclusive));
 }
 
 #[test]
@@ -264,6 +281,7 @@ fn an_endpoint_that_takes_anything_shows_nothing() {
         kind: StepKind::ResourceRequest,
         what: "a made-up token".into(),
         answer: step("n", StepKind::ResourceRequest, outcome, &[]),
+        leads_nowhere: false,
     };
     let with = |negatives: &[NegativeControl]| between(&scenario, &attack, &[attack.clone(), attack.clone()], negatives);
     let refuses = with(&[negative(Outcome::Refused)]);

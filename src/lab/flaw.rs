@@ -211,6 +211,8 @@ flaws! {
         "The login form is taken from any browser, which is then logged in and shown the home page: the login of the other one is left."
     ConsentCsrf "consent-csrf"
         "An answer to the question for consent counts for the newest question of the same session, whatever its hidden fields say, also as a form of another site: the cookie says SameSite=None."
+    ConsentByLink "consent-by-link"
+        "The answer to the question for consent may stand in the address of its page, and counts for the newest question of the session, whatever its hidden fields say."
     ConsentInteractionNotBound "consent-interaction-not-bound"
         "Whoever opens the address of a question for consent answers it in the name of the user who was asked."
     ConsentParametersTrusted "consent-parameters-trusted"

@@ -145,6 +145,13 @@ fn redirect_as_last_asked(server: &Server, store: &Store, transaction: &mut Tran
 /// Handles `GET /consent`: the question.
 pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
+    let is_answer = params.get("decision") == Some("allow");
+    if is_answer
+        && server.has(Flaw::ConsentByLink)
+        && let Some((transaction, session)) = newest_question(&server, &headers)
+    {
+        return finish(&server, &transaction.request, &session);
+    }
     let mut store = server.store();
     let Some((tx, transaction)) = find(&mut store, &params) else {
         drop(store);
@@ -158,6 +165,14 @@ pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(que
         return see_other(&format!("/login?tx={tx}"));
     }
     pages::consent(&server, tx, &transaction.csrf, &transaction.request)
+}
+
+/// Takes the question that the session was asked last.
+fn newest_question(server: &Server, headers: &HeaderMap) -> Option<(Transaction, Session)> {
+    let (id, session) = server.session(headers)?;
+    let mut store = server.store();
+    let newest = store.newest_of(&id)?;
+    Some((store.transactions.remove(&newest)?, session))
 }
 
 /// Handles `POST /consent`: the user's decision.

@@ -42,6 +42,8 @@ pub enum Taken {
     Form,
     /// Its form is sent without the hidden fields that no request brought: what a page of another site can know of it.
     BareForm,
+    /// What the form would send is followed as a link: cookies that say `SameSite=Lax` go along.
+    Link,
 }
 
 impl Taken {
@@ -50,6 +52,7 @@ impl Taken {
             Taken::Page => "page",
             Taken::Form => "form",
             Taken::BareForm => "form without its hidden values",
+            Taken::Link => "form as a link",
         }
     }
 }
@@ -100,6 +103,11 @@ impl Conduct {
     pub fn is_apart(&self) -> bool {
         let is_halfway = matches!(self.stops_at, Some(Stop::Code | Stop::Credentials));
         is_halfway || self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
+    }
+
+    /// It does something else with a page than a person who logs in and agrees.
+    pub fn meddles(&self) -> bool {
+        self.stops_at.is_some() || self.denies || !self.tampers.is_empty()
     }
 
     /// The steps that must have run before.

@@ -248,4 +248,8 @@ pub struct NegativeControl {
     /// What was blatantly wrong: "a made-up code", "no token".
     pub what: String,
     pub answer: StepObservation,
+    /// Login and consent were seen as forms in the run, and none of their pages looks like this answer: whatever looks like it is a refusal,
+    /// although scripts run on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leads_nowhere: bool,
 }

@@ -174,7 +174,13 @@ impl<'r> Runner<'r> {
                 if answer.outcome == Outcome::Issued {
                     self.record.warnings.push(format!("the server grants {}", blatant.what));
                 }
-                self.record.negative_controls.push(NegativeControl { kind: blatant.kind, what: blatant.what.to_owned(), answer });
+                let leads_nowhere = self.engine.leads_nowhere(&answer.shape);
+                self.record.negative_controls.push(NegativeControl {
+                    kind: blatant.kind,
+                    what: blatant.what.to_owned(),
+                    answer,
+                    leads_nowhere,
+                });
             }
         }
     }

@@ -288,6 +288,10 @@ impl<'t, 'e> Journey<'t, 'e> {
             }
             let Some(page) = page else { return self.document(&response) };
             if self.needs_scripts(&here, &response, &page, user) {
+                if self.conduct.meddles() {
+                    let why = "a script makes this page, and only forms without scripts are stopped at, refused or changed";
+                    return self.end(Outcome::Impossible, why.into());
+                }
                 return self.in_chromium(browser, user, &here, response.status).await;
             }
             match self.page(&here, &response, page, user).await {
@@ -361,7 +365,8 @@ impl<'t, 'e> Journey<'t, 'e> {
         let asks = match &action {
             Action::Submit(filled) => matches!(filled.what, What::Password | What::Name | What::Code),
             Action::Beyond(_) => response.status < 400,
-            Action::Nothing => page.has_script && response.status < 400,
+            // Where the server went there to say what is wrong, no login is asked for.
+            Action::Nothing => page.has_script && response.status < 400 && self.page_error.is_none(),
             Action::Refresh(_) => false,
         };
         if asks && !matches!(login.driver, LoginDriver::Form | LoginDriver::Browser) {
@@ -378,6 +383,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             Action::Submit(filled) => {
                 let filled = self.as_denied(&page, filled);
                 let told = told::page(&page, &filled, user);
+                self.trial.engine.learned.walked(filled.what, &self.raw.shape);
                 let turn = self.submit(&base, &page, filled, response, user).await;
                 if matches!(turn, Turn::Go(_)) {
                     self.told.push(told);

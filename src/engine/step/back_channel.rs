@@ -1,13 +1,16 @@
 //! Requests of the back channel: client authentication, the DPoP proof, and the two lawful second tries.
 
+use std::borrow::Cow;
+
 use crate::engine::authentication::{Credentials, credentials};
 use crate::engine::bend::{Bend, Prove};
 use crate::engine::delivery::{self, Sent};
 use crate::engine::dpop;
-use crate::engine::eval::Missing;
+use crate::engine::eval::{self, Missing};
 use crate::engine::http::{Failure, Request, Response};
+use crate::engine::learned::Learned;
 use crate::engine::{RawStep, RunningTrial, answer};
-use crate::model::step::{StepKind, Transport};
+use crate::model::step::{Place, StepKind, Transport};
 use crate::target;
 
 use super::Ready;
@@ -42,7 +45,7 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
         // It has its client_id already, and an attack may have changed it (RFC 9126 §2.1).
         added.parameters.retain(|(name, _)| name != "client_id");
     }
-    let mut request = delivery::post(to.endpoint, to.transport, to.parameters, &added);
+    let mut request = delivery::post(to.endpoint, to.transport, &pairs_as_learned(trial, to.parameters), &added);
     if let Some(prove) = proof(trial, step, to)? {
         let proofs = engine.proofs_for(&prove, &request.method, &request.url, None)?;
         request.headers.extend(proofs.into_iter().map(|proof| (dpop::HEADER.to_owned(), proof)));
@@ -63,6 +66,28 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
     Ok((added, request))
 }
 
+/// A Basic header that a step writes itself, as this server takes it.
+fn pairs_as_learned<'p>(trial: &RunningTrial<'_>, parameters: &'p [Sent]) -> Cow<'p, [Sent]> {
+    let learned = &trial.engine.learned;
+    let bare = |sent: &Sent| {
+        let own = sent.place == Some(Place::Header) && sent.name.eq_ignore_ascii_case("authorization");
+        let (name, secret) = eval::read_basic(&sent.value, false).filter(|_| own)?;
+        learned.is_bare_pair(&name).then(|| eval::bare_basic(&name, &secret))
+    };
+    if !parameters.iter().any(|sent| bare(sent).is_some()) {
+        return Cow::Borrowed(parameters);
+    }
+    parameters.iter().map(|sent| Sent { value: bare(sent).unwrap_or_else(|| sent.value.clone()), ..sent.clone() }).collect()
+}
+
+/// Name and secret that a request shows in a Basic header, where it matters whether they are form-encoded.
+fn pair_of(request: &Request, learned: &Learned) -> Option<(String, String)> {
+    let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+    // Which of the two ways it is written, is known by the name alone: that of a client has no `%` in it.
+    let bare = eval::read_basic(value, true).is_some_and(|(name, _)| learned.is_bare_pair(&name));
+    eval::read_basic(value, bare).filter(|(name, secret)| eval::basic(name, secret) != eval::bare_basic(name, secret))
+}
+
 /// The proof that goes with a request: as the step says, else as the client is registered.
 fn proof(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<Option<Prove>, Missing> {
     match &step.planned.proof {
@@ -72,8 +97,8 @@ fn proof(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<Opti
     }
 }
 
-/// Sends a request; tries that were refused for want of a DPoP nonce (RFC 9449 §8) or for the audience of the assertion (RFC
-/// 7523 §3) are followed by a second one. `raw` keeps the credentials that were sent, and all exchanges but the last.
+/// Sends a request; tries that were refused for want of a DPoP nonce (RFC 9449 §8), for the audience of the assertion (RFC
+/// 7523 §3) or for how the pair in a Basic header is written are followed by a second one. `raw` keeps the credentials that were sent, and all exchanges but the last.
 ///
 /// # Errors
 /// A credential that cannot be had.
@@ -95,6 +120,23 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
             raw.exchanges.push(std::mem::replace(&mut sent, second));
         }
         engine.learned.settle_audience(id, !refuses_client(&sent.1));
+    }
+    if let Some((name, _)) = pair_of(&sent.0, &engine.learned).filter(|(name, _)| trial.is_control && engine.learned.is_new_pair(name)) {
+        let first = engine.learned.is_bare_pair(&name);
+        let mut bare = first;
+        if refuses_client(&sent.1) {
+            engine.learned.write_pair(&name, !first);
+            let second = once(trial, step, to, raw).await?;
+            raw.exchanges.push(std::mem::replace(&mut sent, second));
+            // Where neither is taken, it is not for this.
+            if !refuses_client(&sent.1) {
+                bare = !first;
+            }
+        }
+        engine.learned.write_pair(&name, bare);
+        if bare && !first {
+            engine.learned.tell_of_bare_pair(&name);
+        }
     }
     Ok(sent)
 }

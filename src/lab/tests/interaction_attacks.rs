@@ -138,6 +138,13 @@ pub(super) async fn consent_of_other_question(t: &Tester) -> Outcome<bool> {
     Ok(has_code(&answer(t, "/consent", &hidden, &[("decision", "allow")]).await?))
 }
 
+pub(super) async fn consent_by_link(t: &Tester) -> Outcome<bool> {
+    logged_in(t).await?;
+    let (path, _) = page(t, &[]).await?;
+    let sent = t.browse(&path.replace("?tx=", "?decision=allow&tx=another&was="), None).await?;
+    Ok(has_code(&sent))
+}
+
 pub(super) async fn consent_page_elsewhere(t: &Tester) -> Outcome<bool> {
     logged_in(t).await?;
     let (path, _) = page(t, &[]).await?;

@@ -126,6 +126,7 @@ attacks! {
         consent_without_second_factor: [HalfLoginAuthorizes];
         login_of_other_browser: [LoginCsrf, LoginCsrfAtHome];
         consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
+        consent_by_link: [ConsentByLink];
         consent_page_elsewhere: [ConsentInteractionNotBound];
         consent_form_changed: [ConsentParametersTrusted];
         code_after_refusal: [ConsentDenialIgnored];

@@ -1,6 +1,8 @@
 //! A browser that is led otherwise than a person goes who logs in and agrees: it stops at a page, goes on with what another
 //! one stopped at, refuses, and changes what forms carry.
 
+use std::net::IpAddr;
+
 use url::Url;
 
 use crate::engine::RunningTrial;
@@ -49,7 +51,8 @@ pub fn browser(trial: &RunningTrial<'_>, conduct: &Conduct, own: Browser) -> Res
         Some(keep) => before.with_cookies(|cookie| match keep {
             Keep::Readable => !cookie.http_only,
             Keep::Insecure => !cookie.secure,
-            Keep::Shared => cookie.with_subdomains,
+            // An address has no other hosts, whatever `Domain` says (RFC 6265 §5.1.3).
+            Keep::Shared => cookie.with_subdomains && cookie.host.parse::<IpAddr>().is_err(),
         }),
     })
 }
@@ -98,6 +101,11 @@ impl Journey<'_, '_> {
         self.carries_password = filled.what == What::Password;
         if let Turn::Over = self.submit(&paused.base, &paused.page, filled, &response, user).await {
             return Err(());
+        }
+        if taken == Taken::Link && self.next.method == "POST" {
+            let sent = self.next.body.take().unwrap_or_default();
+            let url = wire::with_query(&self.next.url, &String::from_utf8_lossy(&sent));
+            self.next = Request { method: "GET".into(), url, ..Request::default() };
         }
         if paused.session != session {
             // As a page of another site sends it.

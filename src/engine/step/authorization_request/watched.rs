@@ -102,8 +102,14 @@ impl Journey<'_, '_> {
             return filled;
         }
         let Some((at, form, button)) = button::refusing(page) else { return filled };
+        let denied = login::pressed(at, form, Some(button), false);
+        if (denied.form, &denied.pairs, &denied.action) == (filled.form, &filled.pairs, &filled.action) {
+            self.remarks
+                .push("the button that refuses sends what the one that agrees does: only a script of the page tells them apart".into());
+            return filled;
+        }
         self.raw.field("denied", Some("true"));
-        login::pressed(at, form, Some(button), false)
+        denied
     }
 }
 
