@@ -14,7 +14,7 @@ use grantproof::lab::Flaw;
 use grantproof::model::report::Report;
 use grantproof::model::step::ClientRole;
 use grantproof::model::verdict::Verdict;
-use grantproof::target::{Audience, Client, ClientAuthentication, ExtraValue, Target, Use, load, origin};
+use grantproof::target::{Audience, Client, ClientAuthentication, ExtraValue, Secret, Target, Use, load, origin};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The lab behind a gate, with its confidential client alone, which signs with its secret.
@@ -167,6 +167,60 @@ async fn parameters_that_the_target_file_adds() {
     assert!(nonces.len() > 5);
     let tokens = seen.iter().filter(|r| r.starts_with("POST /token") && r.contains("grant_type=authorization_code&"));
     assert!(tokens.clone().count() > 0 && tokens.clone().all(|r| r.contains(&format!("resource={}", grantproof::wire::encode(&api)))));
+}
+
+/// RFC 6749 §2.3.1 has name and secret form-encoded; servers that read them as they stand are met half-way, and only in a control.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_goes_out_as_the_server_takes_it() {
+    const SECRET: &str = "a/b+c=%41 d";
+    let told = |report: &Report| report.warnings.iter().any(|warning| warning.contains("taken as they stand"));
+    for (flaw, expected) in [(None, Verdict::Holds), (Some(Flaw::CodeReusable), Verdict::Broken)] {
+        let (_lab, gate, mut target) = gated(flaw.as_slice(), Rules { bare_secret: Some(SECRET), ..Rules::default() }).await;
+        let client = target.clients.get_mut(&ClientRole::Confidential).expect("a client");
+        client.authentication = ClientAuthentication::Basic(Secret::new(SECRET));
+        let report = run_on(&target, &["code/replay", "client-auth/wrong-secret"]).await;
+        assert_eq!(report.fatal, None);
+        assert!(told(&report), "{:?}", report.warnings);
+        assert_eq!(verdict(&report, "client-auth/wrong-secret"), Verdict::Holds);
+        assert_eq!(verdict(&report, "code/replay"), expected, "{flaw:?}");
+        // One try form-encoded, the wrong secrets of the attack, and nothing else that is refused.
+        assert!(gate.log().len() < 8, "{:?}", gate.log());
+    }
+    // A secret that is wrong either way is wrong.
+    let (_lab, _gate, mut target) = gated(&[], Rules { bare_secret: Some(SECRET), ..Rules::default() }).await;
+    let client = target.clients.get_mut(&ClientRole::Confidential).expect("a client");
+    client.authentication = ClientAuthentication::Basic(Secret::new("x/y"));
+    let report = run_on(&target, &["client-auth/wrong-secret"]).await;
+    assert!(!told(&report) && report.fatal.is_some_and(|why| why.contains("invalid_client")));
+}
+
+/// A server that answers a registration with a client that it has already: the run says so, registers nothing more, and removes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_the_target_file_is_never_removed() {
+    let (_lab, mut target) = lab(&[]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = serde_json::json!({
+        "client_id": target.client(ClientRole::Public).expect("a client").id,
+        "registration_client_uri": format!("{base}/manage"),
+        "registration_access_token": "management",
+    });
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let server = axum::Router::new().fallback(move |request: axum::extract::Request| async move {
+        told.lock().expect("a lock").push(format!("{} {}", request.method(), request.uri().path()));
+        (axum::http::StatusCode::CREATED, [("content-type", "application/json")], answer.to_string())
+    });
+    tokio::spawn(async move { axum::serve(listener, server).await });
+    target.endpoints.registration = Some(format!("{base}/register"));
+    target.origins.extend(origin(&base));
+    let report = run_on(&target, &["dcr/", "consent/", "pkce/wrong-verifier"]).await;
+    assert_eq!(*seen.lock().expect("a lock"), ["POST /register"]);
+    assert!(report.warnings.iter().any(|warning| warning.contains("answered a registration with client")), "{:?}", report.warnings);
+    assert_eq!(report.fatal, None);
+    let certain = |v: &&grantproof::model::report::ScenarioVerdict| matches!(v.verdict, Verdict::Holds | Verdict::Broken);
+    let certain: Vec<&str> = report.verdicts.iter().filter(certain).map(|v| v.id.as_str()).collect();
+    assert!(certain.contains(&"pkce/wrong-verifier") && !certain.iter().any(|id| id.starts_with("dcr/")), "{certain:?}");
 }
 
 /// A public client without the refresh grant, as many servers have them: what it does not get, the next client of the target file may.

@@ -27,6 +27,8 @@ struct State {
     walked: BTreeSet<(What, String)>,
     /// Clients, by the name in their pair, whose `Authorization: Basic` was tried; true: the pair is taken as it stands, not form-encoded.
     bare_pairs: BTreeMap<String, bool>,
+    /// The client of the target file with which a registration was answered.
+    overwritten: Option<String>,
     /// The private keys of clients, read.
     keys: BTreeMap<String, SigningKey>,
     /// For the reader, not yet told.
@@ -95,6 +97,21 @@ impl Learned {
         if state.repeating.insert(client.to_owned()) {
             state.warnings.push(format!(
                 "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type` and `scope` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
+            ));
+        }
+    }
+
+    /// The client of the target file with which the server answered a registration.
+    pub fn overwritten(&self) -> Option<String> {
+        self.state().overwritten.clone()
+    }
+
+    /// A registration was answered with a client of the target file.
+    pub fn overwrite(&self, client: &str) {
+        let mut state = self.state();
+        if state.overwritten.replace(client.to_owned()).is_none() {
+            state.warnings.push(format!(
+                "the server answered a registration with client `{client}` of the target file, perhaps because it has the same redirect_uri: that client may be changed now (compare its registration), and whoever may register can do the same to any client"
             ));
         }
     }

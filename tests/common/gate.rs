@@ -28,6 +28,8 @@ pub struct Rules {
     pub audience: Option<String>,
     /// Tokens are said to be Bearer tokens, in spite of the proofs.
     pub unbound: bool,
+    /// The secret that the client has here, and shows in a Basic header as it stands, not form-encoded.
+    pub bare_secret: Option<&'static str>,
 }
 
 /// The gate, and what it saw.
@@ -178,6 +180,14 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
     let rules = &gate.0.rules;
     match path {
         "/par" | "/token" | "/device_authorization" if method == "POST" => {
+            if let Some(secret) = rules.bare_secret {
+                let expected = format!("Basic {}", STANDARD.encode(format!("{}:{secret}", gate.0.client.0)));
+                let shown = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                return match shown == Some(expected.as_str()) {
+                    true => gate.lab("POST", path, "", &head.headers, body, true).await,
+                    false => gate.refuse(path, 401, "invalid_client"),
+                };
+            }
             if let (true, Err(error)) = (rules.dpop, gate.proof(method, path, &head.headers, None)) {
                 return gate.refuse(path, 400, error);
             }

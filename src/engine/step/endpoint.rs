@@ -32,6 +32,13 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     if !trial.engine.http.allows(endpoint) {
         return RawStep::not_sent(format!("{endpoint} is outside the target's hosts"));
     }
+    let registers = facts.endpoints.registration.as_deref() == Some(endpoint)
+        && step.planned.transport.method.as_deref().is_none_or(|method| method == "POST");
+    if let Some(id) = trial.engine.learned.overwritten().filter(|_| registers) {
+        return RawStep::not_sent(format!(
+            "the server answers a registration with client `{id}` of the target file, so nothing more is registered"
+        ));
+    }
     let json = step.planned.transport.content_type.as_deref().is_some_and(|media| media.contains("json"));
     // In JSON a number, truth value, object or list is written as such, the rest as text.
     let parameters: Vec<Sent> = step
@@ -55,7 +62,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     };
     raw.sent.extend(step.own());
     raw.undelivered = delivery::undelivered(step.planned, &parameters, &request);
-    let (outcome, note) = match &answer {
+    let (mut outcome, mut note) = match &answer {
         Ok(response) => {
             raw.shape = answer::shape(response);
             read(&mut raw, response);
@@ -67,13 +74,30 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         let mut leavings = trial.engine.leavings();
         if request.method == "DELETE" {
             leavings.unregistered(endpoint);
-        } else if request.method == "POST" && facts.endpoints.registration.as_deref() == Some(endpoint) {
+        } else if let Some(id) = of_target_file(trial, &raw).filter(|_| registers) {
+            // Whoever manages it could remove what is not ours.
+            MANAGEMENT.iter().for_each(|field| drop(raw.fields.remove(*field)));
+            if !step.parameters.iter().any(|p| p.name == "client_id" && p.value == id) {
+                trial.engine.learned.overwrite(&id);
+                outcome = Outcome::Unclear;
+                note = format!("the server answers with client `{id}` of the target file in place of a new one");
+            }
+        } else if registers {
             leavings.registered(&raw.fields);
         }
     }
     (raw.outcome, raw.note) = (Some(outcome), note);
     raw.exchanges.push((request, answer));
     raw
+}
+
+/// What the answer to a registration gives to whoever manages it (RFC 7592 §3).
+const MANAGEMENT: &[&str] = &["registration_client_uri", "registration_access_token"];
+
+/// The client of the target file that an answer names.
+fn of_target_file(trial: &RunningTrial<'_>, raw: &RawStep) -> Option<String> {
+    let id = raw.fields.get("client_id")?;
+    trial.engine.target.clients.values().any(|client| client.id == *id).then(|| id.clone())
 }
 
 fn classify(response: &Response) -> (Outcome, String) {
