@@ -1,6 +1,7 @@
 //! Drives a run to its end or to a signal, against a target or the embedded lab.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::lab::{Flaw, LabConfig};
 use crate::model::report::Recording;
@@ -63,15 +64,21 @@ impl Signal {
     }
 }
 
+/// Who ends a whole process group tells each process of it twice: within this time a second SIGTERM is the first one again.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
 /// The first signal ends the run after the requests that are under way; the second ends the program.
 fn watch_signals(stop: &Stop) -> Signal {
     let signal = Signal::default();
     let (own, stop) = (signal.clone(), stop.clone());
     tokio::spawn(async move {
+        let mut first: Option<Instant> = None;
         loop {
             let code = next_signal().await;
-            if own.code().is_some() {
-                std::process::exit(i32::from(code));
+            match first {
+                Some(first) if code == gate::TERMINATED && first.elapsed() < SAME_SIGNAL => continue,
+                Some(_) => std::process::exit(i32::from(code)),
+                None => first = Some(Instant::now()),
             }
             own.0.store(code, std::sync::atomic::Ordering::SeqCst);
             stop.stop("stopped by the user");

@@ -2,7 +2,9 @@
 
 use crate::target::Login;
 
-use super::page::{Button, Form, Page, Part, hinted};
+use crate::wire;
+
+use super::page::{Button, Field, Form, LINK_FORM, Page, Part, hinted};
 
 /// Words on buttons that refuse, and words that agree.
 const DENIES: &[&str] = &[
@@ -73,6 +75,50 @@ pub fn decides(form: &Form) -> bool {
     let grants = |button: &Button| score(form, button, &Login::default()) > AGREEING;
     let leaves = |button: &Button| words(&button.text).iter().any(|word| matches!(word.as_str(), "cancel" | "abort"));
     form.buttons.iter().any(|button| grants(button) || refuses(form, button) && !leaves(button))
+}
+
+/// Whether the hint of the target file names this button.
+pub fn is_hinted(button: &Button, hints: &Login) -> bool {
+    let names = [button.id.as_str(), button.text.trim()];
+    hinted(hints.consent_button.as_ref(), Part::Consent, &button.spot.parts, &names) == Some(true)
+}
+
+/// The links by which a page without a form lets its question be answered, as forms that are sent by GET: one that grants and one that
+/// refuses, in words of their own, or the one that `is_named` by the target file.
+pub fn answers(page: &Page, links: &[Button], is_named: impl Fn(&Button) -> bool) -> Vec<Form> {
+    let typed = |form: &Form| !form.buttons.is_empty() || form.fields.iter().any(|field| field.kind != "hidden");
+    if page.forms.iter().any(typed) {
+        return Vec::new();
+    }
+    // A link to a place on the page, or to a script, answers no server.
+    let leads = |link: &&Button| {
+        let address = link.action.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
+        !address.is_empty() && !address.starts_with('#') && !address.starts_with("javascript:")
+    };
+    let links = || links.iter().filter(leads);
+    let says = |link: &Button, list: &[&str]| {
+        [link.text.as_str(), &link.id].into_iter().any(|text| words(text).iter().any(|word| list.contains(&word.as_str())))
+    };
+    let granting = links().find(|link| is_named(link)).or_else(|| links().find(|l| says(l, GRANTS) && !says(l, DENIES)));
+    let refusing = links().find(|link| says(link, REFUSES));
+    let is_question = granting.is_some_and(&is_named) || granting.is_some() && refusing.is_some();
+    granting.into_iter().chain(refusing).filter(|_| is_question).map(as_form).collect()
+}
+
+/// A link as a form: what its address asks for is hidden in it.
+fn as_form(link: &Button) -> Form {
+    let address = link.action.as_deref().unwrap_or_default();
+    let address = address.split('#').next().unwrap_or_default();
+    let (action, query) = address.split_once('?').unwrap_or((address, ""));
+    let hidden = |(name, value)| Field { name, value, kind: "hidden".into(), ..Field::default() };
+    Form {
+        id: Some(LINK_FORM.into()),
+        action: action.to_owned(),
+        method: "GET".into(),
+        fields: wire::parse_form(query).into_iter().map(hidden).collect(),
+        buttons: vec![Button { action: None, ..link.clone() }],
+        ..Form::default()
+    }
 }
 
 /// The button of a form that refuses.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::target::Login;
 
+use super::button;
 use super::obstacle::{self, Captcha};
 use super::page::{self, Button, Field, Form, PLANTED, Page, Part, Spot, joined, parts};
 
@@ -23,6 +24,9 @@ struct Collected {
     tags: String,
     /// The button whose text is being read.
     button: Option<OpenButton>,
+    /// Links outside of forms that could be answers to a question, and whether the last one is open.
+    links: Vec<Button>,
+    in_link: bool,
     /// What a selector of a hint matched, by its place in the text.
     hinted: Vec<(usize, Part)>,
     script: String,
@@ -93,6 +97,9 @@ fn texts<'h>(of: &str, handler: impl FnMut(&mut TextChunk<'_>) -> HandlerResult 
     (Cow::Owned(selector(of)), ElementContentHandlers::default().text(handler))
 }
 
+/// A page that asks a question has few links.
+const MOST_LINKS: usize = 60;
+
 /// Tags beyond this many do not change the outline.
 const OUTLINE_TAGS: usize = 400;
 
@@ -125,6 +132,11 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
                 && button.text.len() < 200
             {
                 button.text.push_str(&unescape(piece));
+            }
+        });
+        text("a", |c, piece| {
+            if let Some(link) = c.links.last_mut().filter(|link| c.in_link && link.text.len() < 200) {
+                link.text.push_str(&unescape(piece));
             }
         });
         text("[id*=error], [class*=error], [role=alert]", |c, piece| add_text(&mut c.page.message, piece));
@@ -169,6 +181,9 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
         }
     }
     let hinted = std::mem::take(&mut collected.hinted);
+    let named = |link: &Button| hinted.iter().any(|(at, part)| *part == Part::Consent && *at == link.spot.at);
+    let answers = button::answers(&collected.page, &collected.links, |link| named(link) || button::is_hinted(link, hints));
+    collected.page.forms.extend(answers);
     for form in &mut collected.page.forms {
         let fields = form.fields.iter_mut().map(|f| &mut f.spot);
         for spot in fields.chain(form.buttons.iter_mut().map(|b| &mut b.spot)).chain([&mut form.spot]) {
@@ -213,6 +228,11 @@ fn element(e: &mut Element<'_, '_>, collected: &Rc<RefCell<Collected>>) {
             at_end(e, collected, |c| c.open = None);
         }
         "input" | "select" | "textarea" | "option" => control(e, &mut c),
+        "a" if c.open.is_none() && c.links.len() < MOST_LINKS && e.has_attribute("href") => {
+            c.links.push(Button { id: attribute(e, "id"), action: Some(attribute(e, "href")), spot: spot(e), ..Button::default() });
+            c.in_link = true;
+            at_end(e, collected, |c| c.in_link = false);
+        }
         "button" => {
             control(e, &mut c);
             at_end(e, collected, |c| c.button = None);
@@ -317,6 +337,7 @@ fn control(e: &Element, c: &mut Collected) {
         Control::Field(Field {
             name: attribute(e, "name"),
             checked: e.has_attribute("checked"),
+            required: e.has_attribute("required"),
             value: if kind == "checkbox" && !e.has_attribute("value") { "on".into() } else { attribute(e, "value") },
             kind,
             autocomplete: attribute(e, "autocomplete").to_ascii_lowercase(),
@@ -417,6 +438,27 @@ mod tests {
         assert_eq!(names, ["csrf", "login", "password"]);
         assert_eq!(form.fields[0].value, "a\"+b");
         assert_eq!((form.buttons[0].name.as_str(), form.buttons[0].text.trim()), ("do", "Log in"));
+    }
+
+    #[test]
+    fn links_that_answer_a_question_are_forms_where_there_are_none() {
+        let links = "<a href=/help>Help</a><a id=allow href='/go?a=1&amp;b=x%20y#top'>Allow</a> <a href='https://app.example/cb?error=access_denied'>Deny</a>";
+        let page = read(links.as_bytes());
+        let [allow, deny] = page.forms.as_slice() else { panic!("two answers, not {:?}", page.forms) };
+        assert!(allow.is_link() && deny.is_link());
+        assert_eq!((allow.action.as_str(), deny.action.as_str()), ("/go", "https://app.example/cb"));
+        let pairs: Vec<(&str, &str)> = allow.fields.iter().map(|f| (f.name.as_str(), f.value.as_str())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", "x y")]);
+        assert_eq!(button::refusing(&page).map(|(at, ..)| at), Some(1));
+        // A page that merely has such words, or a form of its own, asks nothing by links.
+        for other in [
+            "<a href=/x>Allow</a>",
+            &format!("<form><input name=q></form>{links}"),
+            "<a href=/a>Accept cookies</a><a href=/b>More</a>",
+            "<a href=#>Accept</a><a href=#>Decline</a>",
+        ] {
+            assert!(!read(other.as_bytes()).forms.iter().any(Form::is_link), "{other}");
+        }
     }
 
     #[test]

@@ -366,6 +366,10 @@ impl Http {
         let mut work = Vec::new();
         for request in requests {
             match self.pool(request) {
+                Ok(pool) if work.is_empty() => {
+                    pool.close_idle();
+                    work.push((self.at_its_time(request).into_owned(), pool.tls.clone()));
+                }
                 Ok(pool) => work.push((self.at_its_time(request).into_owned(), pool.tls.clone())),
                 Err(failure) => return vec![Err(failure)],
             }

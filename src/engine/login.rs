@@ -131,7 +131,9 @@ fn choose(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: &
     {
         return fill(index, form, user, hints, What::Code, scope);
     }
-    let name_only = |form: &Form| visible(form).count() == 1 && form.fields.iter().any(|field| is_user_name(field, hints));
+    // What can be left empty beside the name does not ask for anything.
+    let asking = |form: &Form| visible(form).filter(|field| field.kind != "textarea" || field.required).count();
+    let name_only = |form: &Form| asking(form) == 1 && form.fields.iter().any(|field| is_user_name(field, hints));
     if let Some((index, form)) = forms().find(|(_, f)| !password_sent && name_only(f)) {
         return fill(index, form, user, hints, What::Name, scope);
     }

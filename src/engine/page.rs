@@ -105,6 +105,7 @@ pub struct Field {
     pub kind: String,
     pub value: String,
     pub checked: bool,
+    pub required: bool,
     pub autocomplete: String,
     pub id: String,
     pub spot: Spot,
@@ -126,7 +127,15 @@ pub const PLANTED: &str = "grantproof-planted";
 /// The form of the controls of a live page that belong to none: its id in the snapshot.
 pub const PAGE_FORM: &str = "grantproof-page";
 
+/// The form that stands for a link: its id.
+pub const LINK_FORM: &str = "grantproof-link";
+
 impl Form {
+    /// It stands for a link that answers the question of a page.
+    pub fn is_link(&self) -> bool {
+        self.id.as_deref() == Some(LINK_FORM)
+    }
+
     /// It stands for the whole of a page that a script made.
     pub fn is_page(&self) -> bool {
         self.id.as_deref() == Some(PAGE_FORM)

@@ -1,8 +1,8 @@
 //! Connections that are kept between requests: HTTP/1.1 by reqwest, which follows nothing and keeps no cookies here. The
 //! only file that names reqwest.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
@@ -23,28 +23,24 @@ pub struct Pool {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// A server has asked for the certificate.
     pub asked: Arc<AtomicBool>,
-    client: reqwest::Client,
-    max_body: usize,
+    client: RwLock<reqwest::Client>,
+    limits: Limits,
 }
 
 impl Pool {
     /// # Errors
     /// The client cannot be set up.
     pub fn new(limits: Limits, tls: Option<rustls::ClientConfig>) -> Result<Pool, String> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .timeout(limits.timeout)
-            .pool_idle_timeout(LONGEST_IDLE)
-            .pool_max_idle_per_host(limits.in_flight);
-        builder = match &tls {
-            Some(config) => builder.tls_backend_preconfigured(config.clone()),
-            None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
-        };
-        let client = builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))?;
-        Ok(Pool { tls: tls.map(Arc::new), asked: Arc::default(), client, max_body: limits.max_body })
+        let client = RwLock::new(client(&limits, tls.as_ref())?);
+        Ok(Pool { tls: tls.map(Arc::new), asked: Arc::default(), client, limits })
+    }
+
+    /// Closes the connections that are idle. A server with few processes keeps one busy for each of them.
+    pub fn close_idle(&self) {
+        // Where no other client can be had, the one that there is goes on.
+        if let Ok(fresh) = client(&self.limits, self.tls.as_deref()) {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
     }
 
     /// Connections of this set-up that show a client certificate.
@@ -63,7 +59,8 @@ impl Pool {
     /// Why no answer came.
     pub async fn send(&self, request: &Request, url: &Url) -> Result<Response, Failure> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|e| Failure::Broken(e.to_string()))?;
-        let mut builder = self.client.request(method, url.clone());
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut builder = client.request(method, url.clone());
         for (name, value) in &request.headers {
             builder = builder.header(name, value.as_bytes());
         }
@@ -82,7 +79,7 @@ impl Pool {
             ..Response::default()
         };
         while let Some(chunk) = answer.chunk().await.map_err(|e| failure(&e))? {
-            let room = self.max_body.saturating_sub(response.body.len());
+            let room = self.limits.max_body.saturating_sub(response.body.len());
             response.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
                 response.truncated = true;
@@ -93,6 +90,24 @@ impl Pool {
     }
 }
 
+/// # Errors
+/// The client cannot be set up.
+fn client(limits: &Limits, tls: Option<&rustls::ClientConfig>) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .timeout(limits.timeout)
+        .pool_idle_timeout(LONGEST_IDLE)
+        .pool_max_idle_per_host(limits.in_flight);
+    let builder = match tls {
+        Some(config) => builder.tls_backend_preconfigured(config.clone()),
+        None => builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>()),
+    };
+    builder.build().map_err(|e| format!("the HTTP client cannot be set up: {e}"))
+}
+
 /// The innermost reason says it best.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut why: &dyn std::error::Error = error;
@@ -101,6 +116,10 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
     if let Some(alert) = tls::refusal(error) {
         return Failure::Alert(alert);
+    }
+    if why.to_string().contains("CaUsedAsEndEntity") {
+        let words = "the server shows the certificate of an authority as its own: issue one for it, with basicConstraints CA:FALSE";
+        return Failure::Unreachable(words.into());
     }
     if error.is_timeout() {
         Failure::TimedOut

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub use webdriver::{ENTER, Session, Trouble};
 
-use crate::target::BrowserPrograms;
+use crate::target::Target;
 
 use super::browser::{Browser, Cookie};
 use super::http::Http;
@@ -50,7 +50,8 @@ pub struct Snapshot {
 impl Chromium {
     /// # Errors
     /// What is missing or does not start, and what to do.
-    pub async fn start(http: &Http, programs: &BrowserPrograms) -> Result<Chromium, String> {
+    pub async fn start(http: &Http, target: &Target) -> Result<Chromium, String> {
+        let programs = &target.login.browser;
         let binary = find(programs.binary.as_deref(), BINARIES, "binary")?;
         let driver = find(programs.driver.as_deref(), DRIVERS, "driver")?;
         let process = Process::start(&driver).await?;
@@ -58,7 +59,9 @@ impl Chromium {
         let failed = |trouble: Trouble| {
             format!("Chromium does not start: {trouble}; `{}` and `{}` must be of one version", binary.display(), driver.display())
         };
-        let session = Session::start(process.port, &capabilities(&binary, &process.profile, relay.port)).await.map_err(failed)?;
+        let session = Session::start(process.port, &capabilities(&binary, &process.profile, relay.port, target.insecure_tls))
+            .await
+            .map_err(failed)?;
         let (agent, frame) = name(&session).await.map_err(failed)?;
         Ok(Chromium { session, agent, frame, _relay: relay, _process: process })
     }
@@ -128,7 +131,7 @@ impl Snapshot {
     }
 }
 
-fn capabilities(binary: &Path, profile: &Path, relay: u16) -> Value {
+fn capabilities(binary: &Path, profile: &Path, relay: u16, insecure: bool) -> Value {
     let mut arguments = vec![
         "--headless".to_owned(),
         "--disable-gpu".into(),
@@ -157,6 +160,7 @@ fn capabilities(binary: &Path, profile: &Path, relay: u16) -> Value {
         // Navigation returns at once: it is the page that is waited for.
         "pageLoadStrategy": "none",
         "unhandledPromptBehavior": "dismiss",
+        "acceptInsecureCerts": insecure,
         "goog:chromeOptions": {"args": arguments, "binary": binary},
         "goog:loggingPrefs": {"performance": "ALL"},
     })

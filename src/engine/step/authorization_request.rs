@@ -475,6 +475,14 @@ impl<'t, 'e> Journey<'t, 'e> {
         };
         self.page_error = None;
         self.tamper(form, &mut pairs, &mut url);
+        if form.is_link() {
+            // It may lead to the client at once.
+            let request = submission::request("GET", url, &pairs, base);
+            return match Url::parse(&request.url) {
+                Ok(url) => self.follow(&url),
+                Err(_) => self.over(Outcome::Unclear, "the link is no URL".into()),
+            };
+        }
         self.next = submission::request(&form.method, url, &pairs, base);
         Turn::Go(what)
     }
@@ -496,7 +504,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     /// A form_post answer (OAuth 2.0 Form Post Response Mode): a form whose address is outside of the server and whose
     /// fields are those of a callback.
     fn posted_callback<'p>(&self, base: &str, page: &'p Page) -> Option<(Url, &'p Form)> {
-        page.forms.iter().find_map(|form| {
+        page.forms.iter().filter(|form| !form.is_link()).find_map(|form| {
             let url = submission::resolve(base, &form.action)?;
             let carries =
                 form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));

@@ -86,7 +86,7 @@ impl Journey<'_, '_> {
         let mut slot = engine.chromium.lock().await;
         let started = match slot.take() {
             Some(chromium) => Ok(chromium),
-            None => Chromium::start(&engine.http, &engine.target.login.browser).await,
+            None => Chromium::start(&engine.http, &engine.target).await,
         };
         let chromium = match started {
             Ok(chromium) => chromium,
