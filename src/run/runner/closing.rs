@@ -13,7 +13,7 @@ use crate::run::waits::{self, Places};
 use super::{Framed, Open, Runner};
 
 /// When the controls of this file are driven.
-const AFTER: &str = "after";
+pub(super) const AFTER: &str = "after";
 
 /// The cases of a group that are over, and the control that follows them.
 pub(super) struct Closing<'a> {

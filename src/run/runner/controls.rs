@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::run::look::{excluded, in_front_channel};
 use crate::run::{Event, setup};
 
+use super::closing::AFTER;
 use super::{Framed, MOST_CRASHED, MOST_CUT, MOST_THROTTLED, Runner};
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
@@ -143,7 +144,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Runs a control, and again where the server throttled it, cut its connection or failed; every one of them is in the record.
+    /// Runs a control, and again where the server throttled it, cut its connection or, before any attack, failed; every one of them is in the record.
     pub(super) async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let first = self.control_once(control, when).await;
         self.again(control, when, first).await
@@ -165,7 +166,8 @@ impl Runner<'_> {
             } else if trial.is_cut() && cut < MOST_CUT {
                 cut += 1;
                 "since the connection was cut"
-            } else if last.1.as_ref().is_err_and(|failed| failed.outcome == Outcome::Crashed) && crashed < MOST_CRASHED {
+            } else if when != AFTER && crashed < MOST_CRASHED && last.1.as_ref().is_err_and(|failed| failed.outcome == Outcome::Crashed) {
+                // After attacks it may be their doing.
                 crashed += 1;
                 "since the server failed"
             } else {
