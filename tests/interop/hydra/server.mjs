@@ -269,7 +269,7 @@ loginServer.on('request', async (request, response) => {
   } catch (error) {
     // Hydra does not know the challenge (any more), or is gone.
     console.error(error);
-    if (!response.headersSent) page(response, [404, 410, 413].includes(error.status) ? 400 : 502, 'This request is not known', '');
+    if (!response.headersSent) page(response, [400, 404, 410, 413].includes(error.status) ? 400 : 502, 'This request is not known', '');
     else response.end();
   }
 });
