@@ -184,6 +184,10 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         return Sight::Harm(truth.seen);
     }
     if let Some(truth) = condition(&view, &attack.holds) {
+        if let Some(anything) = renewed_from_anything(negatives).filter(|_| lives_by_renewal(attack, trial)) {
+            let what = format!("{}; but this server grants {} as well, so that shows nothing", truth.seen, anything.what);
+            return Sight::Neither { what, fault: Party::AuthorizationServer, filed_under: None };
+        }
         return Sight::Refusal(truth);
     }
     if let Some(truth) = attack.moot.as_ref().and_then(|moot| condition(&view, moot)) {
@@ -226,6 +230,21 @@ fn at_the_resource(attack: &Attack, trial: &Trial) -> bool {
 fn resource_refuses(negatives: &[NegativeControl]) -> bool {
     let mut own = negatives.iter().filter(|n| n.kind == StepKind::ResourceRequest).peekable();
     own.peek().is_some() && own.all(|n| !n.answer.outcome.granted())
+}
+
+/// A refresh that no server may grant, and that was granted.
+fn renewed_from_anything(negatives: &[NegativeControl]) -> Option<&NegativeControl> {
+    negatives.iter().find(|n| is_refresh(&n.answer) && n.answer.outcome.granted())
+}
+
+/// Whether the defense is seen by a refresh that is granted: the token is alive.
+fn lives_by_renewal(attack: &Attack, trial: &Trial) -> bool {
+    let granted = |step: &str| trial.step(step).is_some_and(|seen| is_refresh(seen) && seen.outcome.granted());
+    attack.holds.predicates().any(|p| matches!(p, Predicate::Outcome { step, word: Word::Issued, .. } if granted(step)))
+}
+
+fn is_refresh(step: &StepObservation) -> bool {
+    step.kind == StepKind::TokenRequest && step.sent.get("grant_type").is_some_and(|grant| grant == "refresh_token")
 }
 
 /// The first alternative of which every predicate is true.

@@ -255,6 +255,27 @@ fn a_page_with_scripts_is_a_refusal_where_no_page_on_the_way_looks_like_it() {
     assert_eq!((with(true), with(false)), (Verdict::Holds, Verdict::Inconclusive));
 }
 
+/// A refresh that is granted shows that a token is alive, unless this server renews whatever it is shown.
+#[test]
+fn a_refresh_shows_nothing_where_any_token_is_renewed() {
+    let text = TEXT
+        .replace("- redeem: refused\n        as: invalid_grant", "- redeem: issued")
+        .replace("      - redeem: issued\n    takes", "      - redeem: refused\n    takes");
+    let scenario = scenario_of(&text.replace("broken_if_any:\n      - redeem: issued", "broken_if_any:\n      - redeem: refused"));
+    let mut renewed = trial(Outcome::Issued, Outcome::Issued);
+    renewed.steps[1].sent.insert("grant_type".into(), "refresh_token".into());
+    let with = |outcome: Outcome| {
+        let answer = StepObservation {
+            sent: [("grant_type".to_owned(), "refresh_token".to_owned())].into(),
+            ..step("n", StepKind::TokenRequest, outcome, &[])
+        };
+        let what = "a refresh token that never existed".into();
+        let negative = NegativeControl { kind: StepKind::TokenRequest, what, answer, leads_nowhere: false };
+        between(&scenario, &renewed, std::slice::from_ref(&renewed), &[negative]).verdict
+    };
+    assert_eq!((with(Outcome::Refused), with(Outcome::Issued)), (Verdict::Holds, Verdict::Inconclusive));
+}
+
 #[test]
 fn what_was_not_delivered_proves_nothing() {
     let granted = trial(Outcome::Issued, Outcome::Issued);
