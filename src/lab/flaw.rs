@@ -216,7 +216,7 @@ flaws! {
     ConsentByLink "consent-by-link"
         "The answer to the question for consent may stand in the address of its page, and counts for the newest question of the session, whatever its hidden fields say."
     ConsentForAnyClient "consent-for-any-client"
-        "Who has consented to one client in a session is not asked in it for another one, not even with prompt=consent."
+        "Who has consented to one client in a session is not asked for another one on a loopback address, although it comes with prompt=consent."
     ConsentInteractionNotBound "consent-interaction-not-bound"
         "Whoever opens the address of a question for consent answers it in the name of the user who was asked."
     ConsentParametersTrusted "consent-parameters-trusted"

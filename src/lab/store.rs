@@ -11,6 +11,7 @@ use super::consent::Asks;
 use super::device::{Asked, Decision, Device};
 use super::directory::{Client, User};
 use super::par::Pushed;
+use super::redirect_uri;
 use super::scope::Scope;
 use super::secrets;
 use super::server::Server;
@@ -320,11 +321,13 @@ impl Store {
         }
     }
 
-    /// Whether the consent to another client in this session is taken for one to this client, as only a flaw does.
+    /// Whether the consent to another client in this session is taken for one to this client, as only a flaw does. It stands in sessions that
+    /// many requests share, so it does no more than it must.
     pub(super) fn takes_consent_for_another(&self, server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
         let given = self.consented_in.get(&session.sid);
         let is_for_another = given.is_some_and(|clients| !clients.contains(&request.client_id));
-        is_for_another && server.has(Flaw::ConsentForAnyClient)
+        let comes_anew = request.prompt.consent && redirect_uri::is_loopback(&request.reply.redirect_uri);
+        is_for_another && comes_anew && server.has(Flaw::ConsentForAnyClient)
     }
 
     /// Remembers a consent.

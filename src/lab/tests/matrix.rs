@@ -295,8 +295,8 @@ attacks! {
         grant_of_others: [ClientGrantTypeUnchecked];
         assertion_of_other_alg: [AssertionAlgUnregistered];
         redirected_to_stranger: [ErrorRedirectAutomatic, ErrorRedirectToUnregistered];
-        code_of_stranger: [ConsentSkipped, ConsentForAnyClient];
-        more_without_question: [ConsentNotIncremental, ConsentForAnyClient];
+        code_of_stranger: [ConsentSkipped];
+        more_without_question: [ConsentNotIncremental];
         introspected_by_other: [IntrospectionCrossClient, IntrospectionOpen];
         refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenClaimsWrong];
     }
