@@ -65,6 +65,12 @@ const COMMON: &[&str] = &[
     "none",
 ];
 
+/// A letter or digit again and again, as it stands in the examples of libraries that ask for so many characters.
+fn repeated() -> impl Iterator<Item = String> {
+    let letters = ('0'..='9').chain('a'..='z').chain('A'..='Z');
+    letters.flat_map(|letter| [8, 16, 32, 64].map(|length| letter.to_string().repeat(length)))
+}
+
 /// The secret that a token is signed with, where it is a common one or one of `own` (what belongs to the client and the server); None: none
 /// of these, or the token has no HMAC.
 pub fn secret(token: &str, own: &[&str]) -> Option<String> {
@@ -72,8 +78,9 @@ pub fn secret(token: &str, own: &[&str]) -> Option<String> {
     let alg = header.get("alg")?.as_str()?;
     let (input, _) = token.rsplit_once('.')?;
     let tag = forge::decoded(parts.signature);
-    let fits = |guess: &&str| forge::hmac(alg, guess.as_bytes(), input.as_bytes()).is_ok_and(|made| made == tag);
-    COMMON.iter().copied().chain(own.iter().copied()).find(fits).map(str::to_owned)
+    let fits = |guess: &str| forge::hmac(alg, guess.as_bytes(), input.as_bytes()).is_ok_and(|made| made == tag);
+    let known = COMMON.iter().copied().chain(own.iter().copied()).find(|guess| fits(guess)).map(str::to_owned);
+    known.or_else(|| repeated().find(|guess| fits(guess)))
 }
 
 #[cfg(test)]
@@ -91,6 +98,12 @@ mod tests {
         for alg in ["HS256", "HS384", "HS512"] {
             assert_eq!(secret(&signed(alg, "secret"), &[]).as_deref(), Some("secret"));
             assert_eq!(secret(&signed(alg, ""), &[]).as_deref(), Some(""));
+            for common in
+                ["00000000", "aaaaaaaa", "ZZZZZZZZ"].map(str::to_owned).into_iter().chain(["0", "1", "a", "X"].map(|it| it.repeat(32)))
+            {
+                assert_eq!(secret(&signed(alg, &common), &[]), Some(common));
+            }
+            assert_eq!(secret(&signed(alg, "0000000000"), &[]), None);
             assert_eq!(secret(&signed(alg, "client-1"), &["client-1"]).as_deref(), Some("client-1"));
             assert_eq!(secret(&signed(alg, "client-1"), &[]), None);
             assert_eq!(secret(&signed(alg, "uG7Zk0vJ2yR8pXwQ4nT6bLs1"), &["client-1"]), None);

@@ -357,7 +357,10 @@ fn read(
             || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential))
     };
     let not_required = challenge.is_none() && may_go_without();
-    let is_downgraded = || server.has(Flaw::PkceDowngrade) || is_confidential && server.has(Flaw::PkceDowngradeConfidential);
+    let is_downgraded = || {
+        let of_kind = if is_confidential { Flaw::PkceDowngradeConfidential } else { Flaw::PkceNotAskedWithSecret };
+        server.has(Flaw::PkceDowngrade) || server.has(of_kind)
+    };
     if challenge.is_none() && response_type.has_code() && !bare_is_fine && !not_required && !is_downgraded() {
         return Err(early("invalid_request", "code_challenge is missing"));
     }

@@ -108,7 +108,7 @@ fn proceed(server: &Server, request: AuthorizationRequest, session: Option<(Stri
         return see_other(&format!("/login?tx={tx}"));
     };
     let consented = server.store().has_consent(server, &request, &session);
-    if consented && !request.prompt.consent {
+    if consented && !request.prompt.consent || server.store().takes_consent_for_another(server, &request, &session) {
         return finish(server, &request, &session);
     }
     if request.prompt.none {

@@ -23,6 +23,8 @@ pub(super) enum Identify {
     Authenticated,
     /// The bare `client_id` of any client will do; only flaws ask so little.
     AnyHow,
+    /// A public client may show a secret, whatever it is; only flaws let it.
+    AnySecret,
 }
 
 /// What a request says about who sends it; nothing is checked.
@@ -101,6 +103,16 @@ impl Presented {
         is_empty && server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
     }
 
+    /// Whether the request comes with a secret, right or wrong.
+    pub(super) fn shows_secret(&self) -> bool {
+        matches!(self.proof, Proof::Basic(_) | Proof::Post(_))
+    }
+
+    /// Whether a public client is named, with a secret that it cannot have.
+    pub(super) fn is_public_with_secret(&self, server: &Server) -> bool {
+        self.shows_secret() && server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
+    }
+
     /// Whether a client is only named that has credentials.
     pub(super) fn lacks_proof(&self, server: &Server) -> bool {
         let has_credentials = |client: &Client| !matches!(client.auth, AuthMethod::None);
@@ -123,6 +135,7 @@ impl Presented {
         };
         match (&client.auth, &self.proof) {
             (AuthMethod::None, Proof::None) if identify != Identify::Authenticated => Ok(client),
+            (AuthMethod::None, Proof::Basic(_) | Proof::Post(_)) if identify == Identify::AnySecret => Ok(client),
             (AuthMethod::Secret(secret), Proof::Basic(given)) => {
                 let flaw = if given.is_empty() { Flaw::ClientSecretEmptyAccepted } else { Flaw::ClientSecretUnchecked };
                 if secrets::equal(secret.as_bytes(), given.as_bytes()) || server.has(flaw) {

@@ -52,6 +52,16 @@ pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, he
     issue.response(server)
 }
 
+/// Whether a code without a challenge needs no verifier because a secret comes with it, whatever it is; only a flaw spares it.
+pub(super) fn spares_verifier(server: &Server, params: &Params) -> bool {
+    let mut store = server.store();
+    let code = params.get("code").and_then(|id| store.codes.get_mut(id)).filter(|code| code.challenge.is_none());
+    let Some(code) = code else { return false };
+    let is_spared = params.get("code_verifier").is_none() && server.has(Flaw::PkceNotAskedWithSecret);
+    code.verifier_optional |= is_spared;
+    is_spared
+}
+
 fn unknown_code() -> OAuthError {
     OAuthError::invalid_grant("the code is unknown, expired or used")
 }

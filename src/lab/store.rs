@@ -11,6 +11,7 @@ use super::consent::Asks;
 use super::device::{Asked, Decision, Device};
 use super::directory::{Client, User};
 use super::par::Pushed;
+use super::redirect_uri;
 use super::scope::Scope;
 use super::secrets;
 use super::server::Server;
@@ -195,6 +196,8 @@ pub(super) struct Store {
     families: HashMap<FamilyId, Family>,
     /// The clients that were given something in a session, by its sid.
     visits: HashMap<String, HashSet<String>>,
+    /// The clients that were consented to in a session.
+    consented_in: HashMap<String, HashSet<String>>,
     /// The nonce of the newest request of each user.
     nonces: HashMap<String, String>,
     /// Requests that were pushed, by their `request_uri`.
@@ -318,8 +321,18 @@ impl Store {
         }
     }
 
+    /// Whether the consent to another client in this session is taken for one to this client, as only a flaw does. It stands in sessions that
+    /// many requests share, so it does no more than it must.
+    pub(super) fn takes_consent_for_another(&self, server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
+        let given = self.consented_in.get(&session.sid);
+        let is_for_another = given.is_some_and(|clients| !clients.contains(&request.client_id));
+        let comes_anew = request.prompt.consent && redirect_uri::is_loopback(&request.reply.redirect_uri);
+        is_for_another && comes_anew && server.has(Flaw::ConsentForAnyClient)
+    }
+
     /// Remembers a consent.
     pub(super) fn remember_consent(&mut self, request: &AuthorizationRequest, session: &Session) {
+        self.consented_in.entry(session.sid.clone()).or_default().insert(request.client_id.clone());
         let consent = (session.sub, request.client_id.clone(), request.scope);
         self.consents.insert(consent);
     }
@@ -482,6 +495,7 @@ impl Store {
         self.bound.retain(|session, _| self.sessions.contains_key(session));
         let alive: HashSet<&String> = self.sessions.values().map(|session| &session.sid).collect();
         self.visits.retain(|sid, _| alive.contains(sid));
+        self.consented_in.retain(|sid, _| alive.contains(sid));
         self.leaving.retain(|_, it| it.expires > now);
         self.codes.retain(|_, it| it.expires + OVERTIME > now);
         self.refresh_tokens.retain(|_, it| it.kept_until > now);

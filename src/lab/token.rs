@@ -85,10 +85,31 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
         Some("refresh_token") if presented.lacks_proof(server) && server.has(Flaw::RefreshWithoutClientAuth) => Identify::AnyHow,
         Some(device::GRANT_TYPE) => device::identify(server),
         Some(exchange::GRANT_TYPE) => exchange::identify(server),
+        Some("authorization_code") if presented.is_public_with_secret(server) && code_grant::spares_verifier(server, params) => {
+            Identify::AnySecret
+        }
+        Some("client_credentials") if presented.is_public_with_secret(server) && server.has(Flaw::ClientCredentialsForPublicWithSecret) => {
+            Identify::AnySecret
+        }
         _ => Identify::PublicToo,
     };
-    let client = presented.authenticate(server, identify)?;
+    let client = match presented.authenticate(server, identify) {
+        Ok(client) => client,
+        Err(error) => owner(server, &presented, params).ok_or(error)?,
+    };
+    if identify == Identify::AnySecret && params.get("grant_type") == Some("client_credentials") {
+        return client_credentials_of(server, client, params, Held::default());
+    }
     grant(server, client, params, headers).await
+}
+
+/// The client with a secret that a refresh token belongs to, where a flaw does not look at who refreshes.
+fn owner<'a>(server: &'a Server, presented: &Presented, params: &Params) -> Option<&'a Client> {
+    if params.get("grant_type") != Some("refresh_token") || !presented.shows_secret() {
+        return None;
+    }
+    let id = server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone();
+    server.client(&id).filter(|client| matches!(client.auth, AuthMethod::Secret(_)) && server.has(Flaw::RefreshClientUnchecked))
 }
 
 /// The public client that a code or a refresh token belongs to, where a
@@ -112,7 +133,11 @@ fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Opti
 async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {
     // The key of the proof that came with the request, and the certificate of its connection.
     let refreshes = params.get("grant_type") == Some("refresh_token");
-    let held = Held { jkt: dpop::of_request(server, headers, "/token")?, x5t: certificates::binding(client, headers, refreshes)? };
+    let jkt = match dpop::of_request(server, headers, "/token") {
+        Err(_) if server.has(Flaw::DpopInvalidProofIgnored) => None,
+        jkt => jkt?,
+    };
+    let held = Held { jkt, x5t: certificates::binding(client, headers, refreshes)? };
     if let (Some(id), Some((_, session))) = (params.get("code"), server.session(headers))
         && server.has(Flaw::CodeUserConfusion)
         && let Some(code) = server.store().codes.get_mut(id)
@@ -178,6 +203,11 @@ fn client_credentials(server: &Server, client: &Client, params: &Params, held: H
     if !server.may_use(client, "client_credentials") && !is_waved_through {
         return Err(OAuthError::new("unauthorized_client", "the client may not use this grant type"));
     }
+    client_credentials_of(server, client, params, held)
+}
+
+/// The same for a client that may use it.
+fn client_credentials_of(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     // The flaw takes the client for a user.
     let own = server.has(Flaw::ClientSubCollision).then(|| Scope::parse("openid")).flatten();
     let asked = own.map_or_else(|| requested_scope(params), Ok)?;

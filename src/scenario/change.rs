@@ -112,6 +112,8 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             let mut again = steps[index].clone();
             again.name = name;
             again.added = true;
+            // In the browser that the first one has left.
+            again.logged_out = false;
             // The very same request: what the first one sent, not values drawn anew.
             for parameter in again.parameters_mut() {
                 let sent = Reference::Sent { step: step.to_owned(), parameter: parameter.name.clone() };

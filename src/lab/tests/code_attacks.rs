@@ -31,6 +31,16 @@ pub(super) async fn no_challenge_any_verifier(t: &Tester) -> Outcome<bool> {
     trade(t, NO_PKCE, &[("code_verifier", OTHER_VERIFIER)]).await
 }
 
+/// Whether each way to show a secret that a public client cannot have spares the verifier, and nothing else does.
+pub(super) async fn no_challenge_any_secret(t: &Tester) -> Outcome<bool> {
+    let by_post = trade(t, NO_PKCE, &[("code_verifier", ""), ("client_secret", "x")]).await?;
+    let code = t.code(NO_PKCE).await?;
+    let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK)];
+    let by_basic = t.send("/token", Some(&form), &[("authorization", &super::basic_header("lab-public", ""))]).await?.status == 200;
+    assert_eq!(by_post, by_basic);
+    Ok(by_post && !trade(t, NO_PKCE, &[("code_verifier", "")]).await?)
+}
+
 pub(super) async fn wrong_verifier(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("code_verifier", OTHER_VERIFIER)]).await
 }

@@ -160,6 +160,14 @@ pub(super) async fn consent_form_changed(t: &Tester) -> Outcome<bool> {
     Ok(sent.location().starts_with(EVIL))
 }
 
+/// Whether the second client gets a code without a question in the session in which the first was consented to.
+pub(super) async fn code_of_unasked_client(t: &Tester) -> Outcome<bool> {
+    t.set_cookie(None);
+    t.authorize(BASE).await?;
+    let asked = with(BASE, &[("client_id", "lab-second"), ("redirect_uri", "http://127.0.0.1/cb")]);
+    Ok(has_code(&t.browse(&format!("/authorize?{}", encode(&asked)), None).await?))
+}
+
 pub(super) async fn code_after_refusal(t: &Tester) -> Outcome<bool> {
     logged_in(t).await?;
     let hidden = fields(&page(t, &[]).await?.1);

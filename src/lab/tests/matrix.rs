@@ -56,6 +56,7 @@ attacks! {
         short_verifier: [PkceVerifierIgnored, PkceShortVerifierAccepted];
         no_challenge_no_verifier: [PkceNotRequired];
         no_challenge_any_verifier: [PkceDowngrade];
+        no_challenge_any_secret: [PkceNotAskedWithSecret];
         wrong_verifier: [PkceVerifierIgnored];
         missing_verifier: [PkceVerifierIgnored, PkceMissingVerifierAccepted];
         challenge_as_verifier: [PkceVerifierIgnored, PkceChallengeComparedRaw];
@@ -129,6 +130,7 @@ attacks! {
         consent_by_link: [ConsentByLink];
         consent_page_elsewhere: [ConsentInteractionNotBound];
         consent_form_changed: [ConsentParametersTrusted];
+        code_of_unasked_client: [ConsentForAnyClient];
         code_after_refusal: [ConsentDenialIgnored];
         redirect_of_second_request: [RedirectUriFromSession];
         cookie_for_scripts: [SessionCookieFlags];
@@ -164,6 +166,7 @@ attacks! {
         assertion_of_other_issuer: [AssertionSubjectUnchecked];
         assertion_twice: [AssertionJtiUnchecked];
         credentials_of_public_client: [ClientCredentialsForPublic];
+        credentials_of_public_client_with_secret: [ClientCredentialsForPublicWithSecret];
         credentials_give_refresh_token: [ClientCredentialsRefreshToken];
         refresh_token_opens: [TokenTypeConfusion, UserinfoOpen];
         part_of_refresh_token: [OpaqueTokenPartialMatch];
@@ -176,6 +179,9 @@ attacks! {
         reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated];
         refresh_token_stays: [RefreshNotRotated];
         refresh_without_client: [RefreshWithoutClient];
+        refresh_with_wrong_secret: [ClientSecretUnchecked, RefreshClientUnchecked];
+        refresh_with_empty_secret: [ClientSecretEmptyAccepted, RefreshClientUnchecked];
+        refresh_of_unknown_client: [RefreshClientUnchecked];
         token_in_query: [BearerInQuery, UserinfoOpen];
         reuse_leaves_family: [RefreshReuseAccepted, RefreshNotRotated, RefreshFamilySurvives];
         refresh_by_other_client: [RefreshNotBoundToClient];
@@ -210,6 +216,7 @@ attacks! {
         proof_for_other_address: [DpopHtuUnchecked];
         proof_of_yesterday: [DpopIatUnchecked];
         proof_signed_by_other: [DpopSignatureUnchecked];
+        proof_ignored: [DpopInvalidProofIgnored];
         proof_twice: [DpopJtiUnchecked];
         two_proofs: [DpopMultipleHeaders];
         code_of_other_key: [DpopJktUnchecked];

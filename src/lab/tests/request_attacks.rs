@@ -128,8 +128,19 @@ async fn token_request(t: &Tester, form: Pairs<'_>, proofs: &[&str]) -> Outcome<
     t.send("/token", Some(&with(&[("client_id", "lab-public")], form)), &headers).await
 }
 
+/// Whether tokens were given that are bound to the key of a proof.
+fn is_bound(answer: &Answer) -> bool {
+    answer.status == 200 && answer.text("token_type") == "DPoP"
+}
+
 async fn takes(t: &Tester, header: Value, claims: Value) -> Outcome<bool> {
-    Ok(redeem_with(t, &[], &[&proof(t, &key(), &header, &claims)]).await?.status == 200)
+    Ok(is_bound(&redeem_with(t, &[], &[&proof(t, &key(), &header, &claims)]).await?))
+}
+
+/// Whether a request with a proof that is none gets a token that is bound to nothing.
+pub(super) async fn proof_ignored(t: &Tester) -> Outcome<bool> {
+    let answer = redeem_with(t, &[], &["no proof"]).await?;
+    Ok(answer.status == 200 && answer.text("token_type") == "Bearer")
 }
 
 pub(super) async fn proof_of_other_type(t: &Tester) -> Outcome<bool> {
@@ -155,13 +166,13 @@ pub(super) async fn proof_signed_by_other(t: &Tester) -> Outcome<bool> {
 pub(super) async fn proof_twice(t: &Tester) -> Outcome<bool> {
     let proof = proof(t, &key(), &json!({}), &json!({}));
     redeem_with(t, &[], &[&proof]).await?;
-    Ok(redeem_with(t, &[], &[&proof]).await?.status == 200)
+    Ok(is_bound(&redeem_with(t, &[], &[&proof]).await?))
 }
 
 pub(super) async fn two_proofs(t: &Tester) -> Outcome<bool> {
     let one = |claims| proof(t, &key(), &json!({}), &claims);
     let (wrong, right) = (one(json!({ "htm": "GET" })), one(json!({})));
-    Ok(redeem_with(t, &[], &[&wrong, &right]).await?.status == 200)
+    Ok(is_bound(&redeem_with(t, &[], &[&wrong, &right]).await?))
 }
 
 pub(super) async fn code_of_other_key(t: &Tester) -> Outcome<bool> {

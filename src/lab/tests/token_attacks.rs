@@ -251,6 +251,15 @@ pub(super) async fn credentials_of_public_client(t: &Tester) -> Outcome<bool> {
     Ok(client_credentials(t, &[("client_id", "lab-public")], "").await?.status == 200)
 }
 
+/// By the body and by the header, with a secret and with an empty one.
+pub(super) async fn credentials_of_public_client_with_secret(t: &Tester) -> Outcome<bool> {
+    let mut worked = client_credentials(t, &[("client_id", "lab-public"), ("client_secret", "x")], "").await?.status == 200;
+    for secret in ["", "x"] {
+        worked &= client_credentials(t, &[], &basic_header("lab-public", secret)).await?.status == 200;
+    }
+    Ok(worked)
+}
+
 pub(super) async fn credentials_give_refresh_token(t: &Tester) -> Outcome<bool> {
     Ok(!client_credentials(t, &[], &t.basic()?).await?.text("refresh_token").is_empty())
 }
@@ -322,6 +331,33 @@ pub(super) async fn refresh_token_stays(t: &Tester) -> Outcome<bool> {
 pub(super) async fn refresh_without_client(t: &Tester) -> Outcome<bool> {
     let token = t.tokens().await?.text("refresh_token");
     Ok(t.refresh(&token, &[("client_id", "")]).await?.status == 200)
+}
+
+/// Whether a refresh token of the client with a secret is taken with this name and secret.
+async fn refreshed_as(t: &Tester, id: &str, secret: &str) -> Outcome<bool> {
+    let code = t.code(&[("client_id", "lab-confidential")]).await?;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", super::CALLBACK),
+        ("code_verifier", super::VERIFIER),
+    ];
+    let token = t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?.text("refresh_token");
+    assert!(!token.is_empty());
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+    Ok(t.send("/token", Some(&form), &[("authorization", &basic_header(id, secret))]).await?.status == 200)
+}
+
+pub(super) async fn refresh_with_wrong_secret(t: &Tester) -> Outcome<bool> {
+    refreshed_as(t, "lab-confidential", "wrong").await
+}
+
+pub(super) async fn refresh_with_empty_secret(t: &Tester) -> Outcome<bool> {
+    refreshed_as(t, "lab-confidential", "").await
+}
+
+pub(super) async fn refresh_of_unknown_client(t: &Tester) -> Outcome<bool> {
+    refreshed_as(t, "nobody", "wrong").await
 }
 
 pub(super) async fn token_in_query(t: &Tester) -> Outcome<bool> {
