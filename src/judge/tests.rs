@@ -259,9 +259,9 @@ fn a_page_with_scripts_is_a_refusal_where_no_page_on_the_way_looks_like_it() {
 #[test]
 fn a_refresh_shows_nothing_where_any_token_is_renewed() {
     let text = TEXT
-        .replace("- redeem: refused\n        as: invalid_grant", "- redeem: issued")
-        .replace("      - redeem: issued\n    takes", "      - redeem: refused\n    takes");
-    let scenario = scenario_of(&text.replace("broken_if_any:\n      - redeem: issued", "broken_if_any:\n      - redeem: refused"));
+        .replace("broken_if_any:\n      - redeem: issued", "broken_if_any:\n      - redeem: refused")
+        .replace("- redeem: refused\n        as: invalid_grant", "- redeem: issued");
+    let scenario = scenario_of(&text);
     let mut renewed = trial(Outcome::Issued, Outcome::Issued);
     renewed.steps[1].sent.insert("grant_type".into(), "refresh_token".into());
     let with = |outcome: Outcome| {
