@@ -21,7 +21,8 @@ fn a_cell_that_is_not_run_would_have_the_strict_verdict() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     // Some of them are asked for at once, and some as soon as they make a difference.
     let flaws =
-        ["pkce-verifier-ignored", "redirect-uri-prefix-match", "id-token-unsigned", "refresh-reuse-accepted", "code-race", "logout-csrf"].map(str::to_owned);
+        ["pkce-verifier-ignored", "redirect-uri-prefix-match", "id-token-unsigned", "refresh-reuse-accepted", "code-race", "logout-csrf"]
+            .map(str::to_owned);
     let verdicts = |cells| {
         let result = matrix(&catalogue, &flaws, cells, start_subject).expect("threads");
         let of = |row: Verdicts| row.into_iter().map(|(id, v)| (id, v.verdict)).collect::<BTreeMap<_, _>>();

@@ -77,15 +77,15 @@ pub fn decides(form: &Form) -> bool {
     form.buttons.iter().any(|button| grants(button) || refuses(form, button) && !leaves(button))
 }
 
-/// Whether the hint of the target file names this button.
-pub fn is_hinted(button: &Button, hints: &Login) -> bool {
+/// Whether the hint of the target file names this link.
+fn is_hinted(button: &Button, hints: &Login) -> bool {
     let names = [button.id.as_str(), button.text.trim()];
     hinted(hints.consent_button.as_ref(), Part::Consent, &button.spot.parts, &names) == Some(true)
 }
 
 /// The links by which a page without a form lets its question be answered, as forms that are sent by GET: one that grants and one that
-/// refuses, in words of their own, or the one that `is_named` by the target file.
-pub fn answers(page: &Page, links: &[Button], is_named: impl Fn(&Button) -> bool) -> Vec<Form> {
+/// refuses, in words of their own, or the one that the target file names.
+pub fn answers(page: &Page, links: &[Button], hints: &Login) -> Vec<Form> {
     let typed = |form: &Form| !form.buttons.is_empty() || form.fields.iter().any(|field| field.kind != "hidden");
     if page.forms.iter().any(typed) {
         return Vec::new();
@@ -99,9 +99,9 @@ pub fn answers(page: &Page, links: &[Button], is_named: impl Fn(&Button) -> bool
     let says = |link: &Button, list: &[&str]| {
         [link.text.as_str(), &link.id].into_iter().any(|text| words(text).iter().any(|word| list.contains(&word.as_str())))
     };
-    let granting = links().find(|link| is_named(link)).or_else(|| links().find(|l| says(l, GRANTS) && !says(l, DENIES)));
+    let granting = links().find(|link| is_hinted(link, hints)).or_else(|| links().find(|l| says(l, GRANTS) && !says(l, DENIES)));
     let refusing = links().find(|link| says(link, REFUSES));
-    let is_question = granting.is_some_and(&is_named) || granting.is_some() && refusing.is_some();
+    let is_question = granting.is_some_and(|link| is_hinted(link, hints)) || granting.is_some() && refusing.is_some();
     granting.into_iter().chain(refusing).filter(|_| is_question).map(as_form).collect()
 }
 

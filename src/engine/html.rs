@@ -181,15 +181,14 @@ pub fn read_for(body: &[u8], hints: &Login) -> Page {
         }
     }
     let hinted = std::mem::take(&mut collected.hinted);
-    let named = |link: &Button| hinted.iter().any(|(at, part)| *part == Part::Consent && *at == link.spot.at);
-    let answers = button::answers(&collected.page, &collected.links, |link| named(link) || button::is_hinted(link, hints));
-    collected.page.forms.extend(answers);
+    let mark = |spot: &mut Spot| spot.parts = hinted.iter().filter(|(at, _)| *at == spot.at).map(|(_, part)| *part).collect();
     for form in &mut collected.page.forms {
         let fields = form.fields.iter_mut().map(|f| &mut f.spot);
-        for spot in fields.chain(form.buttons.iter_mut().map(|b| &mut b.spot)).chain([&mut form.spot]) {
-            spot.parts = hinted.iter().filter(|(at, _)| *at == spot.at).map(|(_, part)| *part).collect();
-        }
+        fields.chain(form.buttons.iter_mut().map(|b| &mut b.spot)).chain([&mut form.spot]).for_each(mark);
     }
+    collected.links.iter_mut().for_each(|link| mark(&mut link.spot));
+    let answers = button::answers(&collected.page, &collected.links, hints);
+    collected.page.forms.extend(answers);
     collected.page.passkey |= obstacle::speaks_of_passkeys(&collected.script);
     let digest = Sha256::digest(collected.tags.as_bytes());
     collected.page.outline = format!("{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]);

@@ -118,10 +118,7 @@ impl Learned {
 
     /// A page was filled in.
     pub fn walked(&self, what: What, shape: &str) {
-        let mut state = self.state();
-        if !state.walked.iter().any(|(known, of)| *known == what && of == shape) {
-            state.walked.insert((what, shape.to_owned()));
-        }
+        self.state().walked.insert((what, shape.to_owned()));
     }
 
     /// Whether a page of this shape is none of those on the way to the client: both login and consent were seen, as forms without which
@@ -148,11 +145,14 @@ impl Learned {
         self.state().bare_pairs.insert(name.to_owned(), bare);
     }
 
-    /// A pair that was refused form-encoded was taken as it stands.
-    pub fn tell_of_bare_pair(&self, name: &str) {
-        self.state().warnings.push(format!(
-            "client `{name}`: its id and secret are refused form-encoded in the Basic header (RFC 6749 §2.3.1), and taken as they stand; they are sent so"
-        ));
+    /// How a client's pair is written stays so. `first`: how it was written at first.
+    pub fn settle_pair(&self, name: &str, bare: bool, first: bool) {
+        self.write_pair(name, bare);
+        if bare && !first {
+            self.state().warnings.push(format!(
+                "client `{name}`: its id and secret are refused form-encoded in the Basic header (RFC 6749 §2.3.1), and taken as they stand; they are sent so"
+            ));
+        }
     }
 
     pub fn nonce(&self, origin: &str) -> Option<String> {

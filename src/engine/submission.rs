@@ -6,6 +6,9 @@ use crate::wire;
 
 use super::http::Request;
 
+/// The site whose page sends a form that is none of the server's.
+pub const OTHER_SITE: &str = "https://evil.example";
+
 /// An address on a page, as a browser resolves it.
 pub fn resolve(base: &str, address: &str) -> Option<Url> {
     match Url::parse(address) {

@@ -100,7 +100,7 @@ impl Presented {
     /// Whether a public client is named, with an empty secret as if it had one.
     pub(super) fn is_public_with_empty_secret(&self, server: &Server) -> bool {
         let is_empty = matches!(&self.proof, Proof::Basic(secret) if secret.is_empty());
-        is_empty && server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
+        is_empty && self.names_public(server)
     }
 
     /// Whether the request comes with a secret, right or wrong.
@@ -110,7 +110,11 @@ impl Presented {
 
     /// Whether a public client is named, with a secret that it cannot have.
     pub(super) fn is_public_with_secret(&self, server: &Server) -> bool {
-        self.shows_secret() && server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
+        self.shows_secret() && self.names_public(server)
+    }
+
+    fn names_public(&self, server: &Server) -> bool {
+        server.client(&self.client_id).is_some_and(|client| matches!(client.auth, AuthMethod::None))
     }
 
     /// Whether a client is only named that has credentials.

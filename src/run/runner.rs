@@ -153,7 +153,14 @@ impl<'r> Runner<'r> {
         for risk in [Risk::Safe, Risk::Noisy, Risk::Destructive] {
             self.batch(&mut groups, risk).await;
         }
-        if self.record.negative_controls.len() > negatives {
+        let mut leads_on = false;
+        for negative in &mut self.record.negative_controls {
+            // An attack came through a page that looks like it.
+            let leads = negative.leads_nowhere && !self.engine.leads_nowhere(&negative.answer.shape);
+            negative.leads_nowhere &= !leads;
+            leads_on |= leads;
+        }
+        if leads_on || self.record.negative_controls.len() > negatives {
             // What has been judged without them is read off the evidence again.
             self.record.cases.iter_mut().for_each(|case| case.account = None);
         }

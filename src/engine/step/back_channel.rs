@@ -1,4 +1,4 @@
-//! Requests of the back channel: client authentication, the DPoP proof, and the two lawful second tries.
+//! Requests of the back channel: client authentication, the DPoP proof, and the lawful second tries.
 
 use std::borrow::Cow;
 
@@ -80,12 +80,13 @@ fn pairs_as_learned<'p>(trial: &RunningTrial<'_>, parameters: &'p [Sent]) -> Cow
     parameters.iter().map(|sent| Sent { value: bare(sent).unwrap_or_else(|| sent.value.clone()), ..sent.clone() }).collect()
 }
 
-/// Name and secret that a request shows in a Basic header, where it matters whether they are form-encoded.
-fn pair_of(request: &Request, learned: &Learned) -> Option<(String, String)> {
+/// Whose pair a request shows in a Basic header, where it matters whether that is form-encoded.
+fn name_of_pair(request: &Request, learned: &Learned) -> Option<String> {
     let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
     // Which of the two ways it is written, is known by the name alone: that of a client has no `%` in it.
     let bare = eval::read_basic(value, true).is_some_and(|(name, _)| learned.is_bare_pair(&name));
-    eval::read_basic(value, bare).filter(|(name, secret)| eval::basic(name, secret) != eval::bare_basic(name, secret))
+    let (name, secret) = eval::read_basic(value, bare)?;
+    (eval::basic(&name, &secret) != eval::bare_basic(&name, &secret)).then_some(name)
 }
 
 /// The proof that goes with a request: as the step says, else as the client is registered.
@@ -121,7 +122,7 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
         }
         engine.learned.settle_audience(id, !refuses_client(&sent.1));
     }
-    if let Some((name, _)) = pair_of(&sent.0, &engine.learned).filter(|(name, _)| trial.is_control && engine.learned.is_new_pair(name)) {
+    if let Some(name) = name_of_pair(&sent.0, &engine.learned).filter(|name| trial.is_control && engine.learned.is_new_pair(name)) {
         let first = engine.learned.is_bare_pair(&name);
         let mut bare = first;
         if refuses_client(&sent.1) {
@@ -133,10 +134,7 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
                 bare = !first;
             }
         }
-        engine.learned.write_pair(&name, bare);
-        if bare && !first {
-            engine.learned.tell_of_bare_pair(&name);
-        }
+        engine.learned.settle_pair(&name, bare, first);
     }
     Ok(sent)
 }

@@ -16,8 +16,6 @@ use super::authorization_request::led;
 
 /// Where the browser is to go after the logout.
 const REDIRECT: &str = "post_logout_redirect_uri";
-/// The site whose page makes a browser log out by a form.
-const ELSEWHERE: &str = "https://evil.example";
 /// Questions that are answered in one logout.
 const MOST_ANSWERS: u32 = 3;
 
@@ -32,7 +30,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     // A form is one that a page of another site sends (section 2 of the specification allows both methods).
     let request = if step.planned.transport.method.as_deref() == Some("POST") {
         let mut request = submission::post(&endpoint, &query);
-        request.headers.push(("origin".into(), ELSEWHERE.into()));
+        request.headers.push(("origin".into(), submission::OTHER_SITE.into()));
         request
     } else {
         let url = if query.is_empty() { endpoint } else { wire::with_query(&endpoint, &query) };
@@ -70,7 +68,7 @@ async fn go(
     let mut said = None;
     for _ in 0..http.limits().max_hops {
         let here = next.url.clone();
-        let foreign = next.headers.iter().any(|(name, value)| name == "origin" && value == ELSEWHERE);
+        let foreign = next.headers.iter().any(|(name, value)| name == "origin" && value == submission::OTHER_SITE);
         let response = match browser.navigate(http, next, foreign).await {
             Ok((request, response)) => {
                 raw.exchanges.push((request, Ok(response.clone())));

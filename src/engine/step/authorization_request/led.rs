@@ -10,15 +10,13 @@ use crate::engine::browser::Browser;
 use crate::engine::http::{Request, Response};
 use crate::engine::login::{Filled, What};
 use crate::engine::page::{Form, Page};
+use crate::engine::submission;
 use crate::model::conduct::{Conduct, Keep, Stop, Taken};
 use crate::model::observation::Outcome;
 use crate::target::User;
 use crate::wire;
 
 use super::{Journey, Turn};
-
-/// What a form says that another site sends.
-const OTHER_SITE: &str = "https://evil.example";
 
 /// A page at which a browser stopped.
 #[derive(Debug, Clone)]
@@ -111,7 +109,7 @@ impl Journey<'_, '_> {
             // As a page of another site sends it.
             self.next.headers.retain(|(name, _)| name != "referer" && name != "origin");
             if self.next.method == "POST" {
-                self.next.headers.push(("origin".into(), OTHER_SITE.into()));
+                self.next.headers.push(("origin".into(), submission::OTHER_SITE.into()));
                 self.is_from_elsewhere = true;
             }
         }
