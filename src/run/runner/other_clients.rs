@@ -48,7 +48,7 @@ impl<'r> Runner<'r> {
 }
 
 /// What a client gets by its registration: another one may get it where this one does not.
-const BY_REGISTRATION: &[&str] = &["refresh_token", "id_token", "scope"];
+const BY_REGISTRATION: &[&str] = &["refresh_token", "id_token", "scope", "access_token_format"];
 
 /// Whether the control of a case shows that the default client does not get what the case needs: it was refused a step, or not given
 /// what is given by registration.
@@ -68,4 +68,40 @@ fn lacks(case: &Case<'_>, trial: &Trial) -> bool {
     };
     judge::granted(&case.control, trial).is_err_and(|failed| is_refused(&failed.step))
         || case.scenario.applies_when.iter().chain(&case.attack.applies_when).any(is_ungiven)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observation::StepObservation;
+    use crate::model::scenario::Risk;
+    use crate::model::step::{ClientRole, StepKind};
+    use crate::target::{Client, ClientAuthentication, Target};
+
+    /// What a registration decides, another client may get; what the server decides, nobody.
+    #[test]
+    fn what_another_client_may_get() {
+        let catalogue = crate::cli::inputs::catalogue(None).expect("the catalogue");
+        let mut target = Target::bare("http://127.0.0.1:1");
+        for role in [ClientRole::Public, ClientRole::Second] {
+            target.clients.insert(role, Client::new(role.name(), "https://app.example/cb", ClientAuthentication::None));
+        }
+        let lacks_it = |id: &str, fields: &[(&str, &str)]| {
+            let plan = plan::draw(&[&catalogue.scenarios[id]], &target, Risk::Noisy);
+            let case = plan.groups.iter().flat_map(|group| &group.cases).find(|case| plan::default_client(case).is_some());
+            let case = case.unwrap_or_else(|| panic!("{id} is about clients that it names"));
+            let seen = |step: &crate::model::step::PlannedStep| StepObservation {
+                fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+                ..StepObservation::new(
+                    &step.name,
+                    step.kind,
+                    if step.kind == StepKind::ResourceRequest { Outcome::Accepted } else { Outcome::Issued },
+                )
+            };
+            lacks(case, &Trial { steps: case.control.steps.iter().map(seen).collect(), ..Trial::default() })
+        };
+        assert!(lacks_it("jwt-access-token/alg-none", &[("access_token_format", "opaque")]));
+        assert!(!lacks_it("jwt-access-token/alg-none", &[("access_token_format", "jwt")]));
+        assert!(lacks_it("refresh/scope-escalation", &[]));
+    }
 }
