@@ -39,7 +39,7 @@ impl Runner<'_> {
             }
         });
         let driven = futures_util::future::join_all(driven).await;
-        let kept: Vec<_> = closing.iter().zip(driven).map(|(closing, driven)| self.record(&closing.control, driven)).collect();
+        let kept: Vec<_> = driven.into_iter().map(|driven| self.record(driven)).collect();
         for (closing, kept) in closing.into_iter().zip(kept) {
             let (number, _) = self.again(&closing.control, AFTER, kept).await;
             let more = self.settle(&closing.control, closing.cases, number, false).await;

@@ -20,6 +20,7 @@ const PLAIN_FLOW: &str = "authorization_code";
 /// What was seen of a control.
 pub(super) struct Driven {
     trial: Trial,
+    granted: Result<(), judge::Failed>,
     negatives: Vec<NegativeControl>,
     warnings: Vec<String>,
 }
@@ -180,24 +181,25 @@ impl Runner<'_> {
 
     pub(super) async fn control_once(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let driven = self.drive(control, format!("control {} ({when})", self.record.controls.len())).await;
-        self.record(control, driven)
+        self.record(driven)
     }
 
     /// Drives a control.
     pub(super) async fn drive(&self, control: &Control, name: String) -> Driven {
         let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, control)).await;
         self.listen(&trial);
-        (self.tell)(Event::Control { name, granted: judge::granted(control, &trial).is_ok() });
-        Driven { trial, negatives, warnings }
+        let granted = judge::granted(control, &trial);
+        (self.tell)(Event::Control { name, granted: granted.is_ok() });
+        Driven { trial, granted, negatives, warnings }
     }
 
     /// Keeps what was seen of a control; its number, and whether it was granted.
-    pub(super) fn record(&mut self, control: &Control, driven: Driven) -> (usize, Result<(), judge::Failed>) {
-        let Driven { trial, negatives, warnings } = driven;
+    pub(super) fn record(&mut self, driven: Driven) -> (usize, Result<(), judge::Failed>) {
+        let Driven { trial, granted, negatives, warnings } = driven;
         self.record.warnings.extend(warnings);
         self.record.negative_controls.extend(negatives);
-        let (number, result) = (self.record.controls.len(), judge::granted(control, &trial));
+        let number = self.record.controls.len();
         self.record.controls.push(trial);
-        (number, result)
+        (number, granted)
     }
 }
