@@ -20,11 +20,12 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.message)?;
+        writeln!(f, "error: {}", shown(&self.message))?;
+        let file = shown(&self.file);
         if self.line == 0 {
-            write!(f, "  --> {}", self.file)?;
+            write!(f, "  --> {file}")?;
         } else {
-            write!(f, "  --> {}:{}:{}", self.file, self.line, self.column)?;
+            write!(f, "  --> {file}:{}:{}", self.line, self.column)?;
             if let Some(source) = &self.source {
                 let number = self.line.to_string();
                 let margin = " ".repeat(number.len());
@@ -33,7 +34,7 @@ impl fmt::Display for Diagnostic {
             }
         }
         if let Some(help) = &self.help {
-            write!(f, "\n  = help: {help}")?;
+            write!(f, "\n  = help: {}", shown(help))?;
         }
         Ok(())
     }
@@ -81,7 +82,7 @@ fn without_secrets(line: &str) -> String {
     let mut hidden = vec![false; line.len()];
     for (colon, _) in line.match_indices(':') {
         let key = line[..colon].trim_end_matches(['"', '\'']);
-        let key = &key[key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).map_or(0, |at| at + 1)..];
+        let key = key.rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).next().unwrap_or(key);
         let small = key.to_ascii_lowercase();
         let near = |known: &&str| strsim::damerau_levenshtein(&small, known) <= known.len() / 4;
         if small == "plain" || SECRET_KEYS.iter().any(near) {
@@ -127,13 +128,29 @@ fn quote_around(text: &str) -> Option<char> {
     ['"', '\''].into_iter().find(|quote| text.matches(*quote).count() % 2 == 1)
 }
 
-/// Control characters of a hostile file are shown, never sent to the terminal.
+/// Whether a character does something to a terminal or to the lines around it: a control character, or one that changes the direction of
+/// writing or ends a line.
+fn acts(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+/// A text in which such characters are shown, and not sent to the terminal; lines stay lines.
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && acts(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A line of a hostile file.
 fn printable(line: &str) -> String {
-    line.chars()
-        .take(400)
-        .map(|c| if c == '\t' { ' ' } else { c })
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+    shown(&line.chars().take(400).map(|c| if c == '\t' { ' ' } else { c }).collect::<String>())
 }
 
 /// "did you mean" for a name out of a closed vocabulary; lists the vocabulary when nothing is near.
@@ -156,7 +173,18 @@ pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::without_secrets;
+    use super::{Diagnostic, Diagnostics, without_secrets};
+
+    /// A name may turn the direction of writing, or move the cursor.
+    #[test]
+    fn nothing_of_a_file_acts_on_the_terminal() {
+        let text = "\u{202e}\u{1b}[2J: 1";
+        let mut found = Diagnostics::new("a\u{202e}.yaml", text);
+        found.add(1, 1, format!("unknown field `{text}`"), Some(format!("not {text}\nbut this")));
+        let shown = found.into_vec().iter().map(Diagnostic::to_string).collect::<String>();
+        assert!(!shown.contains(['\u{202e}', '\u{1b}']) && shown.matches("\\u{202e}").count() == 4, "{shown}");
+        assert!(shown.ends_with("\nbut this"), "{shown}");
+    }
 
     #[test]
     fn no_secret_is_shown_with_a_mistake() {
@@ -172,6 +200,8 @@ mod tests {
             ("      MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0w", "…                                             "),
             ("clients:", "clients:"),
             ("issuer: https://login.example # password", "issuer: https://login.example # password"),
+            ("  \"é😀\": {secret: hunter2}", "  \"é😀\": {secret: …      }"),
+            ("  é😀: {secret: hunter2}", "  é😀: {secret: …      }"),
         ] {
             assert_eq!(without_secrets(line), shown);
         }

@@ -64,7 +64,7 @@ fn a_hole_is_found_and_fails_the_gate() {
 
 #[test]
 fn what_a_run_made_is_taken_back_and_its_time_is_told() {
-    let (code, out, err) = grantproof(&["run", "--clean-up", "always", "--timings", "-s", "pkce/wrong-verifier,refresh/*"]);
+    let (code, out, err) = grantproof(&["run", "--clean-up", "always", "--timings", "pkce/wrong-verifier", "-s", "refresh/*"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("\ncleaned up: ") && out.contains("refresh token(s) of client `lab-public` revoked"), "{out}");
     assert!(out.contains("the session of `alice` ended"), "{out}");
@@ -88,6 +88,8 @@ fn exit_codes_of_wrong_input() {
     let table: &[(&[&str], &str)] = &[
         (&["run", "--flaw", "refresh-reuse-accept"], "did you mean `refresh-reuse-accepted`"),
         (&["run", "-s", "pkce/wrong-verifer"], "did you mean `pkce/wrong-verifier`"),
+        (&["run", "pkce/wrong-verifer"], "did you mean `pkce/wrong-verifier`"),
+        (&["run", "staging.yaml"], "`--target staging.yaml`"),
         (&["run", "-s", "state", "--profile", "fapi2", "-x", "state"], "nothing is selected"),
         (&["run", "--profile", "fapi3"], "no profile `fapi3`"),
         (&["run", "--target", "no-such.yaml"], "no-such.yaml"),
@@ -147,6 +149,12 @@ fn reports_are_written_beside_the_terminal_and_a_recording_is_judged_the_same() 
     assert_eq!(code, 1, "{err}");
     let judged: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(judged, written, "the same report from the recording");
+    // A recording is a file like any other: what is wrong with it is no fault of the program.
+    let path = record.join("recording.json");
+    let recorded = std::fs::read_to_string(&path).expect("a recording");
+    std::fs::write(&path, recorded.replacen("\"method\": \"", "\"methud\": \"", 1000)).expect("a file");
+    let (code, _, err) = grantproof(&["judge", text(&record)]);
+    assert!(code == 2 && err.contains("recording.json") && err.contains("methud"), "{code} {err}");
 }
 
 /// Where there is a folder `reports`, a run leaves its report there; where there is none, it makes none.

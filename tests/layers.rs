@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("totp", &[]),
     ("selector", &[]),
-    ("report", &["curl", "duration", "report", "judge", "model", "scenario"]),
+    ("report", &["curl", "diagnostic", "duration", "report", "judge", "model", "scenario"]),
 ];
 
 /// Outside crate → the only files or folders that may name it.

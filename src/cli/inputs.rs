@@ -46,12 +46,16 @@ pub fn selected<'c, S: Choosable + 'c>(
     profile: Option<Profile>,
 ) -> Result<Vec<&'c S>, Failure> {
     let selection = Selection {
-        include: choose.select.clone(),
+        include: choose.patterns.iter().chain(&choose.select).cloned().collect(),
         exclude: choose.exclude.clone(),
         min_severity: choose.min_severity.map(Into::into),
         profile,
     };
-    selection.check(all.clone()).map_err(|why| Failure::input(format!("error: {why}")))?;
+    selection.check(all.clone()).map_err(|why| {
+        let file = choose.patterns.iter().find(|pattern| pattern.ends_with(".yaml") || pattern.ends_with(".yml"));
+        let help = file.map(|file| format!("\n  = help: a target file is given as `--target {file}`")).unwrap_or_default();
+        Failure::input(format!("error: {why}{help}"))
+    })?;
     let mut chosen: Vec<&S> = all.filter(|s| selection.takes(*s)).collect();
     if let Some((shard, of)) = choose.partition()? {
         chosen.retain(|s| is_of(s.head().id, shard, of));

@@ -7,7 +7,6 @@ use crate::model::scenario::Risk;
 use crate::report;
 use crate::report::gate;
 use crate::run::{Options, Watcher};
-use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
 use super::args::{Judge, RiskName, Run, When};
@@ -74,7 +73,9 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     if let Some(dir) = &arguments.record {
         outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
-    let (report, code) = judged(&catalogue, recording, &rules, &outputs)?;
+    let report = report::build::report(&catalogue, recording)
+        .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
+    let (report, code) = held(report, &rules, &outputs)?;
     outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     if arguments.timings {
         eprint!("{}", report::timings::text(&report));
@@ -99,15 +100,14 @@ pub fn judge(arguments: &Judge, colour: Colour) -> Result<u8, Failure> {
     }
     let rules = Rules::load(&arguments.gate, arguments.sealing.sign_key.as_deref(), &catalogue, &recording.target.name, None)?;
     let outputs = Outputs::open(&arguments.output, None)?;
-    let (report, code) = judged(&catalogue, recording, &rules, &outputs)?;
+    let report = report::build::report(&catalogue, recording).map_err(|e| Failure::input(format!("error: {}: {e}", path.display())))?;
+    let (report, code) = held(report, &rules, &outputs)?;
     outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     Ok(code)
 }
 
-/// Recording → report → gate, and the seal where an output has it.
-fn judged(catalogue: &Catalogue, recording: Recording, rules: &Rules, outputs: &Outputs) -> Result<(Report, u8), Failure> {
-    let mut report = report::build::report(catalogue, recording)
-        .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
+/// Report → gate, and the seal where an output has it.
+fn held(mut report: Report, rules: &Rules, outputs: &Outputs) -> Result<(Report, u8), Failure> {
     let code = rules.apply(&mut report);
     if outputs.have_seal() {
         rules.seal(&mut report)?;

@@ -3,19 +3,7 @@
 use std::borrow::Cow;
 
 /// For a terminal: control characters, escapes and characters that change the direction of writing are shown, not sent.
-pub fn terminal(text: &str) -> String {
-    let turns =
-        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c != '\n' && (c.is_control() || turns(c)) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
+pub use crate::diagnostic::shown as terminal;
 
 /// One line of it, for whatever comes next: as [`terminal`], with spaces for line ends.
 pub fn line(text: &str) -> String {

@@ -87,10 +87,13 @@ pub enum Command {
     Schema(Schema),
 }
 
-/// What to run; shared by `run` and `list`.
+/// What to run; shared by `run`, `plan` and `list`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Choose {
+    /// Scenarios, as `--select` takes them
+    #[arg(value_name = "PATTERN", value_delimiter = ',')]
+    pub patterns: Vec<String>,
     /// Scenarios: an id with globs (`pkce/*`), a group (`pkce`), `severity:high`, `standard:RFC9700`, `card`
     #[arg(short = 's', long, value_name = "PATTERN", value_delimiter = ',')]
     pub select: Vec<String>,
@@ -146,7 +149,7 @@ Examples:
   grantproof run --flaw pkce-verifier-ignored           what broken looks like (exit 1)
   grantproof run -t staging.yaml --report json=out.json --report junit=out.xml
                                                         a server of yours, with reports for machines
-  grantproof run -t staging.yaml -s pkce,refresh        two groups
+  grantproof run -t staging.yaml pkce refresh           two groups
   grantproof run -t staging.yaml --slow                 also what waits until a code or a token has expired
   grantproof run -t staging.yaml --fail-on high         gate on what is at least high
   grantproof run -t staging.yaml --record rec/          keep what was seen; `grantproof judge rec/` judges it again")]
