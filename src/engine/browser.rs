@@ -26,6 +26,12 @@ pub struct Cookie {
 }
 
 impl Browser {
+    /// One in which nobody has been anywhere, for a session of this name.
+    pub fn empty(session: &str) -> Browser {
+        let agent = (session == super::ATTACKER).then(|| super::ATTACKERS_AGENT.to_owned());
+        Browser { agent, ..Browser::default() }
+    }
+
     /// The Cookie header for a URL: sorted by path length and name, so that a run repeats itself. Cookies marked Secure
     /// go back on loopback, as browsers do.
     pub fn cookies(&self, url: &Url) -> Option<String> {

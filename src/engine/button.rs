@@ -59,7 +59,7 @@ pub fn leaves(button: &Button) -> bool {
 }
 
 /// A form whose address ends the session is never what leads to the callback.
-fn denies_by_address(form: &Form) -> bool {
+pub fn denies_by_address(form: &Form) -> bool {
     let words = words(form.action.split(['?', '#']).next().unwrap_or_default());
     words.iter().any(|w| matches!(w.as_str(), "logout" | "signout" | "logoff" | "signoff"))
 }
@@ -72,7 +72,11 @@ pub fn refusing(page: &Page) -> Option<(usize, &Form, &Button)> {
 /// Whether a form asks for a decision: a button of it gives what was asked for and does not merely go on, or refuses and does not merely
 /// leave.
 pub fn decides(form: &Form) -> bool {
-    let grants = |button: &Button| score(form, button, &Login::default()) > AGREEING;
+    // What a person reads on it: a name that only programs see may be that of every button of a server.
+    let read = |button: &Button| words(if button.text.trim().is_empty() { &button.value } else { &button.text });
+    let grants = |button: &Button| {
+        score(form, button, &Login::default()) > AGREEING && read(button).iter().any(|word| GRANTS.contains(&word.as_str()))
+    };
     let leaves = |button: &Button| words(&button.text).iter().any(|word| matches!(word.as_str(), "cancel" | "abort"));
     form.buttons.iter().any(|button| grants(button) || refuses(form, button) && !leaves(button))
 }

@@ -325,6 +325,8 @@ fn control(e: &Element, c: &mut Collected) {
             value,
             id: attribute(e, "id"),
             action: e.get_attribute("formaction").map(|a| unescape(&a)),
+            // The snapshot of a live page has none: there the browser runs it.
+            script: e.has_attribute("onclick"),
             spot: spot(e),
         })
     } else {

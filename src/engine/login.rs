@@ -2,7 +2,7 @@
 
 use crate::target::{Login, User};
 
-use super::button::{AGREEING, score};
+use super::button::{AGREEING, denies_by_address, score};
 use super::obstacle;
 use super::page::{self, Button, Field, Form, Page, Part, hinted};
 
@@ -150,7 +150,8 @@ fn choose(page: &Page, user: &User, hints: &Login, password_sent: bool, scope: &
         let touch = Touch { ticked, pressed: button.spot.live, ..Touch::default() };
         return submit(index, Some(button), values(form, true), What::Consent, touch);
     }
-    if let Some((index, form)) = forms().find(|(_, f)| !f.fields.is_empty() && f.fields.iter().all(|field| field.kind == "hidden")) {
+    let sends_itself = |form: &Form| !form.fields.is_empty() && form.fields.iter().all(|f| f.kind == "hidden") && !denies_by_address(form);
+    if let Some((index, form)) = forms().find(|(_, form)| sends_itself(form)) {
         return submit(index, None, values(form, true), What::Automatic, Touch::default());
     }
     if let Some(url) = &page.refresh {

@@ -67,6 +67,13 @@ pub use raw_step::RawStep;
 /// What the target's logs show of us.
 pub const USER_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"));
 
+/// What the browser of somebody who attacks calls itself, where he begins with an empty one: it is another machine than his victim's, so
+/// that a value which is bound to no more than the browser's name is of no use there.
+const ATTACKERS_AGENT: &str = concat!("grantproof/", env!("CARGO_PKG_VERSION"), " (another machine)");
+
+/// The session in which an attacker logs in.
+const ATTACKER: &str = "attacker";
+
 /// What predicates may name, by its name; one map for many trials.
 type PublicFacts = Arc<BTreeMap<String, String>>;
 

@@ -118,6 +118,8 @@ pub struct Button {
     pub text: String,
     pub id: String,
     pub action: Option<String>,
+    /// A script of its own (`onclick`) may change what is sent, and nobody runs it.
+    pub script: bool,
     pub spot: Spot,
 }
 

@@ -17,12 +17,34 @@ pub fn resolve(base: &str, address: &str) -> Option<Url> {
     }
 }
 
-/// Where a form goes: its action, or the page itself where it has none.
-pub fn address(base: &str, action: &str) -> Option<Url> {
-    if action.is_empty() { Url::parse(base).ok() } else { resolve(base, action) }
+/// Where a page stands.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its own address.
+    pub url: String,
+    /// What the addresses on it are relative to: another one where it has a `<base href>`.
+    base: String,
 }
 
-/// A form that was filled in on the page `from`: its pairs in the body, with where it comes from, or in the query.
+impl Document {
+    /// The page at `url` with this `<base href>`, if any.
+    pub fn new(url: &str, base: Option<&str>) -> Document {
+        let base = base.and_then(|base| resolve(url, base)).map_or_else(|| url.to_owned(), |base| base.to_string());
+        Document { url: url.to_owned(), base }
+    }
+
+    /// An address on the page.
+    pub fn resolve(&self, address: &str) -> Option<Url> {
+        resolve(&self.base, address)
+    }
+
+    /// Where a form of the page goes: its action, or the page itself where it has none, wherever its addresses lead.
+    pub fn action(&self, action: &str) -> Option<Url> {
+        if action.is_empty() { Url::parse(&self.url).ok() } else { self.resolve(action) }
+    }
+}
+
+/// A form that was filled in on the page at `from`: its pairs in the body, with where it comes from, or in the query.
 pub fn request<T: AsRef<str>>(method: &str, mut url: Url, pairs: &[(T, T)], from: &str) -> Request {
     let joined = wire::form(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref(), false)));
     if method == "POST" {
@@ -58,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_form_says_where_it_comes_from() {
-        let url = || address("https://as.example/login?x=1", "/do?old=1").expect("an address");
+        let page = |base: Option<&str>| Document::new("https://as.example/login?x=1", base);
+        let url = || page(None).action("/do?old=1").expect("an address");
         let sent = request("POST", url(), &[("a", "b c")], "https://as.example:443/login?x=1");
         let header = |name: &str| sent.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
         assert_eq!((header("origin"), header("referer")), (Some("https://as.example"), Some("https://as.example:443/login?x=1")));
@@ -66,6 +89,10 @@ mod tests {
         let asked = request("GET", url(), &[("a", "b")], "https://as.example/login");
         assert_eq!((asked.url.as_str(), asked.body), ("https://as.example/do?a=b", None));
         assert_eq!(origin("http://127.0.0.1:8080/x").as_deref(), Some("http://127.0.0.1:8080"));
-        assert_eq!(address("https://as.example/login?x=1", "").map(|url| url.to_string()).as_deref(), Some("https://as.example/login?x=1"));
+        // The addresses of a page lead from its base, a form without one to the page itself.
+        for base in [None, Some("/app/")] {
+            assert_eq!(page(base).action("").map(|url| url.to_string()).as_deref(), Some("https://as.example/login?x=1"));
+        }
+        assert_eq!(page(Some("/app/")).action("do").map(|url| url.to_string()).as_deref(), Some("https://as.example/app/do"));
     }
 }

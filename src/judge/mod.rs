@@ -470,6 +470,8 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
             Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
         }
         Some(seen) if seen.outcome.answered() => Applies::No,
+        // It is answered as this server answers what no server may grant.
+        Some(seen) if view.learned(seen).is_some() => Applies::No,
         Some(seen) if seen.outcome == Outcome::NotSent && reached() => Applies::No,
         Some(seen) => Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), fault(seen)),
         None => Applies::Unknown(format!("whether the attack applies is not known: {step} was not reached"), Party::Configuration),

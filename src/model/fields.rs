@@ -46,6 +46,7 @@ impl StepKind {
                 ("unframed_pages", "those of them without protection against framing, by path"),
                 ("stopped_at", "the page at which the browser stopped as it was told: `login`, `code`, `consent` or `page`"),
                 ("denied", "`true` where the button that refuses consent was pressed"),
+                ("by_script", "`true` where that button has a script of its own, which is not run"),
                 ("tampered", "the parameters whose values a form carried and the attack changed"),
                 (
                     "exposed_parameters",
@@ -191,6 +192,7 @@ impl StepKind {
             StepKind::PageRequest => &[
                 ("asked", "`true`: the user was asked to confirm and the step stopped before it (`decision: none`)"),
                 ("answered", "`allow` or `deny`: the user was asked, and pressed that"),
+                ("by_script", "`true` where the button that refuses has a script of its own, which is not run"),
                 ("form_action", "where the form goes that would have confirmed"),
                 ("form_body", "what it would have sent"),
                 ("status", "the HTTP status of the last answer"),

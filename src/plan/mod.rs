@@ -402,6 +402,15 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
     match step.kind {
         StepKind::AuthorizationRequest => {
             add("a client that never existed, asked for while nobody is logged in", &|step| step.logged_out = true);
+            // The first page after a login may greet the user, whatever else it says.
+            add("a client that never existed, asked for again", &|_| ());
+            let silently = |step: &mut PlannedStep| {
+                step.logged_out = true;
+                let none = Value::Text(Template::literal("none"));
+                step.parameters_mut().retain(|p| p.name != "prompt");
+                step.parameters_mut().push(Parameter { name: "prompt".into(), value: none, place: None, origin: Origin::Kept });
+            };
+            add("a client that never existed, asked for silently while nobody is logged in", &silently);
         }
         StepKind::TokenRequest => {
             add("a refresh token that never existed", &refresh);

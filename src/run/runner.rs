@@ -66,6 +66,13 @@ const MOST_THROTTLED_IN_A_ROW: u32 = 4;
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
 
+/// Whether a trial was throttled where every flow comes by. An endpoint beside them may have a limit of its own, as registration has at many
+/// servers: the others go on.
+fn throttles_everybody(trial: &Trial) -> bool {
+    let everybodys = [StepKind::AuthorizationRequest, StepKind::TokenRequest, StepKind::ResourceRequest];
+    trial.steps.iter().any(|step| step.outcome == Outcome::Throttled && everybodys.contains(&step.kind))
+}
+
 /// A group with the numbers of the trials of its control, the newest last.
 struct Framed<'a> {
     group: Group<'a>,
@@ -414,14 +421,14 @@ impl<'r> Runner<'r> {
                 self.engine.target.limits.longest_pause.as_secs()
             ));
         }
-        if trial.is_throttled() {
+        if throttles_everybody(trial) {
             if self.throttled.fetch_add(1, Ordering::SeqCst) + 1 == MOST_THROTTLED_IN_A_ROW {
                 self.stop.stop(format!(
                     "the server goes on answering “too many requests” (last in {}): lower `limits.per_second`, or run later",
                     trial.name
                 ));
             }
-        } else {
+        } else if !trial.is_throttled() {
             self.throttled.store(0, Ordering::SeqCst);
         }
         let dead = |s: &crate::model::observation::StepObservation| matches!(s.outcome, Outcome::Unreachable | Outcome::TimedOut);

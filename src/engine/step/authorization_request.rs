@@ -19,6 +19,7 @@ use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::outside::{self, Answer};
 use crate::engine::page::{Form, Page};
+use crate::engine::submission::Document;
 use crate::engine::{RawStep, RunningTrial, answer, delivery, submission, told};
 use crate::model::conduct::Conduct;
 use crate::model::observation::Outcome;
@@ -42,7 +43,7 @@ async fn travel(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str, 
         Err(missing) => return RawStep::missing(&missing),
     };
     let own = match (planned.logged_out, planned.before_login) {
-        (true, _) => Browser::default(),
+        (true, _) => Browser::empty(&planned.session),
         (_, true) => match trial.before_login.get(&planned.session) {
             Some(browser) => browser.clone(),
             None => return RawStep::not_sent("nobody has logged in with this browser before"),
@@ -332,8 +333,8 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// Decides on a page; where the journey goes on, the next request is ready.
     async fn page(&mut self, here: &str, response: &Response, page: Page, user: &User) -> Turn {
-        let base = page.base.as_deref().and_then(|b| submission::resolve(here, b)).map_or_else(|| here.to_owned(), |u| u.to_string());
-        if let Some((url, form)) = self.posted_callback(&base, &page) {
+        let at = Document::new(here, page.base.as_deref());
+        if let Some((url, form)) = self.posted_callback(&at, &page) {
             let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
             let where_to = match self.leads(&url) {
                 Leads::Callback(where_to) => where_to,
@@ -354,7 +355,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         }
         // A page without forms whose script goes elsewhere is a redirect by other means.
         if let (true, true, Some(url)) =
-            (page.forms.is_empty(), response.status < 400, page.script_redirect.as_deref().and_then(|to| submission::resolve(&base, to)))
+            (page.forms.is_empty(), response.status < 400, page.script_redirect.as_deref().and_then(|to| at.resolve(to)))
         {
             return self.follow(&url);
         }
@@ -376,7 +377,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             Action::Submit(filled) => Some(filled),
             _ => None,
         };
-        if self.stops(here, &base, &page, response, filled) {
+        if self.stops(&at, &page, response, filled) {
             return Turn::Over;
         }
         match action {
@@ -384,13 +385,13 @@ impl<'t, 'e> Journey<'t, 'e> {
                 let filled = self.as_denied(&page, filled);
                 let told = told::page(&page, &filled, user);
                 self.trial.engine.learned.walked(filled.what, &self.raw.shape);
-                let turn = self.submit(&base, &page, filled, response, user).await;
+                let turn = self.submit(&at, &page, filled, response, user).await;
                 if matches!(turn, Turn::Go(_)) {
                     self.told.push(told);
                 }
                 turn
             }
-            Action::Refresh(url) if response.status < 400 => match submission::resolve(&base, &url) {
+            Action::Refresh(url) if response.status < 400 => match at.resolve(&url) {
                 Some(url) => self.follow(&url),
                 None => self.over(Outcome::Unclear, "the page refreshes to what is no URL".into()),
             },
@@ -454,7 +455,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     }
 
     /// Submits a form as it was filled in.
-    async fn submit(&mut self, base: &str, page: &Page, mut filled: Filled, response: &Response, user: &User) -> Turn {
+    async fn submit(&mut self, at: &Document, page: &Page, mut filled: Filled, response: &Response, user: &User) -> Turn {
         if !self.may(filled.what, response, page, user) {
             return Turn::Over;
         }
@@ -470,20 +471,20 @@ impl<'t, 'e> Journey<'t, 'e> {
             return self.over(Outcome::Unclear, "the form is gone".into());
         };
         let (mut pairs, action, what) = (filled.pairs, filled.action, filled.what);
-        let Some(mut url) = submission::address(base, action.as_ref().unwrap_or(&form.action)) else {
+        let Some(mut url) = at.action(action.as_ref().unwrap_or(&form.action)) else {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
         self.page_error = None;
         self.tamper(form, &mut pairs, &mut url);
         if form.is_link() {
             // It may lead to the client at once.
-            let request = submission::request("GET", url, &pairs, base);
+            let request = submission::request("GET", url, &pairs, &at.url);
             return match Url::parse(&request.url) {
                 Ok(url) => self.follow(&url),
                 Err(_) => self.over(Outcome::Unclear, "the link is no URL".into()),
             };
         }
-        self.next = submission::request(&form.method, url, &pairs, base);
+        self.next = submission::request(&form.method, url, &pairs, &at.url);
         Turn::Go(what)
     }
 
@@ -503,9 +504,9 @@ impl<'t, 'e> Journey<'t, 'e> {
 
     /// A form_post answer (OAuth 2.0 Form Post Response Mode): a form whose address is outside of the server and whose
     /// fields are those of a callback.
-    fn posted_callback<'p>(&self, base: &str, page: &'p Page) -> Option<(Url, &'p Form)> {
+    fn posted_callback<'p>(&self, at: &Document, page: &'p Page) -> Option<(Url, &'p Form)> {
         page.forms.iter().filter(|form| !form.is_link()).find_map(|form| {
-            let url = submission::resolve(base, &form.action)?;
+            let url = at.resolve(&form.action)?;
             let carries =
                 form.fields.iter().any(|f| matches!(f.name.as_str(), "code" | "error" | "access_token" | "id_token" | "response"));
             (carries && !matches!(self.leads(&url), Leads::Inside)).then_some((url, form))

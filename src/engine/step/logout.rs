@@ -7,6 +7,7 @@ use crate::engine::button;
 use crate::engine::html;
 use crate::engine::http::{Request, Response};
 use crate::engine::page::{Button, Form, Page};
+use crate::engine::submission::Document;
 use crate::engine::{RawStep, RunningTrial, answer, delivery, submission};
 use crate::model::observation::Outcome;
 use crate::wire;
@@ -184,7 +185,7 @@ fn confirmed(here: &str, page: &Page) -> Option<Request> {
     let mut pairs: Vec<(&str, &str)> = form.fields.iter().map(|f| (f.name.as_str(), f.value.as_str())).collect();
     pairs.extend(button.filter(|b| !b.name.is_empty()).map(|b| (b.name.as_str(), b.value.as_str())));
     let action = button.and_then(|b| b.action.as_deref()).unwrap_or(&form.action);
-    Some(submission::request(&form.method, submission::address(here, action)?, &pairs, here))
+    Some(submission::request(&form.method, Document::new(here, page.base.as_deref()).action(action)?, &pairs, here))
 }
 
 /// A page that asks nothing is the end.

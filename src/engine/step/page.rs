@@ -8,6 +8,7 @@ use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
 use crate::engine::page::{Button, Form, Page};
+use crate::engine::submission::Document;
 use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, button, submission, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
@@ -38,7 +39,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     };
     let user = trial.engine.target.user(step.planned.user).clone();
     let session = &step.planned.session;
-    let mut browser = if step.planned.logged_out { Browser::default() } else { std::mem::take(trial.browser(session, &user)) };
+    let mut browser = if step.planned.logged_out { Browser::empty(session) } else { std::mem::take(trial.browser(session, &user)) };
     let mut raw = RawStep::default();
     raw.sent.extend(step.own());
     let has_sent = given("body").is_some();
@@ -54,6 +55,7 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         headers,
         decision,
         code: given("user_code"),
+        has_typed: false,
         passwords_sent: 0,
         others_sent: 0,
         told: Vec::new(),
@@ -78,6 +80,8 @@ struct Visit<'t, 'e> {
     decision: Decision,
     /// The code that is still to be typed.
     code: Option<String>,
+    /// It was.
+    has_typed: bool,
     passwords_sent: u32,
     /// Names and one-time codes.
     others_sent: u32,
@@ -135,29 +139,29 @@ impl Visit<'_, '_> {
     async fn page(&mut self, here: &str, response: &Response, user: &User) -> bool {
         let engine = self.trial.engine;
         let page = html::read_for(&response.body, &engine.target.login);
-        let base =
-            page.base.as_deref().and_then(|b| Url::parse(here).ok()?.join(b).ok()).map_or_else(|| here.to_owned(), |u| u.to_string());
+        let at = Document::new(here, page.base.as_deref());
         let asks_for_password = page.forms.iter().any(|f| f.fields.iter().any(|field| field.kind == "password"));
         let code_field = page.forms.iter().enumerate().find_map(|(at, form)| Some((at, code_field(form)?))).filter(|_| !asks_for_password);
-        if let (Some((at, field)), true) = (code_field, response.status < 400) {
-            let Some(form) = page.forms.get(at) else { return self.last(response, &page) };
+        if let (Some((index, field)), true) = (code_field, response.status < 400) {
+            let Some(form) = page.forms.get(index) else { return self.last(response, &page) };
             let shown = form.fields.get(field).map(|field| field.value.clone()).filter(|shown| !shown.is_empty() && !self.has_sent);
             let asks = button::decides(form);
-            let Some(code) = self.code.take().or(shown.filter(|_| asks)) else {
+            let typed_now = self.code.take().inspect(|_| self.has_typed = true);
+            let Some(code) = typed_now.or(shown.filter(|_| asks)) else {
                 return match self.decision {
-                    // A page that wants the code typed, or sent on, has not approved anything.
-                    Decision::None => self.stop(&base, &page, None),
+                    // A page that wants the code typed, or sent on, has not approved anything. Where it was typed, the user was not asked.
+                    Decision::None if !self.has_typed => self.stop(&at, &page, None),
                     _ => self.over(Outcome::Refused, format!("the page{} asks for the code again", login::titled(&page))),
                 };
             };
             let agreeing = form.buttons.iter().max_by_key(|b| button::score(form, b, &target::Login::default()));
-            let filled = typed(at, form, field, &code, agreeing);
+            let filled = typed(index, form, field, &code, agreeing);
             return match self.decision {
-                _ if !asks => self.submit(&base, &page, filled, user).await,
-                Decision::Allow => self.answer("allow", &base, &page, filled, user).await,
-                Decision::None => self.stop(&base, &page, Some(filled)),
+                _ if !asks => self.submit(&at, &page, filled, user).await,
+                Decision::Allow => self.answer("allow", &at, &page, filled, user).await,
+                Decision::None => self.stop(&at, &page, Some(filled)),
                 Decision::Deny => match button::refusing_of(form) {
-                    Some(button) => self.answer("deny", &base, &page, typed(at, form, field, &code, Some(button)), user).await,
+                    Some(button) => self.deny(&at, &page, typed(index, form, field, &code, Some(button)), button, user).await,
                     None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
                 },
             };
@@ -175,25 +179,25 @@ impl Visit<'_, '_> {
                 } else {
                     self.others_sent += 1
                 }
-                self.submit(&base, &page, filled, user).await
+                self.submit(&at, &page, filled, user).await
             }
             Action::Submit(_) | Action::Refresh(_) if response.status >= 400 => self.last(response, &page),
             Action::Submit(filled) if filled.what == What::Consent => {
                 self.logged_in(user);
                 match self.decision {
-                    Decision::Allow => self.answer("allow", &base, &page, filled, user).await,
-                    Decision::None => self.stop(&base, &page, Some(filled)),
+                    Decision::Allow => self.answer("allow", &at, &page, filled, user).await,
+                    Decision::None => self.stop(&at, &page, Some(filled)),
                     Decision::Deny => match button::refusing(&page) {
-                        Some((at, form, button)) => {
-                            self.answer("deny", &base, &page, login::pressed(at, form, Some(button), false), user).await
+                        Some((index, form, button)) => {
+                            self.deny(&at, &page, login::pressed(index, form, Some(button), false), button, user).await
                         }
                         None => self.over(Outcome::Unclear, format!("the page{} has no button that refuses", login::titled(&page))),
                     },
                 }
             }
-            Action::Submit(filled) => self.submit(&base, &page, filled, user).await,
-            Action::Refresh(to) => match Url::parse(&base).and_then(|base| base.join(&to)) {
-                Ok(url) if engine.http.reaches(&url) => {
+            Action::Submit(filled) => self.submit(&at, &page, filled, user).await,
+            Action::Refresh(to) => match at.resolve(&to) {
+                Some(url) if engine.http.reaches(&url) => {
                     self.follow(&url);
                     true
                 }
@@ -218,9 +222,9 @@ impl Visit<'_, '_> {
     }
 
     /// Stops where the user is asked; what he would send is kept.
-    fn stop(&mut self, base: &str, page: &Page, filled: Option<Filled>) -> bool {
+    fn stop(&mut self, at: &Document, page: &Page, filled: Option<Filled>) -> bool {
         self.raw.field("asked", Some("true"));
-        if let Some(request) = filled.and_then(|filled| request(base, page, &filled)).filter(|r| r.method == "POST") {
+        if let Some(request) = filled.and_then(|filled| request(at, page, &filled)).filter(|r| r.method == "POST") {
             self.raw.field("form_action", Some(request.url));
             self.raw.field("form_body", request.body.map(|body| wire::text(&body).into_owned()));
         }
@@ -228,12 +232,18 @@ impl Visit<'_, '_> {
     }
 
     /// Presses what the user decided.
-    async fn answer(&mut self, decided: &str, base: &str, page: &Page, filled: Filled, user: &User) -> bool {
+    async fn answer(&mut self, decided: &str, at: &Document, page: &Page, filled: Filled, user: &User) -> bool {
         self.raw.field("answered", Some(decided));
-        self.submit(base, page, filled, user).await
+        self.submit(at, page, filled, user).await
     }
 
-    async fn submit(&mut self, base: &str, page: &Page, mut filled: Filled, user: &User) -> bool {
+    /// Presses the button that refuses.
+    async fn deny(&mut self, at: &Document, page: &Page, filled: Filled, button: &Button, user: &User) -> bool {
+        self.raw.field("by_script", button.script.then_some("true"));
+        self.answer("deny", at, page, filled, user).await
+    }
+
+    async fn submit(&mut self, at: &Document, page: &Page, mut filled: Filled, user: &User) -> bool {
         self.told.push(told::page(page, &filled, user));
         self.has_sent = true;
         if let Some(pair) = filled.code.and_then(|at| filled.pairs.get_mut(at)) {
@@ -243,7 +253,7 @@ impl Visit<'_, '_> {
         if let Some(pair) = filled.password.and_then(|at| filled.pairs.get(at)) {
             self.raw.secret_names.push((pair.0.clone(), "password"));
         }
-        match request(base, page, &filled) {
+        match request(at, page, &filled) {
             Some(request) => {
                 self.next = request;
                 true
@@ -273,10 +283,10 @@ impl Visit<'_, '_> {
 }
 
 /// The request that a filled-in form is.
-fn request(base: &str, page: &Page, filled: &Filled) -> Option<Request> {
+fn request(at: &Document, page: &Page, filled: &Filled) -> Option<Request> {
     let form = page.forms.get(filled.form)?;
-    let url = submission::address(base, filled.action.as_ref().unwrap_or(&form.action))?;
-    Some(submission::request(&form.method, url, &filled.pairs, base))
+    let url = at.action(filled.action.as_ref().unwrap_or(&form.action))?;
+    Some(submission::request(&form.method, url, &filled.pairs, &at.url))
 }
 
 /// The field of a form that takes the user code: the only one that a person types into, called so.
@@ -333,6 +343,9 @@ mod tests {
             ("<button>Confirm</button><button>Deny</button>", true),
             ("<button>Next</button><button name=cancel>Cancel</button>", false),
             ("<input type=submit value=Submit>", false),
+            ("<input type=submit name=approve value=Submit>", false),
+            ("<button name=authorize><img src=ok.svg></button>", false),
+            ("<button value=approve><img src=ok.svg></button>", true),
         ] {
             assert_eq!(button::decides(&form(&format!("<form method=post><input name=user_code>{buttons}</form>"))), expected, "{buttons}");
         }
@@ -343,7 +356,8 @@ mod tests {
         let page = html::read(b"<form method=post action=/d><input type=hidden name=xsrf value=1><input name=user_code value=OLD><button name=go value=1>Continue</button></form>");
         assert!(!button::decides(&page.forms[0]));
         let filled = typed(0, &page.forms[0], 1, "WDJB-MJHT", page.forms[0].buttons.first());
-        let sent = request("http://as.example/device?user_code=OLD", &page, &filled).expect("a request");
+        let at = Document::new("http://as.example/device?user_code=OLD", None);
+        let sent = request(&at, &page, &filled).expect("a request");
         let body = sent.body.map(|body| wire::text(&body).into_owned());
         assert_eq!((sent.url.as_str(), body.as_deref()), ("http://as.example/d", Some("xsrf=1&user_code=WDJB-MJHT&go=1")));
         assert!(sent.headers.contains(&("origin".into(), "http://as.example".into())));

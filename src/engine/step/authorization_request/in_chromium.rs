@@ -14,6 +14,7 @@ use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Entry, Touch, What};
 use crate::engine::page::Page;
+use crate::engine::submission::Document;
 use crate::engine::{answer, evidence, told};
 use crate::model::observation::Outcome;
 use crate::target::{LoginDriver, User};
@@ -64,7 +65,7 @@ impl Journey<'_, '_> {
         let login = &self.trial.engine.target.login;
         let asked_for = self.raw.exchanges.last().is_some_and(|(request, _)| request.method == "GET");
         let is_page = login.driver == LoginDriver::Browser && page.has_script && response.status < 400 && asked_for;
-        if !is_page || self.page_error.is_some() || self.posted_callback(here, page).is_some() {
+        if !is_page || self.page_error.is_some() || self.posted_callback(&Document::new(here, page.base.as_deref()), page).is_some() {
             return false;
         }
         let redirects = page.forms.is_empty() && page.script_redirect.is_some();

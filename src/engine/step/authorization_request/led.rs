@@ -10,7 +10,7 @@ use crate::engine::browser::Browser;
 use crate::engine::http::{Request, Response};
 use crate::engine::login::{Filled, What};
 use crate::engine::page::{Form, Page};
-use crate::engine::submission;
+use crate::engine::submission::{self, Document};
 use crate::model::conduct::{Conduct, Keep, Stop, Taken};
 use crate::model::observation::Outcome;
 use crate::target::User;
@@ -21,9 +21,7 @@ use super::{Journey, Turn};
 /// A page at which a browser stopped.
 #[derive(Debug, Clone)]
 pub struct Paused {
-    /// Its address, and what its links are relative to.
-    here: String,
-    base: String,
+    at: Document,
     /// It came in answer to a form, so its address alone does not bring it again.
     is_posted: bool,
     status: u16,
@@ -65,7 +63,7 @@ impl Journey<'_, '_> {
         };
         if taken == Taken::Page {
             let url = match self.conduct.path_of.as_ref().map(|other| (other, self.trial.paused.get(other))) {
-                None => Ok(paused.here),
+                None => Ok(paused.at.url),
                 Some((other, None)) => Err((Outcome::NotSent, format!("{other} did not stop at a page"))),
                 Some((_, Some(other))) => as_page_of(&paused, other).map_err(|why| (Outcome::Impossible, why)),
             };
@@ -97,7 +95,7 @@ impl Journey<'_, '_> {
         }
         let response = Response { status: paused.status, ..Response::default() };
         self.carries_password = filled.what == What::Password;
-        if let Turn::Over = self.submit(&paused.base, &paused.page, filled, &response, user).await {
+        if let Turn::Over = self.submit(&paused.at, &paused.page, filled, &response, user).await {
             return Err(());
         }
         if taken == Taken::Link && self.next.method == "POST" {
@@ -117,7 +115,7 @@ impl Journey<'_, '_> {
     }
 
     /// Whether the browser stops at this page; `filled`: what it would send.
-    pub(super) fn stops(&mut self, here: &str, base: &str, page: &Page, response: &Response, filled: Option<&Filled>) -> bool {
+    pub(super) fn stops(&mut self, at: &Document, page: &Page, response: &Response, filled: Option<&Filled>) -> bool {
         let Some(stop) = self.conduct.stops_at else { return false };
         let asks = filled.map(|filled| match filled.what {
             What::Password | What::Name => Stop::Login,
@@ -138,8 +136,7 @@ impl Journey<'_, '_> {
         let name = asks.map_or("page", Stop::name);
         self.raw.field("stopped_at", Some(name));
         self.paused = Some(Paused {
-            here: here.to_owned(),
-            base: base.to_owned(),
+            at: at.clone(),
             is_posted: self.raw.exchanges.last().is_some_and(|(request, _)| request.method == "POST"),
             status: response.status,
             page: page.clone(),
@@ -195,7 +192,7 @@ fn as_page_of(known: &Paused, other: &Paused) -> Result<String, String> {
         return Err("the page comes in answer to a form, and has no address of its own".to_owned());
     }
     let read = |address: &str| Url::parse(address).map_err(|error| format!("the address of the page is no URL: {error}"));
-    let (own, mut url) = (read(&known.here)?, read(&other.here)?);
+    let (own, mut url) = (read(&known.at.url)?, read(&other.at.url)?);
     let parts: Vec<&str> = own.path().split('/').collect();
     let is_word = |part: &str| part.len() < LONGEST_WORD && !part.bytes().any(|b| b.is_ascii_digit());
     if let Some(part) = url.path().split('/').find(|part| !parts.contains(part) && !is_word(part)) {
@@ -246,9 +243,8 @@ mod tests {
     }
 
     fn paused(here: &str, page: &str) -> Paused {
-        let (here, page) = (here.to_owned(), html::read(page.as_bytes()));
-        let (base, session) = (here.clone(), String::new());
-        Paused { here, base, is_posted: false, status: 200, page, filled: None, brought: Vec::new(), session }
+        let (at, page, session) = (Document::new(here, None), html::read(page.as_bytes()), String::new());
+        Paused { at, is_posted: false, status: 200, page, filled: None, brought: Vec::new(), session }
     }
 
     fn opened(here: &str, page: &str, address: &str) -> Result<String, String> {

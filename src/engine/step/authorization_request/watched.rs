@@ -109,6 +109,10 @@ impl Journey<'_, '_> {
             return filled;
         }
         self.raw.field("denied", Some("true"));
+        if button.script {
+            self.raw.field("by_script", Some("true"));
+            self.remarks.push("the button that refuses has a script of its own, which is not run here".into());
+        }
         denied
     }
 }
