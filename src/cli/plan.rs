@@ -151,7 +151,7 @@ fn estimate(plan: &Plan, target: &Target, scenarios: usize, selected: usize) -> 
         plan.groups.len(),
     );
     if let Some(rate) = target.limits.per_second {
-        let _ = writeln!(out, "at {rate} requests in a second: at least {} s", total.div_ceil(rate.max(1) as usize));
+        let _ = writeln!(out, "at {rate} requests in a second: at least {} s", (total as f64 / rate).ceil());
     }
     out.push_str(&waits(plan, target));
     let pauses: Vec<Duration> = cases().filter_map(|c| length(c.attack.confirm_after.as_ref()?, target)).filter(|p| !p.is_zero()).collect();

@@ -172,21 +172,31 @@ impl Certified {
 #[derive(Debug)]
 struct Pace {
     next: Instant,
-    per_second: Option<u32>,
-    /// Throttled answers in a row.
-    throttled: u32,
+    per_second: Option<f64>,
+    /// Throttled answers in a row, by the path of the endpoint: each may have a limit of its own, and what another one answers says nothing of it.
+    throttled: BTreeMap<String, u32>,
 }
 
-/// The shortest pause after a 429 that names none.
-const LEAST_PAUSE: Duration = Duration::from_millis(500);
+/// The pauses after answers that throttle and say no time, in seconds: the last one outlives the minute by which most limits count.
+const PAUSES: [u64; 4] = [1, 4, 16, 64];
+
+/// The least rate that throttled answers make of a greater one, in requests in a second.
+const LEAST_RATE: f64 = 0.25;
 
 impl Pace {
-    /// Slows down after an answer that says "too many requests" (RFC 6585 §4).
-    fn slow_down(&mut self, asked: Option<Duration>, longest: Duration) {
-        let pause = asked.unwrap_or(LEAST_PAUSE * 2u32.pow(self.throttled.min(4))).min(longest);
-        self.throttled += 1;
-        self.next = self.next.max(Instant::now() + pause);
-        self.per_second = self.per_second.map(|rate| (rate / 2).max(1));
+    fn new(per_second: Option<f64>) -> Pace {
+        Pace { next: Instant::now(), per_second, throttled: BTreeMap::new() }
+    }
+
+    /// Slows down after an answer that says "too many requests" (RFC 6585 §4). A longer pause than the target file allows is none: the run ends.
+    fn slow_down(&mut self, path: &str, asked: Option<Duration>, longest: Duration) {
+        let before = self.throttled.entry(path.to_owned()).or_default();
+        let own = PAUSES.get(*before as usize).or(PAUSES.last()).map_or(Duration::ZERO, |seconds| Duration::from_secs(*seconds));
+        *before += 1;
+        if asked.is_none_or(|asked| asked <= longest) {
+            self.next = self.next.max(Instant::now() + asked.unwrap_or(own).min(longest));
+        }
+        self.per_second = self.per_second.map(|rate| (rate / 2.0).max(LEAST_RATE.min(rate)));
     }
 }
 
@@ -226,7 +236,7 @@ impl Http {
                 limits: target.limits,
                 origins: Mutex::new(target.origins.clone()),
                 in_flight: Semaphore::new(target.limits.in_flight.max(1)),
-                pace: tokio::sync::Mutex::new(Pace { next: Instant::now(), per_second: target.limits.per_second, throttled: 0 }),
+                pace: tokio::sync::Mutex::new(Pace::new(target.limits.per_second)),
                 hurry: tokio::sync::watch::Sender::new(false),
                 spent: Mutex::new(Spent::default()),
                 clock: Mutex::default(),
@@ -298,7 +308,7 @@ impl Http {
         };
         self.count(1, start.elapsed());
         if let Ok(response) = &result {
-            self.listen(response).await;
+            self.listen(url, response).await;
             self.look_at_clock(response);
         }
         result.map(|response| Response { elapsed: start.elapsed(), ..response })
@@ -403,7 +413,7 @@ impl Http {
         let now = Instant::now();
         let turn = pace.next.max(now);
         if let Some(rate) = pace.per_second {
-            pace.next = turn + Duration::from_secs(1) / rate.max(1);
+            pace.next = turn + Duration::from_secs_f64(1.0 / rate);
         }
         drop(pace);
         if turn > now {
@@ -416,17 +426,17 @@ impl Http {
     }
 
     /// Slows down when the server says that it is asked too often.
-    async fn listen(&self, response: &Response) {
+    async fn listen(&self, url: &Url, response: &Response) {
         let mut pace = self.shared.pace.lock().await;
         if response.is_throttled() {
             let (asked, longest) = (response.retry_after(), self.shared.limits.longest_pause);
-            pace.slow_down(asked, longest);
+            pace.slow_down(url.path(), asked, longest);
             if let Ok(mut spent) = self.shared.spent.lock() {
                 spent.throttled += 1;
                 spent.too_long = spent.too_long.max(asked.filter(|asked| *asked > longest));
             }
         } else {
-            pace.throttled = 0;
+            pace.throttled.remove(url.path());
         }
     }
 }
@@ -451,20 +461,25 @@ mod tests {
 
     #[test]
     fn each_throttled_answer_makes_the_run_slower() {
-        let mut pace = Pace { next: Instant::now(), per_second: Some(10), throttled: 0 };
+        let mut pace = Pace::new(Some(10.0));
         let start = Instant::now();
+        let after = |pace: &Pace| pace.next.duration_since(start).as_secs_f64().round();
         let longest = Duration::from_secs(120);
-        pace.slow_down(Some(Duration::from_secs(9)), longest);
-        assert_eq!(pace.per_second, Some(5));
-        assert!(pace.next.duration_since(start) >= Duration::from_secs(9));
-        pace.slow_down(Some(Duration::from_secs(86400)), longest);
-        assert!(pace.next.duration_since(start) <= longest + Duration::from_secs(1), "no pause is longer");
+        pace.slow_down("/token", Some(Duration::from_secs(9)), longest);
+        assert_eq!((pace.per_second, after(&pace)), (Some(5.0), 9.0));
+        pace.slow_down("/token", Some(Duration::from_secs(86400)), longest);
+        assert_eq!(after(&pace), 9.0, "a pause that is not made ends the run");
         for _ in 0..9 {
-            pace.slow_down(None, longest);
+            pace.slow_down("/token", None, longest);
         }
-        assert_eq!(pace.per_second, Some(1));
-        let mut free = Pace { next: Instant::now(), per_second: None, throttled: 0 };
-        free.slow_down(None, longest);
-        assert_eq!(free.per_second, None, "without a rate there are pauses alone");
+        assert_eq!((pace.per_second, after(&pace)), (Some(LEAST_RATE), 64.0), "a minute is outlived");
+        let mut free = Pace::new(None);
+        free.slow_down("/register", None, longest);
+        assert_eq!((free.per_second, after(&free)), (None, 1.0), "without a rate there are pauses alone");
+        free.slow_down("/token", None, longest);
+        assert_eq!(after(&free), 1.0, "each endpoint begins with the first pause");
+        let mut slow = Pace::new(Some(0.1));
+        slow.slow_down("/token", None, longest);
+        assert_eq!(slow.per_second, Some(0.1), "no answer makes it faster");
     }
 }

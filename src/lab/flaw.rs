@@ -219,6 +219,8 @@ flaws! {
         "Who has consented to one client in a session is not asked for another one on a loopback address, although it comes with prompt=consent."
     ConsentInteractionNotBound "consent-interaction-not-bound"
         "Whoever opens the address of a question for consent answers it in the name of the user who was asked."
+    ConsentInteractionOfTheFirst "consent-interaction-of-the-first"
+        "Whoever opens the address of a question for consent in another browser has to log in, and then answers it in the name of the user who was asked."
     ConsentParametersTrusted "consent-parameters-trusted"
         "The redirect_uri and the scope that the consent form carries are taken as they come back."
     ConsentDenialIgnored "consent-denial-ignored"

@@ -158,13 +158,24 @@ pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(que
         return refuse(&server, GONE);
     };
     if !is_begun_here(transaction, &headers) && !server.has(Flaw::ConsentInteractionNotBound) {
+        if server.has(Flaw::ConsentInteractionOfTheFirst) {
+            transaction.browser = secrets::random();
+            let mut response = see_other(&format!("/login?tx={tx}"));
+            cookie::set(&mut response, cookie::BROWSER, &transaction.browser, cookie::Guard::Whole);
+            return response;
+        }
         drop(store);
         return refuse(&server, GONE);
     }
-    if !belongs_to(transaction, cookie::session(&headers)) && !server.has(Flaw::ConsentInteractionNotBound) {
+    if !belongs_to(transaction, cookie::session(&headers)) && !is_anybodys(&server, transaction) {
         return see_other(&format!("/login?tx={tx}"));
     }
     pages::consent(&server, tx, &transaction.csrf, &transaction.request)
+}
+
+/// Whether a question that one session was asked may be answered in another one.
+fn is_anybodys(server: &Server, transaction: &Transaction) -> bool {
+    server.has(Flaw::ConsentInteractionNotBound) || transaction.session.is_some() && server.has(Flaw::ConsentInteractionOfTheFirst)
 }
 
 /// Takes the question that the session was asked last.
@@ -221,7 +232,9 @@ fn take(server: &Server, store: &mut Store, params: &Params, headers: &HeaderMap
     let found = found.map(|(tx, transaction)| (tx.to_owned(), transaction.session.clone()));
     let (tx, session_id) = match (found, own) {
         (Some((tx, _)), Some(own)) if is_own => (tx, own.to_owned()),
-        (Some((tx, asked)), _) if server.has(Flaw::ConsentInteractionNotBound) => (tx, asked.ok_or(GONE)?),
+        (Some((tx, asked)), _) if server.has(Flaw::ConsentInteractionNotBound) || server.has(Flaw::ConsentInteractionOfTheFirst) => {
+            (tx, asked.ok_or(GONE)?)
+        }
         (_, Some(own)) if server.has(Flaw::ConsentCsrf) => (store.newest_of(own).ok_or(GONE)?, own.to_owned()),
         (None, _) => return Err(GONE),
         _ => return Err("This form does not belong to this login."),

@@ -304,7 +304,9 @@ impl Store {
             return self.transactions.remove(tx);
         }
         let transaction = self.transactions.get_mut(tx)?;
-        transaction.session = Some(session_id.to_owned());
+        if transaction.session.is_none() || !server.has(Flaw::ConsentInteractionOfTheFirst) {
+            transaction.session = Some(session_id.to_owned());
+        }
         None
     }
 

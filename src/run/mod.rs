@@ -214,9 +214,13 @@ pub async fn run(
     record.run.requests = spent.requests;
     if spent.throttled > 0 {
         record.warnings.push(format!(
-            "the server answered {} requests with “too many requests”; the run waited {}, and went on more slowly",
+            "the server answered {} requests with “too many requests”; {}",
             spent.throttled,
-            if spent.too_long.is_some() { "as long as `limits.longest_pause` lets it" } else { "as it was asked to" }
+            match (spent.too_long.is_some(), target.limits.per_second.is_some()) {
+                (true, _) => "it asked for a longer pause than `limits.longest_pause` allows",
+                (false, true) => "the run waited each time, and went on at a lower rate",
+                (false, false) => "the run waited each time: `limits.per_second` would spare it that (0.3 are 18 in a minute)",
+            }
         ));
     }
     record.run.server_millis = u64::try_from(spent.waiting.as_millis()).unwrap_or(u64::MAX);

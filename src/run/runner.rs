@@ -61,7 +61,7 @@ const MOST_CRASHED: usize = 1;
 const MOST_BURSTS: usize = 12;
 
 /// After so many throttled trials in a row, pauses between them, the run ends.
-const MOST_THROTTLED_IN_A_ROW: u32 = 4;
+const MOST_THROTTLED_IN_A_ROW: u32 = 5;
 
 /// After so many trials without an answer the server is dead for everybody, and the run ends.
 const MOST_SILENT_TRIALS: u32 = 5;
@@ -184,6 +184,7 @@ impl<'r> Runner<'r> {
             }
             let trial =
                 self.engine.run(&format!("negative control: {}", blatant.what), &[], std::slice::from_ref(&blatant.step)).await.finish();
+            self.listen(&trial);
             if let Some(answer) = trial.steps.into_iter().next() {
                 if answer.outcome == Outcome::Issued {
                     self.record.warnings.push(format!("the server grants {}", blatant.what));

@@ -325,8 +325,8 @@ pub struct PermissionFile {
 pub struct LimitsFile {
     /// Trials at the same moment (1 to 32); 1 unless the server keeps them apart. Ignored where logins need pages each time.
     pub in_flight: Option<At<u32>>,
-    /// Requests in a second (1 to 1000); on loopback there is no limit unless one is given.
-    pub per_second: Option<At<u32>>,
+    /// Requests in a second (0.01 to 1000); on loopback there is no limit unless one is given.
+    pub per_second: Option<At<f64>>,
     /// Seconds for one request (1 to 300).
     pub timeout: Option<At<u32>>,
     /// The longest pause, in seconds, that is made when the server answers "too many requests" (0 to 3600).

@@ -293,21 +293,22 @@ fn permission(file: &TargetFile, loopback: bool, found: &mut Diagnostics) {
 }
 
 fn limits(file: &TargetFile, loopback: bool, found: &mut Diagnostics) -> Limits {
-    let mut number = |place: &Option<At<u32>>, least: u32, most: u32| -> Option<u32> {
+    fn number<T: PartialOrd + Copy + std::fmt::Display>(place: &Option<At<T>>, least: T, most: T, found: &mut Diagnostics) -> Option<T> {
         let place = place.as_ref()?;
         if (least..=most).contains(&place.value) {
-            Some(place.value)
-        } else {
-            found.at(place, format!("{} is not between {least} and {most}", place.value), None);
-            None
+            return Some(place.value);
         }
-    };
+        found.at(place, format!("{} is not between {least} and {most}", place.value), None);
+        None
+    }
+    let seconds = |n: u32| Duration::from_secs(u64::from(n));
+    let file = &file.limits;
     let defaults = Limits::default();
     Limits {
-        in_flight: number(&file.limits.in_flight, 1, 32).map_or(defaults.in_flight, |n| n as usize),
-        per_second: number(&file.limits.per_second, 1, 1000).or(if loopback { None } else { Some(10) }),
-        timeout: number(&file.limits.timeout, 1, 300).map_or(defaults.timeout, |n| Duration::from_secs(u64::from(n))),
-        longest_pause: number(&file.limits.longest_pause, 0, 3600).map_or(defaults.longest_pause, |n| Duration::from_secs(u64::from(n))),
+        in_flight: number(&file.in_flight, 1, 32, found).map_or(defaults.in_flight, |n| n as usize),
+        per_second: number(&file.per_second, 0.01, 1000.0, found).or(if loopback { None } else { Some(10.0) }),
+        timeout: number(&file.timeout, 1, 300, found).map_or(defaults.timeout, seconds),
+        longest_pause: number(&file.longest_pause, 0, 3600, found).map_or(defaults.longest_pause, seconds),
         ..defaults
     }
 }

@@ -173,7 +173,7 @@ pub struct Limits {
     /// under way in one session makes some servers refuse the first, and such a refusal would look like a defense.
     pub in_flight: usize,
     /// Requests in a second; None: as fast as answers come (loopback only).
-    pub per_second: Option<u32>,
+    pub per_second: Option<f64>,
     /// For one request, connection included.
     pub timeout: Duration,
     /// The longest pause that is made because the server asks for it.

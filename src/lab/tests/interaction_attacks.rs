@@ -1,6 +1,7 @@
 //! Attacks on what a browser does between an authorization request and its
 //! answer, and on the logout; each function answers whether its attack worked.
 
+use super::forge::read;
 use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, encode, with};
 
 const BASE: Pairs<'_> = &[
@@ -151,6 +152,24 @@ pub(super) async fn consent_page_elsewhere(t: &Tester) -> Outcome<bool> {
     t.set_cookie(None);
     let hidden = fields(&t.browse(&path, None).await?);
     Ok(has_code(&answer(t, "/consent", &hidden, &[("decision", "allow")]).await?))
+}
+
+/// Whether who has to log in at somebody else's question is given that one's code.
+pub(super) async fn consent_of_who_was_asked_first(t: &Tester) -> Outcome<bool> {
+    logged_in(t).await?;
+    let (path, _) = page(t, &[]).await?;
+    t.set_cookie(None);
+    let login = t.browse(&path, None).await?.location().to_owned();
+    if !login.starts_with("/login") {
+        return Ok(false);
+    }
+    let hidden = fields(&t.browse(&login, None).await?);
+    let other = &t.lab.directory().users[1];
+    let question = answer(t, "/login", &hidden, &[("username", &other.name), ("password", &other.password)]).await?;
+    let hidden = fields(&t.browse(question.location(), None).await?);
+    let code = answer(t, "/consent", &hidden, &[("decision", "allow")]).await?.param("code").ok_or("no code")?;
+    let claims = read(&t.redeem(&code, &[]).await?.text("id_token"))?.1;
+    Ok(claims["sub"] == super::super::directory::USERS[0].sub)
 }
 
 pub(super) async fn consent_form_changed(t: &Tester) -> Outcome<bool> {

@@ -129,6 +129,7 @@ attacks! {
         consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
         consent_by_link: [ConsentByLink];
         consent_page_elsewhere: [ConsentInteractionNotBound];
+        consent_of_who_was_asked_first: [ConsentInteractionOfTheFirst];
         consent_form_changed: [ConsentParametersTrusted];
         code_of_unasked_client: [ConsentForAnyClient];
         code_after_refusal: [ConsentDenialIgnored];

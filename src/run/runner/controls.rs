@@ -6,7 +6,7 @@ use crate::engine::clock;
 use crate::judge;
 use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::scenario::Control;
-use crate::model::step::ClientRole;
+use crate::model::step::{ClientRole, StepKind};
 use crate::plan::Plan;
 use crate::run::look::{excluded, in_front_channel};
 use crate::run::{Event, setup};
@@ -93,7 +93,8 @@ impl Runner<'_> {
             // What a bend spoils, also further on, is not the target file's.
             let promised = control.flow == PLAIN_FLOW
                 && matches!(failed.step.rsplit('.').next(), Some("authorize" | "redeem"))
-                && judge::Bend::before(control, trial, &failed).is_none();
+                && judge::Bend::before(control, trial, &failed).is_none()
+                && !is_second(control, &failed.step);
             if promised {
                 let step = control.steps.iter().find(|s| s.name == failed.step);
                 let client = step.and_then(|s| self.engine.target.client(s.client));
@@ -202,4 +203,11 @@ impl Runner<'_> {
         self.record.controls.push(trial);
         (number, granted)
     }
+}
+
+/// Whether the same user has asked for a code for the same client more than once before a step: a server may end what it gave first.
+fn is_second(control: &Control, step: &str) -> bool {
+    let before = control.steps.iter().take_while(|s| s.name != step);
+    let asked: Vec<_> = before.filter(|s| s.kind == StepKind::AuthorizationRequest).map(|s| (s.client, s.user)).collect();
+    asked.iter().enumerate().any(|(at, who)| asked[..at].contains(who))
 }

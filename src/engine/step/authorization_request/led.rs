@@ -18,6 +18,9 @@ use crate::wire;
 
 use super::{Journey, Turn};
 
+/// Why a page cannot be opened.
+const NO_ADDRESS: &str = "the page comes in answer to a form, and has no address of its own";
+
 /// A page at which a browser stopped.
 #[derive(Debug, Clone)]
 pub struct Paused {
@@ -63,6 +66,7 @@ impl Journey<'_, '_> {
         };
         if taken == Taken::Page {
             let url = match self.conduct.path_of.as_ref().map(|other| (other, self.trial.paused.get(other))) {
+                None if paused.is_posted => Err((Outcome::Impossible, NO_ADDRESS.to_owned())),
                 None => Ok(paused.at.url),
                 Some((other, None)) => Err((Outcome::NotSent, format!("{other} did not stop at a page"))),
                 Some((_, Some(other))) => as_page_of(&paused, other).map_err(|why| (Outcome::Impossible, why)),
@@ -189,7 +193,7 @@ fn as_page_of(known: &Paused, other: &Paused) -> Result<String, String> {
     /// Longer parts of a path, and those with digits, stand for something.
     const LONGEST_WORD: usize = 20;
     if other.is_posted {
-        return Err("the page comes in answer to a form, and has no address of its own".to_owned());
+        return Err(NO_ADDRESS.to_owned());
     }
     let read = |address: &str| Url::parse(address).map_err(|error| format!("the address of the page is no URL: {error}"));
     let (own, mut url) = (read(&known.at.url)?, read(&other.at.url)?);
