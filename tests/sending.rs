@@ -109,3 +109,20 @@ async fn a_change_inside_of_an_encrypted_request_object_counts_as_not_delivered(
     let why = trials[0].step("authorize").and_then(|step| step.undelivered.as_deref()).unwrap_or_default();
     assert!(why.contains("encrypted request object"), "{why}");
 }
+
+/// A value that is bound to the name of a browser is of no use in another one: who attacks has a machine of his own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attackers_browser_is_another_one() {
+    let (_lab, target) = lab(&[]).await;
+    let report = common::run_on(&target, &["session/login-csrf"]).await;
+    let variant = report.verdicts.iter().find(|v| v.selected).and_then(|v| v.variants.first()).expect("a variant");
+    let trials = variant.attempts.load().expect("evidence");
+    let agents = |session: &str| {
+        let steps = trials.iter().flat_map(|trial| &trial.steps).filter(|step| step.step.starts_with(session));
+        let headers = steps.flat_map(|step| &step.exchanges).flat_map(|exchange| &exchange.request_headers);
+        headers.filter(|(name, _)| name == "user-agent").map(|(_, value)| value.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (attacker, victim) = (agents("attacker."), agents("victim."));
+    assert_eq!((attacker.len(), victim.len()), (1, 1), "{attacker:?} {victim:?}");
+    assert!(attacker.is_disjoint(&victim) && attacker.iter().chain(&victim).all(|agent| agent.starts_with("grantproof/")));
+}

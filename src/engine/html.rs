@@ -439,6 +439,11 @@ mod tests {
         assert_eq!(names, ["csrf", "login", "password"]);
         assert_eq!(form.fields[0].value, "a\"+b");
         assert_eq!((form.buttons[0].name.as_str(), form.buttons[0].text.trim()), ("do", "Log in"));
+        let [form] = read(b"<form><button>Allow</button><input type=submit name=deny value=Deny onclick='x()'></form>")
+            .forms
+            .try_into()
+            .expect("one");
+        assert_eq!(form.buttons.iter().map(|button| button.script).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

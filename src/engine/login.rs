@@ -386,6 +386,10 @@ mod tests {
             let action = act(&html::read(page.as_bytes()), &alice(), &Login::default(), true, "openid profile");
             assert!(!matches!(&action, Action::Submit(filled) if filled.what == What::Consent), "{page}: {action:?}");
         }
+        // One that a script of the page's own menu would send.
+        let hidden = "<form id=out action=/oic/logout method=post><input type=hidden name=csrf value=1></form>";
+        let action = act(&html::read(hidden.as_bytes()), &alice(), &Login::default(), true, "openid profile");
+        assert!(matches!(action, Action::Nothing), "{action:?}");
     }
 
     #[test]

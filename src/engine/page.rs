@@ -22,6 +22,8 @@ pub struct Page {
     pub refresh: Option<String>,
     /// Addresses that it loads from or leads to.
     pub links: Vec<String>,
+    /// Those of its images.
+    pub images: Vec<String>,
     /// `<meta name="referrer">`.
     pub referrer: Option<String>,
     /// `<base href>`.
@@ -174,6 +176,9 @@ pub fn note_links(page: &mut Page, element: &str, attribute: impl Fn(&str) -> Op
         _ => None,
     };
     if let Some(address) = address.filter(|_| page.links.len() < MOST) {
+        if element == "img" {
+            page.images.push(address.clone());
+        }
         page.links.push(address);
     }
 }

@@ -353,6 +353,31 @@ fn who_may_not_revoke() {
     assert_eq!(judged("other.revoke", "  sessions:\n    other: {client: second}\n"), Verdict::Inconclusive);
 }
 
+/// A page that this server shows for what nobody may grant is its refusal: what a control's step would have brought, it does not bring.
+#[test]
+fn a_refusal_in_words_of_its_own_excludes() {
+    let text = TEXT.replace(
+        "  - control.redeem.refresh_token: present\n    else: no refresh token",
+        "  - control.authorize.delivered_to: equals registered\n    else: errors stay on pages",
+    );
+    let scenario = scenario_of(&text);
+    let page = |name: &str, shape: &str| {
+        let mut page = step(name, StepKind::AuthorizationRequest, Outcome::Unclear, &[("status", "200")]);
+        page.shape = shape.into();
+        page
+    };
+    let applies = |shape: &str| {
+        let mut before = trial(Outcome::Issued, Outcome::Issued);
+        before.steps[0] = page("authorize", shape);
+        let answer = page("negative control", "error page");
+        let kind = StepKind::AuthorizationRequest;
+        let negatives = [NegativeControl { kind, what: "nobody".into(), answer, leads_nowhere: true }];
+        super::applies(&scenario.applies_when[0], &scenario.control, &before, &negatives)
+    };
+    assert_eq!(applies("error page"), Applies::No);
+    assert!(matches!(applies("another page"), Applies::Unknown(..)));
+}
+
 /// Chance decides a race: two sights of two winners break it, however many bursts had one; a single sight stays open.
 #[test]
 fn races_are_counted_over_all_bursts() {

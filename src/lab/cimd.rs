@@ -63,6 +63,7 @@ fn client(server: &Server, id: &str, document: &Value, asked: Option<&str>) -> O
         name: document["client_name"].as_str().map(ToOwned::to_owned),
         sector: None,
         logout_uri: None,
+        logo_uri: None,
         binds_certificate: false,
     })
 }

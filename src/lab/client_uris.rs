@@ -1,6 +1,10 @@
 //! Addresses in a registration that the server itself calls: the client's keys, the file of its sector, and where its users' logouts
 //! are told (RFC 7591 section 2, OpenID Connect Registration section 2, Back-Channel Logout section 2.2).
 
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -21,6 +25,8 @@ pub(super) struct ClientUris {
     pub(super) sector: Option<String>,
     /// Where logout tokens go.
     pub(super) logout: Option<String>,
+    /// The picture that it would have on pages.
+    pub(super) logo: Option<String>,
     /// The members that were understood.
     pub(super) metadata: Map<String, Value>,
 }
@@ -47,6 +53,7 @@ pub(super) async fn read(server: &Server, asked: &Map<String, Value>, redirect_u
         }
     }
     uris.logout = text("backchannel_logout_uri")?.map(ToOwned::to_owned);
+    uris.logo = text("logo_uri")?.map(ToOwned::to_owned);
     if let Some(address) = text("jwks_uri")? {
         if server.has(Flaw::SsrfRegistration) {
             fetch::carelessly(address).await;
@@ -84,6 +91,18 @@ pub(super) async fn read(server: &Server, asked: &Map<String, Value>, redirect_u
         Some(_) => return Err(invalid("subject_type is unknown")),
     }
     Ok(uris)
+}
+
+/// Handles `GET /logo/{id}`, the picture of a client, which is there with a flaw alone.
+pub(super) async fn logo(State(server): State<Arc<Server>>, Path(id): Path<String>) -> StatusCode {
+    let address = server.client(&id).and_then(|client| client.logo_uri.clone());
+    match address.filter(|_| server.has(Flaw::ClientLogoFetched)) {
+        Some(address) => {
+            fetch::carelessly(&address).await;
+            StatusCode::NO_CONTENT
+        }
+        None => StatusCode::NOT_FOUND,
+    }
 }
 
 /// One address, or a list of them.

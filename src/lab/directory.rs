@@ -131,6 +131,8 @@ pub(super) struct Client {
     pub(super) sector: Option<String>,
     /// Where it is told that its users have logged out.
     pub(super) logout_uri: Option<String>,
+    /// Its picture, which only a flaw shows.
+    pub(super) logo_uri: Option<String>,
     /// Its tokens are bound to its certificate (`tls_client_certificate_bound_access_tokens`, RFC 8705 section 3.4).
     pub(super) binds_certificate: bool,
 }
@@ -273,6 +275,7 @@ pub(super) fn register(callback: &str, issuer: &str, second_resource: &str) -> i
             name: None,
             sector: None,
             logout_uri: None,
+            logo_uri: None,
             binds_certificate: certificate.is_some(),
             auth,
             redirect_uris: [vec![own_callback(role), OTHER_CALLBACK.to_owned()], extra].concat(),

@@ -622,6 +622,8 @@ flaws! {
         "The addresses in the header members jku and x5u of any JWT are fetched."
     SsrfRegistration "ssrf-registration"
         "Addresses in a registration that are meant for users are fetched, and redirects of those that must be are followed."
+    ClientLogoFetched "client-logo-fetched"
+        "The consent page shows the logo that a client has registered, and the server fetches it for that."
     DcrSectorUnverified "dcr-sector-unverified"
         "The file of a sector_identifier_uri is fetched, and not compared with the redirect URIs."
 

@@ -247,6 +247,7 @@ fn router(server: Server) -> Router {
         .route("/device/confirm", get(device_page::ask).post(device_page::confirm))
         .route("/register", post(registration::register))
         .route("/register/{id}", get(registration::read).delete(registration::remove))
+        .route("/logo/{id}", get(client_uris::logo))
         .route("/userinfo", get(resource::userinfo).post(resource::userinfo))
         .route("/.well-known/oauth-protected-resource/{*path}", get(resource_metadata::document))
         .route("/api/me", get(resource::me).post(mcp::endpoint))

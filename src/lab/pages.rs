@@ -88,7 +88,7 @@ pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &Authoriza
         false => format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">\n", details::NAME, escape(&json!(request.details).to_string())),
     };
     let body = format!(
-        "<h1>Allow access?</h1>\n<p>{client} asks for:</p>\n<ul>\n{scopes}{details}</ul>\n\
+        "<h1>Allow access?</h1>\n{logo}<p>{client} asks for:</p>\n<ul>\n{scopes}{details}</ul>\n\
          <form method=\"post\" action=\"/consent\">\n\
          <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\">\n\
          <input type=\"hidden\" name=\"tx\" value=\"{tx}\">\n\
@@ -96,6 +96,7 @@ pub(super) fn consent(server: &Server, tx: &str, csrf: &str, request: &Authoriza
          <input type=\"hidden\" name=\"scope\" value=\"{scope}\">\n{repeated}\
          <p><button type=\"submit\" name=\"decision\" value=\"deny\">Cancel</button>\n\
          <button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button></p>\n</form>",
+        logo = logo(server, &request.client_id),
         client = called(server, &request.client_id),
         csrf = escape(csrf),
         tx = escape(tx),
@@ -155,6 +156,12 @@ fn called(server: &Server, client_id: &str) -> String {
         Some(name) => escape(name),
         None => escape(client_id),
     }
+}
+
+/// The picture of a client, by way of the server.
+fn logo(server: &Server, client_id: &str) -> String {
+    let is_shown = server.client(client_id).is_some_and(|client| client.logo_uri.is_some()) && server.has(Flaw::ClientLogoFetched);
+    if is_shown { format!("<img src=\"/logo/{}\" alt=\"\">\n", escape(client_id)) } else { String::new() }
 }
 
 /// A page that says what was done.

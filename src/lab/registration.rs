@@ -180,6 +180,7 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
         redirect_uris,
         sector: uris.sector,
         logout_uri: uris.logout,
+        logo_uri: uris.logo,
         binds_certificate: false,
     };
     let registered = Registered { client, metadata, token: secrets::random(), removed: AtomicBool::new(false) };

@@ -95,6 +95,8 @@ pub struct Conduct {
     pub keeps: Option<Keep>,
     /// Has the cookies that the browser of this step had when it began.
     pub as_before: Option<String>,
+    /// Loads the images of the pages that it passes, as far as they are the server's own.
+    pub loads_images: bool,
 }
 
 impl Conduct {
@@ -140,6 +142,9 @@ impl std::fmt::Display for Conduct {
             parts.push(format!("in place of a request, the {} at which {step} stopped{path}", taken.name()));
         }
         parts.extend(self.tampers.iter().map(|(name, value)| format!("forms carry {value} as {name}")));
+        if self.loads_images {
+            parts.push("loads the images of the pages".to_owned());
+        }
         if self.denies {
             parts.push("refuses consent".to_owned());
         }

@@ -446,3 +446,23 @@ impl<'r> Runner<'r> {
         all.into_iter().all(|c| judge::applies(c, &case.scenario.control, control, &self.record.negative_controls) == judge::Applies::Yes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::observation::StepObservation;
+
+    /// An endpoint with a limit of its own keeps nobody from the others.
+    #[test]
+    fn who_is_throttled() {
+        let throttled = |kind| {
+            let steps = vec![
+                StepObservation::new("a", StepKind::AuthorizationRequest, Outcome::Issued),
+                StepObservation::new("b", kind, Outcome::Throttled),
+            ];
+            throttles_everybody(&Trial { steps, ..Trial::default() })
+        };
+        assert!(throttled(StepKind::TokenRequest) && throttled(StepKind::AuthorizationRequest));
+        assert!(!throttled(StepKind::EndpointRequest) && !throttled(StepKind::IntrospectionRequest));
+    }
+}

@@ -409,7 +409,7 @@ fn matches(pattern: &str, head: Head<'_>) -> bool {
     if pattern == "card" {
         return head.card;
     }
-    pattern == head.group() || glob(pattern, head.id)
+    pattern.strip_suffix('/').unwrap_or(pattern) == head.group() || glob(pattern, head.id)
 }
 
 /// `*` stands for any text.

@@ -340,6 +340,9 @@ pub struct BrowserFile {
     pub keep_cookies: Option<Keep>,
     /// It has the cookies that the browser of this step had when that began.
     pub as_before: Option<At<String>>,
+    /// It loads the images of the pages that it passes, as far as they are the server's own: elsewhere nothing is loaded.
+    #[serde(default)]
+    pub images: bool,
 }
 
 /// What a step takes over from another one.

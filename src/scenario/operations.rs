@@ -199,6 +199,7 @@ fn read_conduct(file: &BrowserFile, scope: &Scope, found: &mut Diagnostics) -> O
         tampers,
         keeps: file.keep_cookies,
         as_before: file.as_before.as_ref().map(|step| step.value.clone()),
+        loads_images: file.images,
     })
 }
 

@@ -125,6 +125,8 @@ struct Journey<'t, 'e> {
     paused: Option<Paused>,
     /// A page of another site sends what is sent next.
     is_from_elsewhere: bool,
+    /// Images of the page before, which are loaded before the next request.
+    images: Vec<Url>,
     seen: watched::Seen,
     /// What was pushed for it, by parameter, and must not come back.
     pushed: std::collections::BTreeMap<String, String>,
@@ -202,6 +204,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             session: step.planned.session.clone(),
             paused: None,
             is_from_elsewhere: post,
+            images: Vec::new(),
             seen: watched::Seen::default(),
             pushed: exposed::pushed(trial, carried.iter().find(|p| p.name == "request_uri").map(|p| p.value.as_str())),
         }
@@ -214,6 +217,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             let request = std::mem::take(&mut self.next);
             let here = request.url.clone();
             let is_from_elsewhere = std::mem::take(&mut self.is_from_elsewhere);
+            self.load_images(browser).await;
             let response = match browser.navigate(&self.trial.engine.http, request, is_from_elsewhere).await {
                 Ok((request, response)) => {
                     self.raw.exchanges.push((request, Ok(response.clone())));
@@ -334,6 +338,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     /// Decides on a page; where the journey goes on, the next request is ready.
     async fn page(&mut self, here: &str, response: &Response, page: Page, user: &User) -> Turn {
         let at = Document::new(here, page.base.as_deref());
+        self.see_images(&at, &page);
         if let Some((url, form)) = self.posted_callback(&at, &page) {
             let pairs: Vec<(String, String)> = form.fields.iter().map(|f| (f.name.clone(), f.value.clone())).collect();
             let where_to = match self.leads(&url) {

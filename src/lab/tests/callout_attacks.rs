@@ -122,6 +122,13 @@ pub(super) async fn logo_fetched(t: &Tester) -> Outcome<bool> {
     Ok(!place.came_to("/logo").is_empty() || !place.came_to("/request").is_empty())
 }
 
+pub(super) async fn logo_by_way_of_the_server(t: &Tester) -> Outcome<bool> {
+    let place = Place::open().await?;
+    let client = register(t, false, json!({ "logo_uri": place.at("/picture") })).await?;
+    t.send(&format!("/logo/{}", client["client_id"].as_str().unwrap_or_default()), None, &[]).await?;
+    Ok(!place.came_to("/picture").is_empty())
+}
+
 pub(super) async fn redirect_followed(t: &Tester) -> Outcome<bool> {
     let place = Place::open().await?;
     register(t, false, json!({ "sector_identifier_uri": place.at("/away") })).await?;

@@ -126,7 +126,7 @@ attacks! {
         code_without_second_factor: [HalfLoginAuthorizes];
         consent_without_second_factor: [HalfLoginAuthorizes];
         login_of_other_browser: [LoginCsrf, LoginCsrfAtHome];
-        consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound];
+        consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound, ConsentInteractionOfTheFirst];
         consent_by_link: [ConsentByLink];
         consent_page_elsewhere: [ConsentInteractionNotBound];
         consent_of_who_was_asked_first: [ConsentInteractionOfTheFirst];
@@ -305,6 +305,7 @@ attacks! {
         request_uri_of_stranger: [SsrfRequestUri];
         keys_named_by_jwt: [SsrfJwtHeaders];
         logo_fetched: [SsrfRegistration];
+        logo_by_way_of_the_server: [ClientLogoFetched, SsrfRegistration];
         redirect_followed: [SsrfRegistration];
         joined_foreign_sector: [DcrSectorUnverified];
         same_subject_in_two_sectors: [PairwiseSubjectCorrelatable];

@@ -211,3 +211,18 @@ fn is_second(control: &Control, step: &str) -> bool {
     let asked: Vec<_> = before.filter(|s| s.kind == StepKind::AuthorizationRequest).map(|s| (s.client, s.user)).collect();
     asked.iter().enumerate().any(|(at, who)| asked[..at].contains(who))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_code_is_asked_for() {
+        let catalogue = crate::cli::inputs::catalogue(None).expect("the catalogue");
+        let second = |id: &str, step: &str| is_second(&catalogue.scenarios[id].control, step);
+        assert!(second("pkce/code-swap-between-sessions", "redeem_first"));
+        assert!(!second("pkce/code-swap-between-sessions", "authorize_again"), "it is the second itself");
+        assert!(!second("pkce/wrong-verifier", "redeem"));
+        assert!(!second("code/other-client", "redeem"), "another client's");
+    }
+}

@@ -118,6 +118,25 @@ impl Journey<'_, '_> {
         Ok(())
     }
 
+    /// Loads the images of the page that is left, as far as they are the server's own. What comes says nothing of the request.
+    pub(super) async fn load_images(&mut self, browser: &mut Browser) {
+        for url in std::mem::take(&mut self.images) {
+            let request = Request { method: "GET".into(), url: url.into(), ..Request::default() };
+            self.raw.exchanges.push(match browser.navigate(&self.trial.engine.http, request, false).await {
+                Ok((request, response)) => (request, Ok(response)),
+                Err((request, failure)) => (request, Err(failure)),
+            });
+        }
+    }
+
+    /// Keeps in mind which images of this page are to be loaded.
+    pub(super) fn see_images(&mut self, at: &Document, page: &Page) {
+        const MOST: usize = 8;
+        let http = &self.trial.engine.http;
+        let own = page.images.iter().filter_map(|address| at.resolve(address)).filter(|url| http.reaches(url));
+        self.images = own.take(if self.conduct.loads_images { MOST } else { 0 }).collect();
+    }
+
     /// Whether the browser stops at this page; `filled`: what it would send.
     pub(super) fn stops(&mut self, at: &Document, page: &Page, response: &Response, filled: Option<&Filled>) -> bool {
         let Some(stop) = self.conduct.stops_at else { return false };
