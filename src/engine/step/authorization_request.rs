@@ -95,6 +95,8 @@ struct Journey<'t, 'e> {
     carries_password: bool,
     /// A redirect made the browser send the password on to the client.
     forwarded: bool,
+    /// What made it send it on within the server: the status, and the path that it goes to.
+    sent_on: Option<(u16, String)>,
     names_sent: u32,
     codes_sent: u32,
     /// The authorization request itself, for a login that somebody else does.
@@ -187,6 +189,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             passwords_sent: 0,
             carries_password: false,
             forwarded: false,
+            sent_on: None,
             names_sent: 0,
             codes_sent: 0,
             asked_outside: false,
@@ -260,6 +263,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                         self.page_error = answer::error_in_address(&url);
                         // Within the server it is no leak, but the password is still on its way.
                         self.carries_password = std::mem::take(&mut self.forwarded);
+                        self.sent_on = self.carries_password.then(|| (response.status, url.path().to_owned()));
                         let previous = self.raw.exchanges.last().map(|(r, _)| (r.method.clone(), r.body.clone()));
                         self.next = match previous {
                             Some((method, Some(body))) if keeps_method && method == "POST" => {
@@ -326,8 +330,16 @@ impl<'t, 'e> Journey<'t, 'e> {
         if engine.has_logged_in(&user.name) || asks_again() {
             return false;
         }
-        engine.count_login(&user.name, true);
         let words = answer::first_words(response).map(|w| format!(" “{w}”")).unwrap_or_default();
+        if let Some((status, path)) = self.sent_on.take() {
+            let why = format!(
+                "the login is answered with {status}, which has the browser send the password on to {path}, and that answers {}{words}",
+                response.status
+            );
+            self.end(Outcome::Stuck, why);
+            return true;
+        }
+        engine.count_login(&user.name, true);
         self.end(
             Outcome::Stuck,
             format!("the login is answered with {}{words}: the name or the password of `{}` is refused", response.status, user.name),
@@ -479,7 +491,7 @@ impl<'t, 'e> Journey<'t, 'e> {
         let Some(mut url) = at.action(action.as_ref().unwrap_or(&form.action)) else {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
-        self.page_error = None;
+        (self.page_error, self.sent_on) = (None, None);
         self.tamper(form, &mut pairs, &mut url);
         if form.is_link() {
             // It may lead to the client at once.
