@@ -171,6 +171,8 @@ impl RunningTrial<'_> {
                 self.redactor.learn(kind, value);
             } else if field == "token" {
                 self.redactor.learn("token", value);
+            } else if field == "refresh_tokens" {
+                value.lines().for_each(|token| self.redactor.learn("refresh_token", token));
             }
         }
         for (request, answer) in &raw.exchanges {

@@ -27,6 +27,9 @@ struct State {
     walked: BTreeSet<(What, String)>,
     /// Clients, by the name in their pair, whose `Authorization: Basic` was tried; true: the pair is taken as it stands, not form-encoded.
     bare_pairs: BTreeMap<String, bool>,
+    /// How the token endpoint refuses without an OAuth error: the grant type, and the shape of the answer to a code or token that never
+    /// existed.
+    odd_refusals: BTreeSet<(String, String)>,
     /// The client of the target file with which a registration was answered.
     overwritten: Option<String>,
     /// The private keys of clients, read.
@@ -99,6 +102,16 @@ impl Learned {
                 "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type` and `scope` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
             ));
         }
+    }
+
+    /// An answer of this shape, which is no OAuth error, is how the token endpoint refuses what never existed.
+    pub fn refuses_oddly(&self, grant_type: &str, shape: &str) {
+        self.state().odd_refusals.insert((grant_type.to_owned(), shape.to_owned()));
+    }
+
+    /// Whether an answer that is no OAuth error is how the token endpoint refuses.
+    pub fn is_odd_refusal(&self, grant_type: &str, shape: &str) -> bool {
+        !shape.is_empty() && self.state().odd_refusals.contains(&(grant_type.to_owned(), shape.to_owned()))
     }
 
     /// The client of the target file with which the server answered a registration.

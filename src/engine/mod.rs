@@ -191,6 +191,14 @@ impl Engine {
         self.learned.leads_nowhere(shape)
     }
 
+    /// Learns how the token endpoint refuses a code or token that never existed, where that is no OAuth error.
+    pub fn learn_refusal(&self, answer: &StepObservation) {
+        let is_odd = matches!(answer.outcome, Outcome::Crashed | Outcome::Unclear) && !answer.shape.is_empty();
+        if let Some(grant_type) = answer.sent.get("grant_type").filter(|_| is_odd) {
+            self.learned.refuses_oddly(grant_type, &answer.shape);
+        }
+    }
+
     pub fn facts(&self) -> Arc<Facts> {
         Arc::clone(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -115,16 +115,20 @@ impl<'a> View<'a> {
             Test::MoreThan(n) => number().is_some_and(|v| v > *n),
             Test::AtMost(n) => number().is_some_and(|v| v <= *n),
         };
-        let shown = value.as_deref().map_or_else(|| "absent".to_owned(), |v| format!("`{}`", crop(v)));
+        let shown = value.as_deref().map_or_else(|| "absent".to_owned(), shown);
         // A burst that is counted says what else came.
         let counted = |name: &str| match subject {
-            Reference::Field { step, field } if field == "winners" => self.step(step).and_then(|s| s.fields.get(name)),
+            Reference::Field { step, field } if matches!(field.as_str(), "winners" | "granted_answers") => {
+                self.step(step).and_then(|s| s.fields.get(name))
+            }
             _ => None,
         };
         let crashed = counted("crashed_answers").map(|n| format!("{n} of the simultaneous requests were answered by a server error"));
         let revoked =
             counted("revoked_answers").map(|n| format!("{n} of the simultaneous requests were given tokens, which were revoked at once"));
-        let deviations = crashed.into_iter().chain(revoked).collect();
+        let odd = counted("odd_refusals")
+            .map(|n| format!("{n} of the requests were refused with no OAuth error, but as this server answers what never existed"));
+        let deviations = crashed.into_iter().chain(revoked).chain(odd).collect();
         is_true.then(|| Truth { seen: format!("{subject} is {shown}"), deviations })
     }
 
@@ -160,6 +164,14 @@ impl<'a> View<'a> {
 fn refused_astray(step: &StepObservation) -> bool {
     let has = |name: &str| step.fields.contains_key(name);
     step.outcome == Outcome::Strayed && has("error") && !["code", "access_token", "id_token"].into_iter().any(has)
+}
+
+/// A value in a sentence: of a list with a line for each, the first one and how many more there are.
+fn shown(value: &str) -> String {
+    match value.split_once('\n') {
+        Some((first, rest)) => format!("`{}` and {} more", crop(first), rest.lines().count()),
+        None => format!("`{}`", crop(value)),
+    }
 }
 
 fn crop(text: &str) -> String {

@@ -92,7 +92,8 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
             access_tokens: !server.has(Flaw::CodeReplayKeepsAccessToken),
         };
         for family in code.families.clone() {
-            store.revoke_family(family, ends);
+            let is_spared = store.number_of_newest(family) > 1 && server.has(Flaw::CodeReplayKeepsRenewedRefreshToken);
+            store.revoke_family(family, Ends { refresh_tokens: ends.refresh_tokens && !is_spared, ..ends });
         }
         return Err(unknown_code());
     }

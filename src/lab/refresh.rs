@@ -23,14 +23,19 @@ pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, 
     let whole = server.store().refresh_token_like(server, id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
     let id = whole.as_deref().unwrap_or(id);
     let fresh = server.store().refresh_tokens.get(id).is_some_and(|token| !token.rotated);
-    if fresh && server.has(Flaw::RefreshRace) {
+    // `refresh-race-capped` is asked for where a token is used twice.
+    let races = fresh && (server.has(Flaw::RefreshRace) || server.is_on(Flaw::RefreshRaceCapped));
+    if races {
         tokio::time::sleep(RACE_WINDOW).await;
     }
-    register(server, client, id, params, fresh && server.has(Flaw::RefreshRace), held)?.response(server)
+    register(server, client, id, params, races, held)?.response(server)
 }
 
-/// How long `refresh-race` leaves between the check and the mark.
+/// How long `refresh-race` and `refresh-race-capped` leave between the check and the mark.
 const RACE_WINDOW: Duration = Duration::from_millis(25);
+
+/// How many tokens `refresh-race-capped` keeps.
+const KEPT: usize = 3;
 
 /// All of it under one lock, so that of two simultaneous uses one is reuse.
 fn register(server: &Server, client: &Client, id: &str, params: &Params, checked: bool, held: Held) -> Result<Issue, OAuthError> {
@@ -38,17 +43,27 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     let mut store = server.store();
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
     let is_bound = !server.has(Flaw::RefreshNotBoundToClient);
-    if is_bound && token.grant.client_id != client.id {
+    let is_loose = || token.number > 1 && server.has(Flaw::RefreshRenewedNotBoundToClient);
+    if is_bound && token.grant.client_id != client.id && !is_loose() {
         let why = "the refresh token was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
     if !store.is_refresh_token_alive(server, &token) {
         return Err(unknown());
     }
-    if token.rotated && !checked && !server.has(Flaw::RefreshReuseAccepted) {
+    if token.rotated && !checked {
+        server.note(&[Flaw::RefreshRaceCapped]);
+    }
+    let takes_over = || !store.is_younger_rotated(&token) && server.has(Flaw::RefreshReuseTakesOver);
+    let is_taken_again = || server.has(Flaw::RefreshReuseAccepted) || token.number > 1 && server.has(Flaw::RefreshRenewedReuseAccepted);
+    if token.rotated && !checked && takes_over() {
+        store.keep_newest(token.family, 0);
+    } else if token.rotated && !checked && !is_taken_again() {
         // Either the client or a thief uses the old token; the family ends
         // because it cannot be told who holds the new one.
-        if !server.has(Flaw::RefreshFamilySurvives) {
+        let is_grandparent = token.number + 1 < store.number_of_newest(token.family);
+        let is_unnoticed = is_grandparent && server.has(Flaw::RefreshGrandparentReuseUnnoticed);
+        if !is_unnoticed && !server.has(Flaw::RefreshFamilySurvives) {
             let ends = Ends { access_tokens: !server.has(Flaw::RefreshFamilyAccessTokenSurvives), ..Ends::ALL };
             store.revoke_family(token.family, ends);
         }
@@ -89,6 +104,9 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     grant.nonce = None;
     (grant.jkt, grant.x5t) = (jkt, x5t);
     let issue = Issue::register(server, &mut store, token.family, grant, scope, is_rotated);
+    if checked && server.is_on(Flaw::RefreshRaceCapped) {
+        store.keep_newest(token.family, KEPT);
+    }
     let issue = Issue { audience, details, ..issue };
     Ok(if is_rotated { issue } else { Issue { refresh_token: Some(id.to_owned()), ..issue } })
 }

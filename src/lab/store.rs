@@ -144,6 +144,8 @@ pub(super) struct Code {
 pub(super) struct RefreshToken {
     pub(super) grant: Grant,
     pub(super) family: FamilyId,
+    /// Its place among the refresh tokens of its family, the first of which came with the grant.
+    pub(super) number: u32,
     /// Exchanged for a newer one.
     pub(super) rotated: bool,
     /// The end of its lifetime.
@@ -170,6 +172,8 @@ impl Ends {
 struct Family {
     refresh_revoked: bool,
     access_revoked: bool,
+    /// How many refresh tokens it has had.
+    refresh_tokens: u32,
     expires: Option<Instant>,
 }
 
@@ -371,10 +375,31 @@ impl Store {
         let id = secrets::random();
         let (now, lifetime) = (clock::instant(), server.config.refresh_token_lifetime);
         let kept = if server.is_on(Flaw::RefreshNeverExpires) { MAX_LIFETIME } else { lifetime };
-        let token = RefreshToken { grant, family, rotated: false, expires: now + lifetime, kept_until: now + kept };
+        let number = self.number_of_newest(family) + 1;
+        let token = RefreshToken { grant, family, number, rotated: false, expires: now + lifetime, kept_until: now + kept };
         self.keep_family(family, token.kept_until);
+        self.families.entry(family).or_default().refresh_tokens = number;
         self.refresh_tokens.insert(id.clone(), token);
         id
+    }
+
+    /// The number of the newest refresh token of a family; 0: it has had none.
+    pub(super) fn number_of_newest(&self, family: FamilyId) -> u32 {
+        self.families.get(&family).map_or(0, |family| family.refresh_tokens)
+    }
+
+    /// Whether a refresh token of the family that is younger than this one was exchanged.
+    pub(super) fn is_younger_rotated(&self, token: &RefreshToken) -> bool {
+        self.refresh_tokens.values().any(|it| it.family == token.family && it.number > token.number && it.rotated)
+    }
+
+    /// Forgets the refresh tokens of a family that nobody has used, but for so many of the newest.
+    pub(super) fn keep_newest(&mut self, family: FamilyId, count: usize) {
+        let is_own = |it: &RefreshToken| it.family == family && !it.rotated;
+        let mut numbers: Vec<u32> = self.refresh_tokens.values().filter(|it| is_own(it)).map(|it| it.number).collect();
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        numbers.truncate(count);
+        self.refresh_tokens.retain(|_, it| !is_own(it) || numbers.contains(&it.number));
     }
 
     fn keep_family(&mut self, family: FamilyId, until: Instant) {

@@ -129,9 +129,16 @@ impl StepKind {
                 ("status", "the HTTP status"),
                 ("other_access_token", "of a burst: an access token of another answer than the one that `access_token` came with"),
                 ("other_refresh_token", "of a burst: another refresh token than `refresh_token`"),
-                ("winners", "of a burst: how many answers carried an access token of their own that works"),
+                ("refresh_tokens", "of a burst: every refresh token that its answers carried, a line for each, the newest first"),
+                ("winners", "of a burst: how many answers carried tokens of their own, of which the access token works"),
                 ("revoked_answers", "of a burst: how many tokens were given that did not work a moment later; absent: none"),
                 ("crashed_answers", "of a burst: how many answers were server errors (5xx) without a token; absent: none"),
+                (
+                    "odd_refusals",
+                    "of a burst and of `each`: how many answers were no OAuth error, but what this server answers to a code or token that never existed; absent: none",
+                ),
+                ("lost_answers", "of a burst: how many requests came to none of these; absent: none"),
+                ("granted_answers", "of `each`: how many of its requests were given a token, where that is known"),
             ],
             StepKind::ResourceRequest => &[
                 ("sub", "the subject that the answer names"),

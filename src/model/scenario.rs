@@ -221,4 +221,6 @@ pub enum Operation {
     Wait(Template),
     /// That many identical requests, released at the same moment.
     Burst(u32),
+    /// Once for each line of this parameter's value, one after the other.
+    Each(String),
 }

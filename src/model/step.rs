@@ -225,6 +225,8 @@ pub struct PlannedStep {
     pub wait: Option<Template>,
     /// How many identical requests are released at once.
     pub burst: Option<u32>,
+    /// The request goes out once for each line of this parameter's value, one after the other.
+    pub each: Option<String>,
     /// A probe's failure does not fail the control.
     pub probe: bool,
     /// It runs in a browser in which nobody is logged in.

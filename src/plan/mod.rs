@@ -367,6 +367,7 @@ fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blat
             transport: Transport::default(),
             wait: None,
             burst: None,
+            each: None,
             cookies_of: None,
             added: false,
             ..step.clone()

@@ -293,6 +293,7 @@ mod tests {
             transport: Transport::default(),
             wait: None,
             burst: None,
+            each: None,
             probe: false,
             logged_out: false,
             before_login: false,

@@ -295,6 +295,7 @@ pub fn changes(attack: &Attack, word: Option<&str>) -> Vec<String> {
                 Operation::Skip => format!("{step}: left out"),
                 Operation::Wait(duration) => format!("{step}: after a pause of {duration}"),
                 Operation::Burst(count) => format!("{step}: {count} times at the same moment"),
+                Operation::Each(name) => format!("{step}: once for each {name}, one after the other"),
             };
             lines.push(match (&attack.for_each, word) {
                 (Some((variable, _)), Some(word)) => text.replace(&format!("${{{variable}}}"), word),

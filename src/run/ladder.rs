@@ -6,10 +6,10 @@ use crate::model::observation::Trial;
 use crate::model::step::PlannedStep;
 use crate::plan::Case;
 
-/// The steps of the repetition: `confirm_after` stands before the first step that the attack added, where that step was
-/// granted the first time. What was refused at once has no grace window that could be waited out.
+/// The steps of the repetition: `confirm_after` stands before the first step that the attack added, or in which it tries several tokens,
+/// where that step was granted the first time. What was refused at once has no grace window that could be waited out.
 pub fn confirming<'c>(case: &'c Case<'_>, first: &Trial) -> Cow<'c, [PlannedStep]> {
-    let added = case.steps.iter().position(|s| s.added);
+    let added = case.steps.iter().position(|s| s.added || s.each.is_some());
     let granted = |at: usize| first.step(&case.steps[at].name).is_none_or(|s| s.outcome.granted());
     match (&case.attack.confirm_after, added.filter(|at| granted(*at))) {
         (Some(pause), Some(at)) => {

@@ -189,6 +189,10 @@ impl<'r> Runner<'r> {
                 if answer.outcome == Outcome::Issued {
                     self.record.warnings.push(format!("the server grants {}", blatant.what));
                 }
+                // Without authentication it may be that which is missed.
+                if blatant.kind == StepKind::TokenRequest && blatant.step.authentication.is_none() {
+                    self.engine.learn_refusal(&answer);
+                }
                 let leads_nowhere = self.engine.leads_nowhere(&answer.shape);
                 self.record.negative_controls.push(NegativeControl {
                     kind: blatant.kind,

@@ -127,6 +127,15 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
         }
         Operation::Wait(duration) => steps[index].wait = Some(duration.clone()),
         Operation::Burst(count) => steps[index].burst = Some(*count),
+        Operation::Each(name) => {
+            if !sends(steps, name) {
+                return Err(not_sent(steps, name));
+            }
+            if steps[index].burst.is_some() {
+                return Err(("`each` sends one after the other, and `burst` all at once".into(), Some("write one of the two".into())));
+            }
+            steps[index].each = Some(name.clone());
+        }
     }
     Ok(())
 }
@@ -135,6 +144,7 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
 fn belongs(operation: &Operation, step: &PlannedStep) -> Result<(), Mistake> {
     let (what, kinds): (&str, &[StepKind]) = match operation {
         Operation::Burst(_) => ("burst", &[StepKind::TokenRequest]),
+        Operation::Each(_) => ("each", &[StepKind::TokenRequest]),
         Operation::Authenticate(_) => (
             "authenticate",
             &[

@@ -247,6 +247,8 @@ pub struct OperationsFile {
     pub wait: Option<At<String>>,
     /// That many identical requests, released at the same moment.
     pub burst: Option<At<u32>>,
+    /// The request once for each line of this parameter's value (the `refresh_tokens` of a burst), one after the other.
+    pub each: Option<At<String>>,
 }
 
 /// Client authentication that differs from the registered one.

@@ -112,6 +112,9 @@ pub fn read_operations(step: &At<String>, file: &OperationsFile, scope: &Scope, 
             found.at(burst, "a burst has 2 to 64 requests", None);
         }
     }
+    if let Some(each) = &file.each {
+        operations.push(((each.line, each.column), on.clone(), Operation::Each(each.value.clone())));
+    }
     let mut waiting = on.clone();
     if let Some(repeat) = &file.repeat {
         operations.push(((repeat.line, repeat.column), on.clone(), Operation::Repeat(repeat.value.clone())));

@@ -248,6 +248,7 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             transport: Transport { method: flow_step.method.clone(), content_type: flow_step.content_type.clone(), ..Transport::default() },
             wait: None,
             burst: None,
+            each: None,
             probe: flow_step.probe,
             at: flow_step.at,
             logged_out: false,

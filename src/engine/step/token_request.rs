@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::engine::delivery::Sent;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
@@ -22,7 +23,14 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
             Err(missing) => RawStep::missing(&missing),
         };
     }
-    match step.post(trial, &endpoint, true).await {
+    match &step.planned.each {
+        Some(name) => each(trial, step, &endpoint, name).await,
+        None => once(trial, step, &endpoint).await,
+    }
+}
+
+async fn once(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) -> RawStep {
+    match step.post(trial, endpoint, true).await {
         Ok((mut raw, (request, answer))) => {
             read(trial, step, &mut raw, &answer).await;
             if request.headers.iter().any(|(name, _)| name == dpop::HEADER) {
@@ -33,6 +41,54 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         }
         Err(missing) => RawStep::missing(&missing),
     }
+}
+
+/// The request once for each line of a parameter's value, one after the other: of several tokens, how many live. What is kept is the last
+/// answer with a token, as long as the others leave no doubt.
+async fn each(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str, name: &str) -> RawStep {
+    let values: Vec<&str> = step.parameters.iter().filter(|p| p.name == name).flat_map(|p| p.value.lines()).collect();
+    let grant_type = parameter(step, "grant_type");
+    let (mut granted, mut odd) = (0usize, 0usize);
+    let (mut shown, mut refused, mut doubtful): (Option<RawStep>, Option<RawStep>, Option<RawStep>) = (None, None, None);
+    let mut undelivered = None;
+    let mut exchanges = Vec::new();
+    for value in &values {
+        let with = |p: &Sent| Sent { value: if p.name == name { (*value).to_owned() } else { p.value.clone() }, ..p.clone() };
+        let parameters = step.parameters.iter().map(with).collect();
+        let one = Ready { planned: step.planned, client: step.client, actor: step.actor, parameters };
+        let mut raw = once(trial, &one, endpoint).await;
+        exchanges.append(&mut raw.exchanges);
+        undelivered = undelivered.or_else(|| raw.undelivered.take());
+        match raw.outcome {
+            Some(Outcome::Issued) => {
+                granted += 1;
+                shown = Some(raw);
+            }
+            Some(Outcome::Refused) => refused = refused.or(Some(raw)),
+            _ if trial.engine.learned.is_odd_refusal(grant_type, &raw.shape) => {
+                odd += 1;
+                refused = refused.or(Some(raw));
+            }
+            _ => doubtful = doubtful.or(Some(raw)),
+        }
+    }
+    // Two that live are two, whatever the others came to; that there are no more is only known where every one was answered.
+    let is_known = granted > 1 || doubtful.is_none();
+    let kept = if is_known { shown.or(refused) } else { doubtful };
+    let mut raw = kept.unwrap_or_else(|| RawStep::not_sent(format!("there is no {name} to send")));
+    if is_known && !values.is_empty() {
+        raw.field("granted_answers", Some(granted.to_string()));
+        raw.field("odd_refusals", (odd > 0).then(|| odd.to_string()));
+        raw.note = format!("{granted} of {} requests, one after the other, were given a token", values.len());
+    }
+    raw.undelivered = undelivered;
+    raw.exchanges = exchanges;
+    raw
+}
+
+/// What a step sends under a name; nothing where it sends none.
+fn parameter<'s>(step: &'s Ready<'_>, name: &str) -> &'s str {
+    step.parameters.iter().find(|p| p.name == name).map_or("", |p| p.value.as_str())
 }
 
 async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep, answer: &Result<Response, Failure>) {
@@ -147,6 +203,80 @@ async fn describe(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) 
     raw.field("access_token_key", Some(key));
 }
 
+/// What the answers of a burst came to.
+#[derive(Debug, Default)]
+struct Tally<'a> {
+    granted: Vec<&'a Response>,
+    /// The first answer with a token, the first refusal, and the first odd one, by their number.
+    first_grant: Option<usize>,
+    first_refusal: Option<usize>,
+    first_odd: Option<usize>,
+    crashed: usize,
+    odd: usize,
+    /// Neither a token, nor a refusal, nor a server error.
+    lost: usize,
+    worst: Option<(Outcome, String)>,
+}
+
+impl<'a> Tally<'a> {
+    /// `is_odd`: an answer of this shape is how this server refuses, although it is no OAuth error.
+    fn of(answers: &'a [Result<Response, Failure>], is_odd: impl Fn(&str) -> bool) -> Tally<'a> {
+        let mut tally = Tally::default();
+        for (index, answer) in answers.iter().enumerate() {
+            let (outcome, note) = match answer {
+                Ok(response) => answer::token(response),
+                Err(failure) => answer::failed(failure),
+            };
+            let response = answer.as_ref().ok();
+            match (outcome, response) {
+                (Outcome::Issued, Some(response)) => {
+                    tally.first_grant = tally.first_grant.or(Some(index));
+                    tally.granted.push(response);
+                }
+                (Outcome::Refused, _) => tally.first_refusal = tally.first_refusal.or(Some(index)),
+                (Outcome::Crashed | Outcome::Unclear, Some(response)) if is_odd(&answer::shape(response)) => {
+                    tally.odd += 1;
+                    tally.first_odd = tally.first_odd.or(Some(index));
+                }
+                // The server stumbled and gave no token: no winner, whatever else it is.
+                (Outcome::Crashed, Some(_)) => tally.crashed += 1,
+                _ => {
+                    tally.lost += 1;
+                    tally.worst = tally.worst.or(Some((outcome, note)));
+                }
+            }
+        }
+        tally
+    }
+
+    /// The tokens of each answer that has its own, with the refresh token: access tokens without anything that is unique in them
+    /// are the same where they were made in the same second.
+    fn tokens(&self) -> BTreeSet<(String, Option<String>)> {
+        let own = |r: &&Response| Some((answer::member(r, "access_token")?, answer::member(r, "refresh_token").filter(|t| !t.is_empty())));
+        self.granted.iter().filter_map(own).collect()
+    }
+
+    /// Every refresh token once, the newest first: what a later one ends is then not taken for something that was dead before.
+    fn refresh_tokens(&self) -> Vec<String> {
+        let mut newest: Vec<&Response> = self.granted.clone();
+        newest.sort_by_key(|response| std::cmp::Reverse(response.elapsed));
+        let mut tokens: Vec<String> = Vec::new();
+        for token in newest.into_iter().filter_map(|response| answer::member(response, "refresh_token")) {
+            // RFC 6749 appendix A.17: no line breaks.
+            if !token.is_empty() && !token.contains(['\n', '\r']) && !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+        tokens
+    }
+
+    /// Whether a refusal was seen: another answer to the same request, or the same token to all, which is idempotency.
+    fn is_decided(&self, tokens: usize) -> bool {
+        let is_one_answer = tokens == 1 && self.granted.len() > 1 && self.crashed == 0;
+        self.first_refusal.is_some() || self.odd > 0 || is_one_answer
+    }
+}
+
 /// The same request several times at the same moment; assertions and proofs, which are taken once, are of each its own.
 /// Several answers with the same token are idempotency, not a race.
 async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawStep, Request)>) -> RawStep {
@@ -154,76 +284,63 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
     let mut raw = raws.into_iter().next().unwrap_or_default();
     let count = requests.len();
     let answers = trial.engine.http.burst(&requests).await;
-    let mut tokens = BTreeSet::new();
-    let mut granted: Vec<Response> = Vec::new();
-    let mut worst: Option<(Outcome, String)> = None;
-    let (mut first_grant, mut first_refusal): (Option<usize>, Option<usize>) = (None, None);
-    let mut crashed = 0u32;
-    let proof = trial.engine.proof();
-    for (index, answer) in answers.iter().enumerate() {
-        let (outcome, note) = match answer {
-            Ok(response) => answer::token(response),
-            Err(failure) => answer::failed(failure),
-        };
-        match outcome {
-            Outcome::Issued => {
-                first_grant = first_grant.or(Some(index));
-                if let Ok(response) = answer
-                    && let Some(token) = answer::member(response, "access_token")
-                {
-                    let fields = [("access_token".to_owned(), token.clone())].into();
-                    trial.engine.leavings().note(step.planned.client, "", None, &fields);
-                    tokens.insert(token);
-                    granted.push(response.clone());
-                }
-            }
-            Outcome::Refused => first_refusal = first_refusal.or(Some(index)),
-            // The server stumbled and gave no token: no winner, whatever else it is.
-            Outcome::Crashed if answer.is_ok() => crashed += 1,
-            _ => worst = worst.or(Some((outcome, note))),
-        }
+    let grant_type = parameter(step, "grant_type");
+    let tally = Tally::of(&answers, |shape| trial.engine.learned.is_odd_refusal(grant_type, shape));
+    let tokens = tally.tokens();
+    let used = Some(parameter(step, "refresh_token")).filter(|token| !token.is_empty());
+    for (access_token, refresh_token) in &tokens {
+        let refresh_token = refresh_token.iter().map(|token| ("refresh_token".to_owned(), token.clone()));
+        let fields = refresh_token.chain([("access_token".to_owned(), access_token.clone())]).collect();
+        trial.engine.leavings().note(step.planned.client, "", used, &fields);
     }
-    let shown = first_grant.or(first_refusal).unwrap_or(0);
+    let proof = trial.engine.proof();
+    let shown = tally.first_grant.or(tally.first_refusal).or(tally.first_odd).unwrap_or(0);
     if let Some(answer) = answers.get(shown) {
         read(trial, step, &mut raw, answer).await;
     }
     for (field, own) in [("other_access_token", "access_token"), ("other_refresh_token", "refresh_token")] {
         let first = raw.fields.get(own).cloned();
-        let all = granted.iter().filter_map(|response| answer::member(response, own));
+        let all = tally.granted.iter().filter_map(|response| answer::member(response, own));
         let other = all.into_iter().find(|value| first.as_ref().is_some_and(|first| first != value));
         raw.field(field, other);
     }
+    raw.field("refresh_tokens", Some(tally.refresh_tokens().join("\n")).filter(|tokens| !tokens.is_empty()));
     // Who notices the race after the fact and revokes what he gave has let nobody win: the tokens are shown.
-    let mut dead = 0usize;
+    let mut dead = BTreeSet::new();
     let tells = |p: &ProofEndpoint| p.refuses && trial.engine.learned.takes(p.name, &step.client.id);
     if let Some(proof) = proof.filter(|p| tokens.len() > 1 && tells(p)) {
         let bound = raw.fields.get("token_type").is_some_and(|kind| dpop::binds(kind));
-        for token in &tokens {
+        let access_tokens: BTreeSet<&String> = tokens.iter().map(|(access_token, _)| access_token).collect();
+        for token in access_tokens {
             let shown = Shown { bound, ..Shown::new(token, Some(step.client)) };
             let there = proof::show(trial.engine, &proof, shown).await;
             let refused = there.outcome == Some(Outcome::Refused);
             raw.exchanges.extend(there.exchanges);
             // An API that verifies tokens by itself hears of no revocation: there the token is still worth something.
-            let works = refused && works_at_resource(trial, &proof, shown, &mut raw).await;
-            dead += usize::from(refused && !works);
+            if refused && !works_at_resource(trial, &proof, shown, &mut raw).await {
+                dead.insert(token);
+            }
         }
     }
+    let dead = tokens.iter().filter(|(access_token, _)| dead.contains(access_token)).count();
     let winners = tokens.len() - dead;
     // Two tokens that work are a race whatever else came; "at most one" is only known where every answer came whole, and one of
     // them refused.
-    let answered = worst.is_none() && (first_refusal.is_some() || dead > 0);
+    let answered = tally.lost == 0 && (tally.is_decided(tokens.len()) || dead > 0);
+    let crashed = tally.crashed;
+    let number = |count: usize| (count > 0).then(|| count.to_string());
     if winners > 1 || answered {
         raw.field("winners", Some(winners.to_string()));
         raw.note = format!("{} of {count} simultaneous requests were given a token of their own", tokens.len());
         if dead > 0 {
-            raw.field("revoked_answers", Some(dead.to_string()));
             raw.note = format!("{}, of which {dead} do not work", raw.note);
         }
         if crashed > 0 {
-            raw.field("crashed_answers", Some(crashed.to_string()));
             raw.note = format!("{}, and {crashed} were answered by a server error", raw.note);
         }
-    } else if let Some((outcome, note)) = worst {
+        let counts = [("revoked_answers", dead), ("crashed_answers", crashed), ("odd_refusals", tally.odd), ("lost_answers", tally.lost)];
+        counts.into_iter().for_each(|(field, count)| raw.field(field, number(count)));
+    } else if let Some((outcome, note)) = tally.worst {
         raw.outcome = Some(outcome);
         raw.note = format!("{note} (in a burst of {count})");
     } else {
@@ -249,4 +366,66 @@ async fn works_at_resource(trial: &RunningTrial<'_>, proof: &ProofEndpoint, show
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::learned::Learned;
+
+    fn answer(status: u16, body: &str, millis: u64) -> Result<Response, Failure> {
+        Ok(Response {
+            status,
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: body.as_bytes().to_vec(),
+            elapsed: Duration::from_millis(millis),
+            ..Response::default()
+        })
+    }
+
+    const SERVER_ERROR: &str = r#"{"error":"server_error"}"#;
+
+    /// A server that throws an error for a used code, as for one that never existed, refuses (RFC 6749 §5.2 asks for another answer).
+    #[test]
+    fn a_server_error_that_is_the_refusal_of_this_server_refuses() {
+        let answers = [answer(200, r#"{"access_token":"a"}"#, 1), answer(500, SERVER_ERROR, 2), answer(500, SERVER_ERROR, 3)];
+        let crashed = Tally::of(&answers, |_| false);
+        assert_eq!((crashed.crashed, crashed.odd, crashed.is_decided(1)), (2, 0, false));
+        let learned = Learned::default();
+        learned.refuses_oddly("authorization_code", "500 application/json server_error");
+        let refused = Tally::of(&answers, |shape| learned.is_odd_refusal("authorization_code", shape));
+        assert_eq!((refused.crashed, refused.odd, refused.is_decided(1)), (0, 2, true));
+        let other = Tally::of(&answers, |shape| learned.is_odd_refusal("refresh_token", shape));
+        assert_eq!((other.crashed, other.odd), (2, 0));
+    }
+
+    #[test]
+    fn the_same_answer_to_all_is_one_winner() {
+        let same =
+            [answer(200, r#"{"access_token":"a","refresh_token":"r"}"#, 1), answer(200, r#"{"access_token":"a","refresh_token":"r"}"#, 2)];
+        let tally = Tally::of(&same, |_| false);
+        assert_eq!((tally.tokens().len(), tally.is_decided(1), tally.refresh_tokens()), (1, true, vec!["r".to_owned()]));
+        let alone = [answer(200, r#"{"access_token":"a"}"#, 1), answer(500, SERVER_ERROR, 2)];
+        assert!(!Tally::of(&alone, |_| false).is_decided(1), "one came through and the other stumbled");
+    }
+
+    /// Access tokens that say nothing unique are alike within a second; the refresh tokens are not.
+    #[test]
+    fn two_refresh_tokens_are_two_winners_under_one_access_token() {
+        let answers = [
+            answer(200, r#"{"access_token":"a","refresh_token":"r1"}"#, 1),
+            answer(200, r#"{"access_token":"a","refresh_token":"r2"}"#, 2),
+        ];
+        let tally = Tally::of(&answers, |_| false);
+        assert_eq!(tally.tokens().len(), 2);
+        assert_eq!(tally.refresh_tokens(), ["r2", "r1"], "the newest first");
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_lost() {
+        let tally = Tally::of(&[answer(400, r#"{"error":"invalid_grant"}"#, 1), Err(Failure::TimedOut)], |_| false).lost;
+        assert_eq!(tally, 1);
+    }
 }

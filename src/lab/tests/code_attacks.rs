@@ -117,6 +117,14 @@ pub(super) async fn replay_keeps_refresh_token(t: &Tester) -> Outcome<bool> {
     Ok(answer.status == 200)
 }
 
+pub(super) async fn replay_keeps_renewed_refresh_token(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let first = t.redeem(&code, &[]).await?;
+    let renewed = t.refresh(&first.text("refresh_token"), &[]).await?.text("refresh_token");
+    t.redeem(&code, &[]).await?;
+    Ok(t.refresh(&renewed, &[]).await?.status == 200)
+}
+
 pub(super) async fn race(t: &Tester) -> Outcome<bool> {
     let code = t.code(&[]).await?;
     let (a, b) = tokio::join!(t.redeem(&code, &[]), t.redeem(&code, &[]));

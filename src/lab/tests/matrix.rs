@@ -72,6 +72,7 @@ attacks! {
         replay: [CodeReusable];
         replay_keeps_tokens: [CodeReusable, CodeReplayKeepsAccessToken];
         replay_keeps_refresh_token: [CodeReusable, CodeReplayKeepsRefreshToken];
+        replay_keeps_renewed_refresh_token: [CodeReusable, CodeReplayKeepsRefreshToken, CodeReplayKeepsRenewedRefreshToken];
         replay_without_verifier: [CodeReplayWithoutVerifier];
         other_redirect_uri: [CodeRedirectUriUnchecked];
         no_redirect_uri: [CodeRedirectUriOptional];
@@ -177,7 +178,10 @@ attacks! {
         revocation_by_get: [RevocationGet];
         active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, IntrospectionStale, RevocationHintRequired];
         tampered_is_active: [JwtSignatureUnchecked, JwtEmptySignature, IntrospectionJwtUnverified];
-        reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated];
+        reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated, RefreshReuseTakesOver];
+        reuse_renewed_refresh_token: [RefreshReuseAccepted, RefreshNotRotated, RefreshReuseTakesOver, RefreshRenewedReuseAccepted];
+        reuse_takes_over: [RefreshReuseTakesOver];
+        refresh_race: [RefreshReuseAccepted, RefreshRace, RefreshRaceCapped];
         refresh_token_stays: [RefreshNotRotated];
         refresh_without_client: [RefreshWithoutClient];
         refresh_with_wrong_secret: [ClientSecretUnchecked, RefreshClientUnchecked];
@@ -185,7 +189,10 @@ attacks! {
         refresh_of_unknown_client: [RefreshClientUnchecked];
         token_in_query: [BearerInQuery, UserinfoOpen];
         reuse_leaves_family: [RefreshReuseAccepted, RefreshNotRotated, RefreshFamilySurvives];
+        reuse_of_grandparent_leaves_family:
+            [RefreshReuseAccepted, RefreshNotRotated, RefreshFamilySurvives, RefreshGrandparentReuseUnnoticed];
         refresh_by_other_client: [RefreshNotBoundToClient];
+        renewed_by_other_client: [RefreshNotBoundToClient, RefreshRenewedNotBoundToClient];
         wider_scope: [RefreshScopeEscalation];
         anonymous_introspection: [IntrospectionOpen];
         introspection_by_id_only: [IntrospectionOpen];

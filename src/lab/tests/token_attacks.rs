@@ -74,6 +74,41 @@ pub(super) async fn reuse_refresh_token(t: &Tester) -> Outcome<bool> {
     Ok(t.refresh(&old, &[]).await?.status == 200)
 }
 
+pub(super) async fn reuse_renewed_refresh_token(t: &Tester) -> Outcome<bool> {
+    let first = t.tokens().await?.text("refresh_token");
+    let renewed = t.refresh(&first, &[]).await?.text("refresh_token");
+    t.refresh(&renewed, &[]).await?;
+    Ok(t.refresh(&renewed, &[]).await?.status == 200)
+}
+
+/// Whether the reuse of an old token lives on, and the token that it was exchanged for is dead.
+pub(super) async fn reuse_takes_over(t: &Tester) -> Outcome<bool> {
+    let old = t.tokens().await?.text("refresh_token");
+    let new = t.refresh(&old, &[]).await?.text("refresh_token");
+    let again = t.refresh(&old, &[]).await?.text("refresh_token");
+    Ok(t.refresh(&new, &[]).await?.status != 200 && t.refresh(&again, &[]).await?.status == 200)
+}
+
+/// Whether of four simultaneous uses two tokens live.
+pub(super) async fn refresh_race(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("refresh_token");
+    let (a, b, c, d) = tokio::join!(t.refresh(&token, &[]), t.refresh(&token, &[]), t.refresh(&token, &[]), t.refresh(&token, &[]));
+    let given: std::collections::BTreeSet<String> = [a?, b?, c?, d?].iter().map(|answer| answer.text("refresh_token")).collect();
+    let mut living = 0;
+    for token in given {
+        living += usize::from(t.refresh(&token, &[]).await?.status == 200);
+    }
+    Ok(living > 1)
+}
+
+pub(super) async fn reuse_of_grandparent_leaves_family(t: &Tester) -> Outcome<bool> {
+    let first = t.tokens().await?.text("refresh_token");
+    let second = t.refresh(&first, &[]).await?.text("refresh_token");
+    let third = t.refresh(&second, &[]).await?.text("refresh_token");
+    t.refresh(&first, &[]).await?;
+    Ok(t.refresh(&third, &[]).await?.status == 200)
+}
+
 pub(super) async fn reuse_leaves_family(t: &Tester) -> Outcome<bool> {
     let old = t.tokens().await?.text("refresh_token");
     let new = t.refresh(&old, &[]).await?;
@@ -86,6 +121,12 @@ pub(super) async fn refresh_by_other_client(t: &Tester) -> Outcome<bool> {
     let token = t.tokens().await?.text("refresh_token");
     let answer = t.refresh(&token, &[("client_id", "lab-second")]).await?;
     Ok(answer.status == 200)
+}
+
+pub(super) async fn renewed_by_other_client(t: &Tester) -> Outcome<bool> {
+    let first = t.tokens().await?.text("refresh_token");
+    let renewed = t.refresh(&first, &[]).await?.text("refresh_token");
+    Ok(t.refresh(&renewed, &[("client_id", "lab-second")]).await?.status == 200)
 }
 
 pub(super) async fn wider_scope(t: &Tester) -> Outcome<bool> {
