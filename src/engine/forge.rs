@@ -33,6 +33,12 @@ pub fn read(token: &str) -> Option<(Map<String, Value>, Parts<'_>)> {
     Some((object(header)?, Parts { header, payload, signature }))
 }
 
+/// Whether a token may say by itself what it is good for, so that an API need ask nobody: a JWT, signed or encrypted (RFC 9068, RFC 7516 §3.1).
+pub fn is_self_contained(token: &str) -> bool {
+    let is_encrypted = || token.split('.').count() == 5 && token.split('.').next().and_then(object).is_some();
+    split(token).is_some() || is_encrypted()
+}
+
 /// Bytes as a part of a JWS.
 pub fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

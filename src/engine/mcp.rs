@@ -2,7 +2,27 @@
 
 use serde_json::{Map, Value};
 
+use super::answer;
 use super::http::Response;
+use crate::model::observation::Outcome;
+
+/// The message with which a session begins.
+pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"grantproof","version":"1"}}}"#;
+
+/// What a client takes for an answer: servers may insist on both.
+pub const ACCEPT: &str = "application/json, text/event-stream";
+
+/// An answer to `initialize`. The status says that the token was taken only where a session has begun.
+pub fn initialized(response: &Response) -> (Outcome, String) {
+    match (answer::resource(response), version(response), error(response)) {
+        ((Outcome::Accepted, note), Some(_), _) => (Outcome::Accepted, note),
+        ((Outcome::Accepted, _), None, Some(code)) => (Outcome::Refused, format!("{} {code}", response.status)),
+        ((Outcome::Accepted, _), None, None) => {
+            (Outcome::Unclear, format!("the endpoint answers {} without a result of MCP", response.status))
+        }
+        (other, ..) => other,
+    }
+}
 
 /// The names of the members of the result; None where the answer is no result of JSON-RPC.
 pub fn result(response: &Response) -> Option<String> {
@@ -56,5 +76,15 @@ mod tests {
         assert_eq!(result_of("application/json", r#"{"result":{"a":1}}"#), None);
         let refused = answer("application/json", r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"no"}}"#);
         assert_eq!((result(&refused), error(&refused).as_deref()), (None, Some("-32001")));
+    }
+
+    #[test]
+    fn a_session_begins_with_a_version() {
+        let outcome = |status: u16, body: &str| initialized(&Response { status, ..answer("application/json", body) }).0;
+        assert_eq!(outcome(200, r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}"#), Outcome::Accepted);
+        assert_eq!(outcome(200, r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"no"}}"#), Outcome::Refused);
+        assert_eq!(outcome(401, r#"{"error":"invalid_token"}"#), Outcome::Refused);
+        assert_eq!(outcome(200, r#"{"sub":"alice"}"#), Outcome::Unclear);
+        assert_eq!(outcome(405, ""), Outcome::Unclear);
     }
 }

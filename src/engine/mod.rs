@@ -212,6 +212,12 @@ impl Engine {
         self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.named.clone()
     }
 
+    /// The API that the target file names, whatever it takes.
+    pub fn resource(&self) -> Option<ProofEndpoint> {
+        let is_mcp = self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|places| places.is_mcp);
+        self.target.resource.clone().map(|url| ProofEndpoint { is_mcp, ..ProofEndpoint::new("resource", url) })
+    }
+
     pub fn api(&self) -> Option<ProofEndpoint> {
         self.places.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.api.clone()
     }

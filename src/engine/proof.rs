@@ -12,7 +12,7 @@ use super::authentication::{Credentials, credentials};
 use super::bend::Prove;
 use super::eval::{self, Known};
 use super::http::{Failure, Request, Response, Shows};
-use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge, step};
+use super::{Engine, RawStep, RunningTrial, USER_AGENT, answer, delivery, dpop, forge, mcp, step};
 
 /// A place where tokens are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +22,15 @@ pub struct ProofEndpoint {
     pub url: String,
     /// It has been seen to refuse a made-up token and no token.
     pub refuses: bool,
+    /// An MCP server that takes tokens with a message alone: each is shown with `initialize`, by POST (Streamable HTTP).
+    pub is_mcp: bool,
 }
 
 impl ProofEndpoint {
+    pub fn new(name: &'static str, url: String) -> ProofEndpoint {
+        ProofEndpoint { name, url, refuses: false, is_mcp: false }
+    }
+
     /// Its address for whoever holds the token: a client with a certificate may have one of its own (RFC 8705 §5).
     fn of(&self, engine: &Engine, client: Option<&Client>, certificate: Option<ShownCertificate>) -> String {
         let own = |client: &Client| engine.facts().endpoints_with(client, certificate).userinfo.clone();
@@ -96,7 +102,10 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
             Err(missing) => return RawStep::missing(&missing),
         };
     }
-    let mut headers = vec![("accept".to_owned(), "application/json".to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
+    // In a form body a token goes as RFC 6750 §2.2 has it, which is no message.
+    let is_message = endpoint.is_mcp && !shown.is_some_and(|s| s.place == Some(Place::Body));
+    let accept = if is_message { mcp::ACCEPT } else { "application/json" };
+    let mut headers = vec![("accept".to_owned(), accept.to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
     let (client, certificate) = (shown.and_then(|s| s.client), shown.and_then(|s| s.certificate));
     if !introspection && let Some(client) = client {
         added.shows = match certificate.map(|shown| engine.shows(shown, client, &endpoint.of(engine, Some(client), None))) {
@@ -107,7 +116,7 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
     }
     let mut url = delivery::with_suffix(&endpoint.of(engine, client, certificate), transport.path_suffix.as_deref());
     let mut body: Vec<(String, String)> = added.parameters;
-    let mut method = if introspection { "POST" } else { "GET" };
+    let mut method = if introspection || is_message { "POST" } else { "GET" };
     let proves = !introspection && shown.is_some_and(|s| s.proves(engine));
     match shown.map(|s| (s.token, s.place)) {
         Some((token, _)) if introspection => body.push(("token".into(), token.to_owned())),
@@ -123,8 +132,9 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
     }
     headers.extend(added.headers);
     let body = (method == "POST").then(|| {
-        headers.push(("content-type".into(), "application/x-www-form-urlencoded".into()));
-        wire::form(body.iter().map(|(n, v)| (n.as_str(), v.as_str(), false))).into_bytes()
+        let media = if is_message { "application/json" } else { "application/x-www-form-urlencoded" };
+        headers.push(("content-type".into(), media.into()));
+        if is_message { mcp::INITIALIZE.into() } else { wire::form(body.iter().map(|(n, v)| (n.as_str(), v.as_str(), false))).into_bytes() }
     });
     let method = transport.method.clone().unwrap_or_else(|| method.into());
     if let Some(Shown { token, prove, .. }) = shown.filter(|_| proves) {
@@ -144,13 +154,17 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
         }
     }
     raw.field("endpoint", Some(endpoint.name));
-    let is_jwt = shown.is_some_and(|s| forge::split(s.token).is_some());
-    raw.field("checked", Some(if endpoint.name == "resource" && is_jwt { "maybe_offline" } else { "online" }));
+    let is_self_contained = shown.is_some_and(|s| forge::is_self_contained(s.token));
+    raw.field("checked", Some(if endpoint.name == "resource" && is_self_contained { "maybe_offline" } else { "online" }));
     let result = engine.http.send(&request).await;
     match &result {
         Ok(response) => {
             engine.keep_nonce(&request.url, response);
-            let (outcome, note) = if introspection { answer::introspection(response) } else { answer::resource(response) };
+            let (outcome, note) = match endpoint {
+                _ if introspection => answer::introspection(response),
+                _ if is_message => mcp::initialized(response),
+                _ => answer::resource(response),
+            };
             if let (Outcome::Accepted, Some(client)) = (outcome, shown.and_then(|s| s.client)) {
                 engine.learned.took(endpoint.name, &client.id);
             }
@@ -160,7 +174,8 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
             raw.field("status", Some(response.status.to_string()));
             raw.field("sub", answer::member(response, "sub"));
             raw.field("scope", answer::member(response, "scope"));
-            raw.field("claims", response.object().map(step::claims::names).filter(|names| !names.is_empty()));
+            let claims = response.object().filter(|_| !is_message).map(step::claims::names);
+            raw.field("claims", claims.filter(|names| !names.is_empty()));
             raw.field("error", answer::challenge_error(response).or_else(|| answer::member(response, "error")));
         }
         Err(failure) => {
@@ -184,7 +199,7 @@ fn candidates(engine: &Engine) -> Vec<ProofEndpoint> {
     let introspection = facts.endpoints.introspection.clone().filter(|_| engine.target.client(ClientRole::Introspection).is_some());
     [("userinfo", facts.endpoints.userinfo.clone()), ("introspection", introspection), ("resource", engine.target.resource.clone())]
         .into_iter()
-        .filter_map(|(name, url)| url.map(|url| ProofEndpoint { name, url, refuses: false }))
+        .filter_map(|(name, url)| url.map(|url| ProofEndpoint::new(name, url)))
         .collect()
 }
 
@@ -198,6 +213,8 @@ pub struct Chosen {
     /// The API that the target file names, where it takes the genuine token, refuses a made-up one and is not the place of proof: it may verify
     /// tokens in a way of its own.
     pub named: Option<ProofEndpoint>,
+    /// The API that the target file names takes tokens as an MCP server does.
+    pub is_mcp: bool,
     /// What the proof endpoint answered to a made-up token and to none.
     pub negatives: Vec<NegativeControl>,
     /// What the places that did not take the genuine token answered.
@@ -210,10 +227,19 @@ pub async fn choose(trial: &mut RunningTrial<'_>, token: &str) -> Chosen {
     let client = trial.holder(token);
     let mut open: Option<(ProofEndpoint, Vec<NegativeControl>)> = None;
     for mut candidate in candidates(trial.engine) {
+        let granted = |raw: &RawStep| raw.outcome.is_some_and(Outcome::granted);
         let genuine = show(trial.engine, &candidate, trial.shown(token)).await;
-        if !genuine.outcome.is_some_and(|o| o.granted()) {
-            chosen.refused.push(format!("{} answers {}", candidate.name, genuine.note));
-            continue;
+        if !granted(&genuine) {
+            let mcp = ProofEndpoint { is_mcp: true, ..candidate.clone() };
+            // Where a session begins without any token, its beginning shows nothing of one (see mcp/unauthenticated-resource).
+            let is_mcp = candidate.name == "resource"
+                && granted(&show(trial.engine, &mcp, trial.shown(token)).await)
+                && request(trial.engine, &mcp, None, &Transport::default()).await.outcome == Some(Outcome::Refused);
+            if !is_mcp {
+                chosen.refused.push(format!("{} answers {}", candidate.name, genuine.note));
+                continue;
+            }
+            (candidate, chosen.is_mcp) = (mcp, true);
         }
         let made_up = eval::random(43);
         let mut negatives = Vec::new();

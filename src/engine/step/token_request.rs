@@ -354,8 +354,7 @@ async fn burst(trial: &mut RunningTrial<'_>, step: &Ready<'_>, ready: Vec<(RawSt
 /// Whether the declared API takes a token that the place of proof refuses, and no made-up one.
 async fn works_at_resource(trial: &RunningTrial<'_>, proof: &ProofEndpoint, shown: Shown<'_>, raw: &mut RawStep) -> bool {
     let engine = trial.engine;
-    let Some(url) = engine.target.resource.clone().filter(|url| *url != proof.url) else { return false };
-    let resource = ProofEndpoint { name: "resource", url, refuses: false };
+    let Some(resource) = engine.resource().filter(|resource| resource.url != proof.url) else { return false };
     let made_up = crate::engine::eval::random(43);
     for (token, wanted) in [(shown.token, true), (made_up.as_str(), false)] {
         let seen = proof::show(engine, &resource, Shown { token, ..shown }).await;

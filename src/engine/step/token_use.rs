@@ -3,7 +3,7 @@
 use crate::engine::eval::Missing;
 use crate::engine::http::Response;
 use crate::engine::proof::{self, ProofEndpoint, Shown};
-use crate::engine::{RawStep, RunningTrial, answer, certificate};
+use crate::engine::{RawStep, RunningTrial, answer, certificate, forge};
 use crate::model::observation::Outcome;
 use crate::model::step::{Place, ResourcePlace, StepKind, Transport};
 
@@ -14,10 +14,10 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
     let place = match step.planned.at {
         ResourcePlace::Proof => trial.engine.proof(),
         ResourcePlace::Api => trial.engine.api(),
-        ResourcePlace::Resource => trial.engine.target.resource.clone().map(|url| ProofEndpoint { name: "resource", url, refuses: false }),
+        ResourcePlace::Resource => trial.engine.resource(),
         ResourcePlace::SecondResource => {
             let second = trial.engine.target.second_resource.as_ref();
-            second.map(|second| ProofEndpoint { name: "second_resource", url: second.url.clone(), refuses: false })
+            second.map(|second| ProofEndpoint::new("second_resource", second.url.clone()))
         }
     };
     let Some(endpoint) = place else {
@@ -43,8 +43,11 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
         certificate: step.planned.certificate.or_else(|| trial.certificate_of(&t.value)),
     });
     let mut raw = proof::request(trial.engine, &endpoint, shown, &step.planned.transport).await;
-    if step.planned.at == ResourcePlace::Proof && !raw.outcome.is_some_and(Outcome::granted) && is_another(token) {
-        raw = at_the_named_api(trial, raw, shown).await;
+    if !raw.outcome.is_some_and(Outcome::granted)
+        && let Some(api) = trial.engine.named_api().filter(|api| api.url != endpoint.url)
+        && token.is_some_and(|token| is_for_the_named_api(trial, step.planned.at, token))
+    {
+        raw = at_the_named_api(trial, raw, &api, shown).await;
     }
     raw.field("token_certificate", token.zip(client).and_then(|(token, client)| trial.certificate_in(&token.value, client)));
     if raw.undelivered.is_none()
@@ -57,16 +60,23 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
     raw
 }
 
-/// Whether an attack shows another token than the one that was issued for this, as one shows a token.
-fn is_another(token: Option<&Sent>) -> bool {
-    token.is_some_and(|token| token.changed && matches!(token.place, None | Some(Place::Header)))
+/// Whether a token that was not taken is shown to the API of the target file as well, as one shows a token: what is no access token of this
+/// trial; and one that may be dead, where the API has to ask somebody to know it. One that verifies a token by itself may take it until it
+/// expires, whoever has revoked it.
+fn is_for_the_named_api(trial: &RunningTrial<'_>, at: ResourcePlace, token: &Sent) -> bool {
+    let asks = match at {
+        ResourcePlace::Proof if trial.holder(&token.value).is_some() => !forge::is_self_contained(&token.value),
+        ResourcePlace::Proof => token.changed,
+        ResourcePlace::Api => token.changed && trial.holder(&token.value).is_none(),
+        ResourcePlace::Resource | ResourcePlace::SecondResource => false,
+    };
+    asks && matches!(token.place, None | Some(Place::Header))
 }
 
-/// Shows a token that the place of proof did not take to the API of the target file, which may take it all the same: then that is what came of
+/// Shows a token that the first place did not take to the API of the target file, which may take it all the same: then that is what came of
 /// it. Where the API neither takes nor refuses it, nothing has held.
-async fn at_the_named_api(trial: &RunningTrial<'_>, first: RawStep, shown: Option<Shown<'_>>) -> RawStep {
-    let Some(api) = trial.engine.named_api() else { return first };
-    let there = proof::request(trial.engine, &api, shown, &Transport::default()).await;
+async fn at_the_named_api(trial: &RunningTrial<'_>, first: RawStep, api: &ProofEndpoint, shown: Option<Shown<'_>>) -> RawStep {
+    let there = proof::request(trial.engine, api, shown, &Transport::default()).await;
     let exchanges = [first.exchanges, there.exchanges].concat();
     if there.outcome == Some(Outcome::Refused) {
         return RawStep { exchanges, ..first };
