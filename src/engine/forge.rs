@@ -201,6 +201,17 @@ mod tests {
     const RFC7515_A1: &str = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
     #[test]
+    fn tokens_that_an_api_may_know_by_itself() {
+        let header = encoded(br#"{"alg":"RSA-OAEP"}"#);
+        for (token, expected) in
+            [(format!("{header}.e30.x"), true), (format!("{header}.a.b.c.d"), true), (format!("{header}.a.b.c"), false)]
+        {
+            assert_eq!(is_self_contained(&token), expected, "{token}");
+        }
+        assert!(!is_self_contained("2YotnFZFEjr1zCsicMWpAA") && !is_self_contained("a.b.c.d.e"));
+    }
+
+    #[test]
     fn the_mac_of_rfc_7515_appendix_a_1() {
         let key = URL_SAFE_NO_PAD
             .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
