@@ -93,6 +93,7 @@ fn scenario_mistakes() {
     check("  - id: random\n", "  - id: random\n    for_each: {word: [a]}\n", "id: random", &["nothing uses it"]);
     check("takes: redeem.access_token", "confirm_after: soon", "confirm_after", &["`soon` is no pause", "30s"]);
     check("        skip: true", "        burst: 8", "use:", &["`burst` does nothing in a resource_request"]);
+    check("        skip: true", "        each: access_token", "access_token", &["`each` does nothing in a resource_request"]);
     check("        skip: true", "        logged_out: true", "use:", &["`logged_out` does nothing", "authorization_request"]);
     let carried = |of: &str| format!("        skip: true\n      authorize:\n        request_object: {{{of}}}");
     let claims_signed = carried("encrypted: claims, bent: {alg: none, signature: empty}");

@@ -95,6 +95,19 @@ async fn a_burst_arrives_together() {
     assert_eq!(winners.as_deref(), Some("1"), "the lab consumes a code once");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_goes_out_by_itself() {
+    let (seen, report) = arrived("      redeem:\n        each: code\n        replace:\n          code: \"first\\nsecond\\nthird\"\n").await;
+    for code in ["first", "second", "third"] {
+        assert!(has(&seen, &["POST /token", &format!("&code={code}&")]), "{code}: {seen:#?}");
+    }
+    let tried = report.verdicts.iter().find(|v| v.id == "test/sending").expect("its verdict");
+    let trials = tried.variants[0].attempts.load().expect("evidence");
+    let redeem = trials[0].step("redeem").expect("the step");
+    assert_eq!(redeem.fields.get("granted_answers").map(String::as_str), Some("0"));
+    assert_eq!((redeem.exchanges.len(), redeem.undelivered.as_deref()), (3, None));
+}
+
 /// Nobody but the server reads it, so that a change inside of it cannot be read back from the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_inside_of_an_encrypted_request_object_counts_as_not_delivered() {

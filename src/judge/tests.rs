@@ -406,6 +406,29 @@ fn races_are_counted_over_all_bursts() {
     assert_eq!(judged(&[&crashed, &crashed]).verdict, Verdict::Inconclusive, "nothing was refused");
 }
 
+/// Refusals that are no OAuth error are told; a list is told by its first line.
+#[test]
+fn a_burst_tells_what_else_came() {
+    let text = TEXT
+        .replace("          code_verifier: x\n", "")
+        .replace("      redeem:\n        replace:\n", "      redeem:\n        burst: 8\n")
+        .replace(
+            "      - redeem: refused\n        as: invalid_grant\n",
+            "      - redeem.winners: at_most 1\n        redeem.refresh_tokens: present\n",
+        )
+        .replace("      - redeem: issued\n", "      - redeem.winners: more_than 1\n");
+    let scenario = scenario_of(&text);
+    let granted = trial(Outcome::Issued, Outcome::Issued);
+    let mut burst = granted.clone();
+    for (field, value) in [("winners", "1"), ("odd_refusals", "7"), ("refresh_tokens", "a\nb\nc")] {
+        burst.steps[1].fields.insert(field.into(), value.into());
+    }
+    let held = between(&scenario, &granted, &[burst], &[]);
+    assert_eq!((held.verdict, held.deviations.len()), (Verdict::Holds, 1));
+    assert!(held.deviations[0].starts_with("7 of the requests"), "{:?}", held.deviations);
+    assert!(held.reason.ends_with("redeem.refresh_tokens is `a` and 2 more"), "{}", held.reason);
+}
+
 /// A connection that was cut says nothing, and neither takes away nor adds to what the trials say that came through.
 #[test]
 fn a_connection_that_was_cut_is_no_attempt() {
