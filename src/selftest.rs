@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::attempts::Attempts;
-use crate::model::report::{Report, ScenarioVerdict};
+use crate::model::report::{Report, ScenarioVerdict, VariantVerdict};
 use crate::model::scenario::Scenario;
 use crate::model::verdict::Verdict;
 use crate::report::build;
@@ -274,8 +274,12 @@ fn check_kills(catalogue: &Catalogue, flaws: &[String], rows: &BTreeMap<String, 
         }
     }
     for flaw in flaws {
-        let killed = rows.get(flaw).is_some_and(|row| row.values().any(|v| v.verdict == Verdict::Broken && v.implied_by.is_none()));
-        if !killed {
+        // A lesser attack kills too: what it shows is seen as a deviation.
+        let is_killed = |v: &ScenarioVerdict| {
+            let by_lesser = |v: &VariantVerdict| v.lesser && v.verdict == Verdict::Broken;
+            v.verdict == Verdict::Broken && v.implied_by.is_none() || v.variants.iter().any(by_lesser)
+        };
+        if !rows.get(flaw).is_some_and(|row| row.values().any(is_killed)) {
             problems.push(format!("nothing kills the flaw {flaw}"));
         }
     }

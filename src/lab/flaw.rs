@@ -459,6 +459,8 @@ flaws! {
         "The signature of an RS256 access token is not verified."
     BearerInQuery "bearer-in-query"
         "The protected resources take an access token from the URL."
+    ApiOpen "api-open"
+        "The API answers GET without a token, and with one that is no JWT; userinfo does not."
     UserinfoOpen "userinfo-open"
         "The protected resources answer with a user's data to a missing or made-up token."
     IntrospectionStale "introspection-stale"
