@@ -174,8 +174,7 @@ pub(super) async fn code_by_query(t: &Tester) -> Outcome<bool> {
     assert!(!finds(format!("{code}'and'1'='2")).await? && !finds(format!("{code}'and'1'=1")).await?);
     let by_condition = finds(format!("{code}'and'1'='1")).await?;
     let code = t.code(&[]).await?;
-    assert_eq!(by_condition, finds(format!("{}%", &code[..code.len() / 2])).await?);
-    Ok(by_condition)
+    Ok(by_condition && finds(format!("{}%", &code[..code.len() / 2])).await?)
 }
 
 pub(super) async fn code_of_other_client_by_own_uri(t: &Tester) -> Outcome<bool> {
