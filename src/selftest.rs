@@ -279,7 +279,7 @@ fn check_kills(catalogue: &Catalogue, flaws: &[String], rows: &BTreeMap<String, 
             let by_lesser = |v: &VariantVerdict| v.lesser && v.verdict == Verdict::Broken;
             v.verdict == Verdict::Broken && v.implied_by.is_none() || v.variants.iter().any(by_lesser)
         };
-        if !rows.get(flaw).is_some_and(|row| row.values().any(is_killed)) {
+        if !rows.get(flaw).is_some_and(|row| row.values().any(|v| is_killed(v))) {
             problems.push(format!("nothing kills the flaw {flaw}"));
         }
     }

@@ -155,7 +155,7 @@ impl Known {
             Function::Base64 => Ok(STANDARD.encode(argument(0)?)),
             Function::CutLast => Ok(cut_last(&argument(0)?, &argument(1)?)),
             Function::FlipMiddle => Ok(flip_middle(&argument(0)?)),
-            Function::SwapCase => Ok(argument(0)?.chars().map(swapped).collect()),
+            Function::SwapCase => swap_case(&argument(0)?),
             Function::Splice => splice(&argument(0)?, &argument(1)?),
             Function::WithMember => with_member(&argument(0)?, &argument(1)?, &argument(2)?),
             Function::DpopThumbprint => {
@@ -278,6 +278,14 @@ fn flip_middle(text: &str) -> String {
         .collect()
 }
 
+fn swap_case(text: &str) -> Result<String, Missing> {
+    let other: String = text.chars().map(swapped).collect();
+    if other == text {
+        return Err(Missing::NoSuchForm("there are no letters whose case could be changed".into()));
+    }
+    Ok(other)
+}
+
 fn swapped(c: char) -> char {
     if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
 }
@@ -372,6 +380,12 @@ mod tests {
         assert_eq!(with_member(r#"[{"a":1},2]"#, "b", "x"), Ok(r#"[{"a":1,"b":"x"},2]"#.to_owned()));
         assert_eq!(with_member("{}", "b", "x"), Ok(r#"{"b":"x"}"#.to_owned()));
         assert!(matches!(with_member("[", "b", "x"), Err(Missing::Never(_))));
+    }
+
+    #[test]
+    fn a_text_in_the_other_case_differs() {
+        assert_eq!(swap_case("aB-1"), Ok("Ab-1".to_owned()));
+        assert!(matches!(swap_case("12-34"), Err(Missing::NoSuchForm(_))));
     }
 
     #[test]

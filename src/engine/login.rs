@@ -36,6 +36,19 @@ pub struct Filled {
     pub touch: Touch,
 }
 
+impl Filled {
+    /// Leaves out the pairs that are not wanted; the password and the code stay.
+    pub fn retain(&mut self, wanted: impl Fn(&str, &str) -> bool) {
+        let typed = [self.password, self.code];
+        let stays: Vec<bool> =
+            self.pairs.iter().enumerate().map(|(at, (name, value))| typed.contains(&Some(at)) || wanted(name, value)).collect();
+        let moved = |at: usize| stays.iter().take(at).filter(|stays| **stays).count();
+        (self.password, self.code) = (self.password.map(moved), self.code.map(moved));
+        let mut stay = stays.iter();
+        self.pairs.retain(|_| stay.next().is_none_or(|stays| *stays));
+    }
+}
+
 /// What a person would do with the controls of a live page, by the numbers that its snapshot gave them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Touch {
@@ -396,6 +409,17 @@ mod tests {
     fn forms_that_a_script_would_submit() {
         assert_eq!(pairs("<form method=post action=https://rp/cb><input type=hidden name=code value=1></form>").1, What::Automatic);
         assert_eq!(act(&html::read(b"<p>An error"), &alice(), &Login::default(), false, "openid profile"), Action::Nothing);
+    }
+
+    #[test]
+    fn a_form_without_its_hidden_values_still_has_its_password() {
+        let page = "<form><input type=hidden name=csrf value=1><input name=user><input type=hidden name=tx value=2><input type=password name=p></form>";
+        let Action::Submit(mut filled) = act(&html::read(page.as_bytes()), &alice(), &Login::default(), false, "openid") else {
+            panic!("not submitted");
+        };
+        filled.retain(|name, _| name == "user");
+        let names: Vec<&str> = filled.pairs.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!((names, filled.password, filled.code), (vec!["user", "p"], Some(1), None));
     }
 
     #[test]

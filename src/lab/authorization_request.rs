@@ -295,7 +295,7 @@ fn read(
     channel: Channel,
 ) -> Result<AuthorizationRequest, RequestError> {
     if let Some(fault) = params.fault() {
-        return Err(OAuthError::invalid_request(fault.to_string()).into());
+        return Err(early("invalid_request", &fault.to_string()));
     }
     for (name, code) in [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")] {
         if params.get(name).is_some() {
@@ -406,7 +406,7 @@ fn read(
         wanted_sub,
         claimed_acr,
         dpop_jkt: params.get("dpop_jkt").map(ToOwned::to_owned),
-        resources: target::asked(server, params)?,
+        resources: target::asked(server, params).map_err(|error| RequestError { error, early: true })?,
         details: details::asked(server, params)?,
         pushed: None,
     })

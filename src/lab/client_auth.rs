@@ -142,7 +142,8 @@ impl Presented {
             (AuthMethod::None, Proof::Basic(_) | Proof::Post(_)) if identify == Identify::AnySecret => Ok(client),
             (AuthMethod::Secret(secret), Proof::Basic(given)) => {
                 let flaw = if given.is_empty() { Flaw::ClientSecretEmptyAccepted } else { Flaw::ClientSecretUnchecked };
-                if secrets::equal(secret.as_bytes(), given.as_bytes()) || server.has(flaw) {
+                let in_any_case = || secret.eq_ignore_ascii_case(given) && server.has(Flaw::ClientSecretCaseInsensitive);
+                if secrets::equal(secret.as_bytes(), given.as_bytes()) || in_any_case() || server.has(flaw) {
                     Ok(client)
                 } else {
                     refuse("the client secret is wrong")

@@ -1,7 +1,7 @@
 //! Redemption of authorization codes (RFC 6749 section 4.1.3, RFC 7636
 //! section 4.6).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -12,6 +12,8 @@ use super::details;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
+use super::query;
+use super::scope::Scope;
 use super::secrets;
 use super::server::Server;
 use super::store::{Code, Ends, Held, Store};
@@ -36,6 +38,8 @@ pub(super) const ANY_VERIFIER: &str = "\u{0}";
 /// Trades a code for tokens.
 pub(super) async fn redeem(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("code").ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
+    let found = query::finds(server, server.store().codes.keys(), id);
+    let id = found.as_deref().unwrap_or(id);
     // Asked for where a code is used twice.
     let issue = if RACES.iter().any(|race| server.is_on(*race)) {
         check(server, &mut server.store(), client, params, id)?;
@@ -71,9 +75,10 @@ fn unknown_code() -> OAuthError {
 fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, id: &str) -> Result<(), OAuthError> {
     let code = store.codes.get(id).ok_or_else(unknown_code)?;
     let is_foreign = code.grant.client_id != client.id;
+    let is_trusted = || !matches!(client.auth, AuthMethod::None) && server.has(Flaw::CodeNotBoundToAuthenticatedClient);
     let brings_own_uri = is_foreign && params.get("redirect_uri") == client.redirect_uris.first().map(String::as_str);
     let by_own_uri = brings_own_uri && server.has(Flaw::CodeRedirectUriOfClient);
-    if is_foreign && !by_own_uri && !server.has(Flaw::CodeNotBoundToClient) {
+    if is_foreign && !by_own_uri && !server.has(Flaw::CodeNotBoundToClient) && !is_trusted() {
         let why = "the code was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
@@ -198,12 +203,24 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     code.families.push(family);
     let raced = if raced { code.families.clone() } else { Vec::new() };
     let mut grant = code.grant.clone();
+    let expires = code.expires;
     grant.client_id.clone_from(&client.id);
     (grant.jkt, grant.x5t) = (held.jkt, held.x5t);
     if let Some(session) = &grant.session {
         store.bind(session, family);
     }
-    let scope = grant.scope;
+    let is_later = |at: Instant| expires.checked_sub(server.config.code_lifetime).is_some_and(|issued| at > issued);
+    let is_other = |sub: &str| server.user_of(&grant.sub).is_some_and(|user| user.sub != sub);
+    if let Some((sub, at)) = store.newest_user
+        && is_later(at)
+        && is_other(sub)
+        && server.has(Flaw::CodeUserNewest)
+    {
+        grant.sub = sub.to_owned();
+    }
+    let named = params.get("scope").and_then(Scope::parse);
+    let wider = named.filter(|named| !named.is_within(grant.scope) && server.has(Flaw::CodeScopeEscalation));
+    let scope = wider.unwrap_or(grant.scope);
     let issue = Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token"));
     for family in raced {
         store.revoke_family(family, Ends { refresh_tokens: false, access_tokens: true });

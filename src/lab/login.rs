@@ -59,11 +59,13 @@ pub(super) async fn log_in(State(server): State<Arc<Server>>, headers: HeaderMap
         return refuse(&server, GONE);
     };
     let is_foreign = !is_begun_here(transaction, &headers);
-    if !comes_from(&params, transaction) || is_foreign && !server.has(Flaw::LoginCsrf) && !server.has(Flaw::LoginCsrfAtHome) {
+    let is_bare = params.get("csrf").is_none() && server.has(Flaw::LoginCsrfValueOptional);
+    let is_taken = || server.has(Flaw::LoginCsrf) || server.has(Flaw::LoginCsrfAtHome);
+    if !is_bare && (!comes_from(&params, transaction) || is_foreign && !is_taken()) {
         drop(store);
         return refuse(&server, "This form does not belong to this login.");
     }
-    let goes_home = is_foreign && !server.has(Flaw::LoginCsrf);
+    let goes_home = is_foreign && !is_bare && !server.has(Flaw::LoginCsrf);
     let moved_to = (is_foreign && !goes_home).then(|| cookie::browser(&headers).map_or_else(secrets::random, ToOwned::to_owned));
     if let Some(browser) = &moved_to {
         transaction.browser.clone_from(browser);

@@ -45,6 +45,7 @@ mod oauth_error;
 mod pages;
 mod par;
 mod params;
+mod query;
 mod redirect_uri;
 mod refresh;
 mod registration;

@@ -18,9 +18,12 @@ const DOT_SEGMENTS: [&str; 5] = ["/../", "/%2e%2e/", "/..%2f", "/..;/", "\\..\\"
 /// lets one more kind of value through.
 pub(super) fn is_accepted(has: impl Fn(Flaw) -> bool, registered: &[String], given: &str) -> bool {
     type Rule = fn(&str, &str) -> bool;
-    const RULES: [(Flaw, Rule); 15] = [
+    const RULES: [(Flaw, Rule); 18] = [
         (Flaw::RedirectUriUnchecked, |_, _| true),
         (Flaw::RedirectUriPrefixMatch, |uri, given| given.starts_with(uri)),
+        (Flaw::RedirectUriBeginningMatch, is_beginning),
+        (Flaw::RedirectUriLineMatch, |uri, given| given.split('\n').any(|line| line == uri)),
+        (Flaw::RedirectUriLocalhost, |_, given| ["http://localhost:", "http://localhost/"].iter().any(|start| given.starts_with(start))),
         (Flaw::RedirectUriNormalisedAfterCheck, |uri, given| before_dot_segment(given) == uri),
         (Flaw::RedirectUriAuthorityConfusion, authority_confused),
         (Flaw::RedirectUriHostPrefixMatch, host_prefix_matches),
@@ -38,6 +41,11 @@ pub(super) fn is_accepted(has: impl Fn(Flaw) -> bool, registered: &[String], giv
     // RFC 8252 section 7.3: the application takes the port that is free.
     let is_same = |uri: &str| given == uri || (is_loopback(uri) && matches_but_for_port(uri, given));
     registered.iter().any(|uri| is_same(uri) || RULES.iter().any(|(flaw, rule)| rule(uri, given) && has(*flaw)))
+}
+
+/// Whether the registered address begins so, with a part of its host at least.
+fn is_beginning(registered: &str, given: &str) -> bool {
+    registered.starts_with(given) && split(given).is_some_and(|(_, authority, _)| !authority.is_empty())
 }
 
 /// Whether this is an address on the user's own machine.
@@ -203,8 +211,14 @@ mod tests {
     /// `redirect-uri-unchecked`) that let each of them through.
     const TABLE: &[(&str, &[Flaw])] = &[
         ("https://evil.example/cb", &[]),
-        ("https://app.example/", &[]),
-        ("https://app.example/c", &[]),
+        ("https://app.example/", &[Flaw::RedirectUriBeginningMatch]),
+        ("https://app.example/c", &[Flaw::RedirectUriBeginningMatch]),
+        ("https://app.exampl", &[Flaw::RedirectUriBeginningMatch]),
+        ("https://", &[]),
+        ("https://evil.example/\nhttps://app.example/cb", &[Flaw::RedirectUriLineMatch]),
+        ("https://app.example/cb\r\nx", &[Flaw::RedirectUriPrefixMatch]),
+        ("http://localhost:8443/x", &[Flaw::RedirectUriLocalhost]),
+        ("http://localhost.evil.example/x", &[]),
         ("HTTPS://app.example/cb", &[]),
         ("https://APP.example/cb", &[]),
         ("http://app.example/cb", &[Flaw::RedirectUriSchemeIgnored]),
@@ -222,7 +236,7 @@ mod tests {
         ("https:evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
         ("\thttps://evil.example/cb", &[Flaw::RedirectUriRelativeAccepted]),
         ("https://appxexample/cb", &[Flaw::RedirectUriRegex]),
-        ("https://app.example", &[]),
+        ("https://app.example", &[Flaw::RedirectUriBeginningMatch]),
         ("https://evil.example/?https://app.example/cb", &[]),
         ("https://app.example/cb/more", &[Flaw::RedirectUriPrefixMatch]),
         ("https://app.example/cbx", &[Flaw::RedirectUriPrefixMatch]),

@@ -10,6 +10,7 @@ use super::details;
 use super::directory::{AuthMethod, Client};
 use super::oauth_error::OAuthError;
 use super::params::Params;
+use super::query;
 use super::scope::Scope;
 use super::server::Server;
 use super::store::{Ends, Held};
@@ -21,6 +22,7 @@ use super::tokens::Issue;
 pub(super) async fn exchange(server: &Server, client: &Client, params: &Params, held: Held) -> Result<Value, OAuthError> {
     let id = params.get("refresh_token").ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let whole = server.store().refresh_token_like(server, id).filter(|_| server.has(Flaw::OpaqueTokenPartialMatch));
+    let whole = whole.or_else(|| query::finds(server, server.store().refresh_tokens.keys(), id));
     let id = whole.as_deref().unwrap_or(id);
     let fresh = server.store().refresh_tokens.get(id).is_some_and(|token| !token.rotated);
     // `refresh-race-capped` is asked for where a token is used twice.
@@ -44,7 +46,8 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     let token = store.refresh_tokens.get(id).cloned().ok_or_else(unknown)?;
     let is_bound = !server.has(Flaw::RefreshNotBoundToClient);
     let is_loose = || token.number > 1 && server.has(Flaw::RefreshRenewedNotBoundToClient);
-    if is_bound && token.grant.client_id != client.id && !is_loose() {
+    let is_trusted = || !matches!(client.auth, AuthMethod::None) && server.has(Flaw::RefreshNotBoundToAuthenticatedClient);
+    if is_bound && token.grant.client_id != client.id && !is_loose() && !is_trusted() {
         let why = "the refresh token was issued to another client";
         return Err(OAuthError::invalid_grant(why));
     }
@@ -87,6 +90,7 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     let audience = target::of_token(server, &token.grant.resources, params, Flaw::RefreshResourceEscalation)?;
     let details = details::of_token(server, &token.grant.details, params)?;
     let scope = match params.get("scope") {
+        None if client.scope != token.grant.scope && server.has(Flaw::RefreshScopeOfClient) => client.scope,
         None => token.grant.scope,
         Some(text) => Scope::parse(text)
             .filter(|scope| scope.is_within(token.grant.scope) || server.has(Flaw::RefreshScopeEscalation))

@@ -212,6 +212,8 @@ pub(super) struct Store {
     requests: HashMap<String, VecDeque<Instant>>,
     /// The time step of the newest one-time code of each user.
     one_time_codes: HashMap<&'static str, u64>,
+    /// Who has logged in last, and when.
+    pub(super) newest_user: Option<(&'static str, Instant)>,
     next_family: FamilyId,
     added: u32,
 }
@@ -246,6 +248,7 @@ impl Store {
         if let Some(bound) = old.and_then(|old| self.bound.remove(old)) {
             self.bound.entry(id.clone()).or_default().extend(bound);
         }
+        self.newest_user = Some((sub, clock::instant()));
         let session = Session { id: id.clone(), sub, auth_time, sid: secrets::random(), expires: clock::instant() + SESSION_LIFETIME };
         self.sessions.insert(id.clone(), session.clone());
         (id, session)

@@ -144,6 +144,47 @@ pub(super) async fn code_of_other_client(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "lab-second")]).await
 }
 
+pub(super) async fn code_by_authenticated_client(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+    Ok(t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?.status == 200)
+}
+
+/// Whether a code is for whoever logs in between its issue and its redemption.
+pub(super) async fn code_of_newest_user(t: &Tester) -> Outcome<bool> {
+    let read = [("scope", "api:read")];
+    t.set_cookie(None);
+    let code = t.code(&read).await?;
+    t.set_cookie(None);
+    let asked = [("response_type", "code"), ("client_id", "lab-public"), ("redirect_uri", CALLBACK), ("scope", "api:read"), ("state", "x")];
+    let asked = [&asked[..], &[("code_challenge", CHALLENGE), ("code_challenge_method", "S256")]].concat();
+    t.authorize_as(&t.lab.directory().users[1], &asked).await?;
+    let late = t.redeem(&code, &[]).await?.text("access_token");
+    t.set_cookie(None);
+    let code = t.code(&read).await?;
+    let at_once = t.redeem(&code, &[]).await?.text("access_token");
+    let sub = async |token: &str| -> Outcome<String> {
+        Ok(t.send("/api/me", None, &[("authorization", &format!("Bearer {token}"))]).await?.text("sub"))
+    };
+    Ok(sub(&late).await? != sub(&at_once).await?)
+}
+
+pub(super) async fn wider_scope_at_redemption(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[("scope", "api:read")]).await?;
+    let tokens = t.redeem(&code, &[("scope", "api:read api:write")]).await?;
+    Ok(tokens.text("scope") == "api:read api:write")
+}
+
+/// Whether wildcards and conditions count in a code; a condition that is false finds nothing.
+pub(super) async fn code_by_query(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let finds = async |text: String| -> Outcome<bool> { Ok(t.redeem(&text, &[]).await?.status == 200) };
+    assert!(!finds(format!("{code}'and'1'='2")).await? && !finds(format!("{code}'and'1'=1")).await?);
+    let by_condition = finds(format!("{code}'and'1'='1")).await?;
+    let code = t.code(&[]).await?;
+    Ok(by_condition && finds(format!("{}%", &code[..code.len() / 2])).await?)
+}
+
 pub(super) async fn code_of_other_client_by_own_uri(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "lab-second"), ("redirect_uri", "http://127.0.0.1/cb")]).await
 }
@@ -160,9 +201,10 @@ pub(super) async fn evil_redirect(t: &Tester) -> Outcome<bool> {
 pub(super) async fn early_error(t: &Tester) -> Outcome<bool> {
     let mut worked = true;
     let parameters = [("scope", "admin"), ("response_type", "x"), ("response_mode", "x"), ("code_challenge", "")];
-    for error in parameters.into_iter().chain([("prompt", "x"), ("max_age", "x")]) {
+    for error in parameters.into_iter().chain([("prompt", "x"), ("max_age", "x"), ("resource", "x")]) {
         worked &= redirected(t, &[("redirect_uri", "https://evil.example/"), error]).await?;
     }
+    worked &= redirected(t, &[("redirect_uri", "https://evil.example/"), ("state", "x"), ("state", "y")]).await?;
     Ok(worked)
 }
 

@@ -90,6 +90,19 @@ pub(super) async fn dot_in_host(t: &Tester) -> Outcome<bool> {
     has_code(t, &[("redirect_uri", "https://appxexample/cb")]).await
 }
 
+pub(super) async fn shorter_address(t: &Tester) -> Outcome<bool> {
+    let without_path = has_code(t, &[("redirect_uri", "https://app.example/")]).await?;
+    Ok(without_path && has_code(t, &[("redirect_uri", "https://app.exampl")]).await?)
+}
+
+pub(super) async fn line_before_address(t: &Tester) -> Outcome<bool> {
+    has_code(t, &[("redirect_uri", "https://evil.example/\nhttps://app.example/cb")]).await
+}
+
+pub(super) async fn localhost_address(t: &Tester) -> Outcome<bool> {
+    has_code(t, &[("redirect_uri", "http://localhost:8443/x")]).await
+}
+
 pub(super) async fn relative_address(t: &Tester) -> Outcome<bool> {
     Ok(t.ask(&[("redirect_uri", "https:evil.example/cb")]).await?.location().contains("code="))
 }

@@ -56,6 +56,15 @@ pub(super) async fn login_of_other_browser(t: &Tester) -> Outcome<bool> {
     Ok(sent.status < 400)
 }
 
+pub(super) async fn login_of_other_browser_without_value(t: &Tester) -> Outcome<bool> {
+    t.set_cookie(None);
+    let hidden = fields(&page(t, &[]).await?.1);
+    t.set_cookie(None);
+    let user = &t.lab.directory().users[1];
+    let sent = answer(t, "/login", &hidden[..1], &[("username", &user.name), ("password", &user.password)]).await?;
+    Ok(sent.status < 400)
+}
+
 /// Gives the password of the user with a second factor, and no more; returns the hidden fields of the page for the code.
 async fn half_way(t: &Tester) -> Outcome<[(&'static str, String); 2]> {
     t.set_cookie(None);

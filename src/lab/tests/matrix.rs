@@ -85,6 +85,10 @@ attacks! {
         race: [CodeReusable, CodeRace];
         race_for_refresh_tokens: [CodeReusable, CodeRace, CodeRaceRevocation];
         code_of_other_client: [CodeNotBoundToClient];
+        code_by_authenticated_client: [CodeNotBoundToClient, CodeNotBoundToAuthenticatedClient];
+        code_of_newest_user: [CodeUserNewest];
+        wider_scope_at_redemption: [CodeScopeEscalation];
+        code_by_query: [TokenInQuery];
         code_of_other_client_by_own_uri: [CodeRedirectUriOfClient];
         evil_redirect: [RedirectUriUnchecked];
         early_error: [RedirectUriUnchecked, ErrorRedirectToUnregistered];
@@ -109,6 +113,9 @@ attacks! {
         state_in_header: [HeaderInjection];
         http_address: [RedirectUriUnchecked, RedirectUriSchemeIgnored];
         dot_in_host: [RedirectUriUnchecked, RedirectUriRegex];
+        shorter_address: [RedirectUriUnchecked, RedirectUriBeginningMatch];
+        line_before_address: [RedirectUriUnchecked, RedirectUriLineMatch];
+        localhost_address: [RedirectUriUnchecked, RedirectUriLocalhost];
         relative_address: [RedirectUriUnchecked, RedirectUriRelativeAccepted];
         address_of_other_client: [RedirectUriUnchecked, RedirectUriGlobalList];
         no_address: [RedirectUriOptional];
@@ -127,6 +134,7 @@ attacks! {
         code_without_second_factor: [HalfLoginAuthorizes];
         consent_without_second_factor: [HalfLoginAuthorizes];
         login_of_other_browser: [LoginCsrf, LoginCsrfAtHome];
+        login_of_other_browser_without_value: [LoginCsrfValueOptional];
         consent_of_other_question: [ConsentCsrf, ConsentInteractionNotBound, ConsentInteractionOfTheFirst];
         consent_by_link: [ConsentByLink];
         consent_page_elsewhere: [ConsentInteractionNotBound];
@@ -153,6 +161,7 @@ attacks! {
     on_tokens {
         client_as_user: [ClientSubCollision];
         wrong_secret: [ClientSecretUnchecked];
+        secret_in_other_case: [ClientSecretUnchecked, ClientSecretCaseInsensitive];
         empty_secret: [ClientSecretEmptyAccepted];
         secret_in_body: [ClientAuthMethodUnchecked];
         no_secret: [ClientAuthOptional];
@@ -193,7 +202,10 @@ attacks! {
             [RefreshReuseAccepted, RefreshNotRotated, RefreshFamilySurvives, RefreshGrandparentReuseUnnoticed];
         refresh_by_other_client: [RefreshNotBoundToClient];
         renewed_by_other_client: [RefreshNotBoundToClient, RefreshRenewedNotBoundToClient];
+        refresh_by_authenticated_client: [RefreshNotBoundToClient, RefreshNotBoundToAuthenticatedClient];
         wider_scope: [RefreshScopeEscalation];
+        wider_scope_unasked: [RefreshScopeOfClient];
+        token_by_query: [UserinfoOpen, TokenInQuery];
         anonymous_introspection: [IntrospectionOpen];
         introspection_by_id_only: [IntrospectionOpen];
         introspection_by_empty_secret: [IntrospectionOpen, IntrospectionEmptySecret];

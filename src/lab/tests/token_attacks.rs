@@ -19,6 +19,12 @@ pub(super) async fn wrong_secret(t: &Tester) -> Outcome<bool> {
     Ok(client_credentials(t, &[], &wrong).await?.status == 200)
 }
 
+pub(super) async fn secret_in_other_case(t: &Tester) -> Outcome<bool> {
+    let secret = t.client("confidential")?.secret.clone().unwrap_or_default();
+    let upper = basic_header("lab-confidential", &secret.to_ascii_uppercase());
+    Ok(client_credentials(t, &[], &upper).await?.status == 200)
+}
+
 pub(super) async fn empty_secret(t: &Tester) -> Outcome<bool> {
     let empty = basic_header("lab-confidential", "");
     Ok(client_credentials(t, &[], &empty).await?.status == 200)
@@ -127,6 +133,18 @@ pub(super) async fn renewed_by_other_client(t: &Tester) -> Outcome<bool> {
     let first = t.tokens().await?.text("refresh_token");
     let renewed = t.refresh(&first, &[]).await?.text("refresh_token");
     Ok(t.refresh(&renewed, &[("client_id", "lab-second")]).await?.status == 200)
+}
+
+pub(super) async fn refresh_by_authenticated_client(t: &Tester) -> Outcome<bool> {
+    let token = t.tokens().await?.text("refresh_token");
+    let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+    Ok(t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?.status == 200)
+}
+
+pub(super) async fn wider_scope_unasked(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[("scope", "api:read")]).await?;
+    let token = t.redeem(&code, &[]).await?.text("refresh_token");
+    Ok(t.refresh(&token, &[]).await?.text("scope") != "api:read")
 }
 
 pub(super) async fn wider_scope(t: &Tester) -> Outcome<bool> {
@@ -313,6 +331,10 @@ pub(super) async fn refresh_token_opens(t: &Tester) -> Outcome<bool> {
 pub(super) async fn part_of_refresh_token(t: &Tester) -> Outcome<bool> {
     let token = t.tokens().await?.text("refresh_token");
     Ok(t.refresh(&token[..token.len() - 1], &[]).await?.status == 200)
+}
+
+pub(super) async fn token_by_query(t: &Tester) -> Outcome<bool> {
+    t.opens("/api/me", "a%").await
 }
 
 pub(super) async fn id_token_opens(t: &Tester) -> Outcome<bool> {

@@ -89,13 +89,12 @@ impl Journey<'_, '_> {
         if taken == Taken::BareForm {
             let form = paused.page.forms.get(filled.form);
             let hidden = |name: &str| form.is_some_and(|f| f.fields.iter().any(|field| field.kind == "hidden" && field.name == name));
-            let brought = &paused.brought;
-            // Indices of password and code would no longer fit.
-            if filled.password.is_some() || filled.code.is_some() {
-                self.end(Outcome::NotSent, "a form with a password is sent whole".into());
-                return Err(());
+            let mut brought = paused.brought.clone();
+            // Which login a password is for is no secret of its page: the attacker's own form names it, and so does its address.
+            if filled.password.is_some() {
+                brought.extend(wire::parse_form(wire::query_of(&paused.at.url)).into_iter().map(|(_, value)| value));
             }
-            filled.pairs.retain(|(name, value)| !hidden(name) || brought.contains(value) || says_little(value));
+            filled.retain(|name, value| !hidden(name) || brought.iter().any(|brought| brought == value) || says_little(value));
         }
         let response = Response { status: paused.status, ..Response::default() };
         self.carries_password = filled.what == What::Password;
