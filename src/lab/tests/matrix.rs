@@ -85,7 +85,7 @@ attacks! {
         race: [CodeReusable, CodeRace];
         race_for_refresh_tokens: [CodeReusable, CodeRace, CodeRaceRevocation];
         code_of_other_client: [CodeNotBoundToClient];
-        code_by_authenticated_client: [CodeNotBoundToClient, CodeNotBoundToAuthenticatedClient];
+        code_by_authenticated_client: [CodeNotBoundToClient, CodeNotBoundToAuthenticatedClient, CodeRedirectUriOfClient];
         code_of_newest_user: [CodeUserNewest];
         wider_scope_at_redemption: [CodeScopeEscalation];
         code_by_query: [TokenInQuery];
