@@ -129,7 +129,7 @@ mod tests {
             let condition = scenario.applies_when.iter().find(|c| c.otherwise == condition).expect("a condition");
             was_seen(&condition.predicate, &Trial::default())
         };
-        assert!(!seen("the target file names one user"));
+        assert!(!seen("the target file names one user, or the server calls both the same"));
         assert!(seen("the metadata does not say that the claims parameter is supported"));
     }
 }

@@ -179,7 +179,7 @@ attacks! {
         credentials_of_public_client: [ClientCredentialsForPublic];
         credentials_of_public_client_with_secret: [ClientCredentialsForPublicWithSecret];
         credentials_give_refresh_token: [ClientCredentialsRefreshToken];
-        refresh_token_opens: [TokenTypeConfusion, UserinfoOpen];
+        refresh_token_opens: [TokenTypeConfusion, UserinfoOpen, ApiOpen];
         part_of_refresh_token: [OpaqueTokenPartialMatch];
         id_token_opens: [TokenCrossJwtConfusion];
         claims_beyond_scope: [ScopeUnenforced];
@@ -205,7 +205,7 @@ attacks! {
         refresh_by_authenticated_client: [RefreshNotBoundToClient, RefreshNotBoundToAuthenticatedClient];
         wider_scope: [RefreshScopeEscalation];
         wider_scope_unasked: [RefreshScopeOfClient];
-        token_by_query: [UserinfoOpen, TokenInQuery];
+        token_by_query: [UserinfoOpen, TokenInQuery, ApiOpen];
         anonymous_introspection: [IntrospectionOpen];
         introspection_by_id_only: [IntrospectionOpen];
         introspection_by_empty_secret: [IntrospectionOpen, IntrospectionEmptySecret];
@@ -219,6 +219,7 @@ attacks! {
         alg_none_at_api: [JwtAlgNone, ApiJwtAlgNone];
         tampered: [JwtSignatureUnchecked, JwtEmptySignature];
         no_token: [UserinfoOpen];
+        no_token_at_the_api: [UserinfoOpen, ApiOpen];
     }
     on_requests {
         pushed_by_other_client: [ParRequestUriNotBound];

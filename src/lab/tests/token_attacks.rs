@@ -368,7 +368,11 @@ pub(super) async fn revocation_by_get(t: &Tester) -> Outcome<bool> {
 }
 
 pub(super) async fn no_token(t: &Tester) -> Outcome<bool> {
-    let without = t.send("/userinfo", None, &[]).await?.status == 200;
+    Ok(t.send("/userinfo", None, &[]).await?.status == 200)
+}
+
+pub(super) async fn no_token_at_the_api(t: &Tester) -> Outcome<bool> {
+    let without = t.send("/api/me", None, &[]).await?.status == 200;
     assert_eq!(without, t.opens("/api/me", "made-up").await?);
     Ok(without)
 }
