@@ -47,6 +47,11 @@ impl Failure {
     pub fn input(message: impl Into<String>) -> Failure {
         Failure { code: crate::report::gate::WRONG_INPUT, message: message.into() }
     }
+
+    /// Evidence that this run has put aside cannot be read back (exit code 70).
+    pub fn lost_evidence(error: std::io::Error) -> Failure {
+        Failure { code: crate::report::gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {error}") }
+    }
 }
 
 /// Parses the command line, runs the command and gives the exit code.

@@ -56,8 +56,7 @@ pub fn replay(arguments: &Replay, _colour: Colour) -> Result<u8, Failure> {
     if let Some(error) = watch.trace_error() {
         eprintln!("warning: not all of the trace is kept: {error}");
     }
-    let report = build::report(&catalogue, driven.recording)
-        .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
+    let report = build::report(&catalogue, driven.recording).map_err(Failure::lost_evidence)?;
     print(&told(&report, before.as_ref())?)?;
     let variants = || report.verdicts.iter().filter(|v| v.selected).flat_map(|v| &v.variants);
     let code = if report.fatal.is_some() {

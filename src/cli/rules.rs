@@ -88,8 +88,7 @@ impl Rules {
     /// # Errors
     /// Evidence that cannot be read back (70).
     pub fn seal(&self, report: &mut Report) -> Result<(), Failure> {
-        integrity::seal(report, self.key.as_ref())
-            .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })
+        integrity::seal(report, self.key.as_ref()).map_err(Failure::lost_evidence)
     }
 
     pub fn key(&self) -> Option<&SigningKey> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::model::report::{Recording, Report};
 use crate::model::scenario::Risk;
 use crate::report;
-use crate::report::gate;
 use crate::run::{Options, Watcher};
 use crate::target::Target;
 
@@ -73,8 +72,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     if let Some(dir) = &arguments.record {
         outputs::write(&dir.join(RECORDING), |out| serde_json::to_writer_pretty(out, &recording).map_err(std::io::Error::other))?;
     }
-    let report = report::build::report(&catalogue, recording)
-        .map_err(|e| Failure { code: gate::INTERNAL, message: format!("fatal: evidence cannot be read back: {e}") })?;
+    let report = report::build::report(&catalogue, recording).map_err(Failure::lost_evidence)?;
     let (report, code) = held(report, &rules, &outputs)?;
     outputs.write(std::slice::from_ref(&report), colour, rules.key())?;
     if arguments.timings {
