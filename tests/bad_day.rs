@@ -73,6 +73,24 @@ async fn in_the_middle_of_a_run() {
     }
 }
 
+/// A place of proof that refuses everybody from some moment on has defended nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_refuses_everybody_in_the_middle_of_a_run() {
+    let (_lab, target) = lab(&[]).await;
+    let run = async |from: usize| {
+        let (target, proxy) = behind(&target, from, "/userinfo", Mischief::Status(401)).await;
+        let report = run_on(&target, &["jwt-access-token/alg-none", "jwt-access-token/empty-signature"]).await;
+        assert_eq!(report.fatal, None);
+        (proxy.requests.load(std::sync::atomic::Ordering::SeqCst), report)
+    };
+    let (all, report) = run(usize::MAX).await;
+    assert_eq!(count(&report, Verdict::Holds), 2);
+    // Only the control after the attacks is refused.
+    let (_, report) = run(all - 1).await;
+    assert_eq!((count(&report, Verdict::Holds), count(&report, Verdict::Inconclusive)), (0, 2));
+    assert!(report.verdicts.iter().filter(|v| v.selected).all(|v| v.reason.contains("refuses the control too")));
+}
+
 /// A server that is asked too often says so for a while: the run waits, goes on more slowly, and judges all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttling_server_is_waited_for() {

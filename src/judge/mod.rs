@@ -90,7 +90,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
     if refusals == sights.len() {
         return match evidence.after {
             None => Judgement::new(Verdict::Inconclusive, "the control was not run again after the attack").fault(Party::Grantproof),
-            Some(after) => match self::granted(control, after) {
+            Some(after) => match self::granted(control, after).and_then(|()| still_granted(conditions, after)) {
                 Err(failed) => failed.judgement("after"),
                 Ok(()) => {
                     let Some(Sight::Refusal(truth)) = sights.pop() else {
@@ -380,6 +380,20 @@ pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
                     outcome: Outcome::NotSent,
                 });
             }
+        }
+    }
+    Ok(())
+}
+
+/// What a scenario applies for must be granted after the attack as well, where it is a probe of the control: an API that has died meanwhile
+/// refuses everything.
+fn still_granted(conditions: &[&[Applicability]], after: &Trial) -> Result<(), Failed> {
+    for condition in conditions.iter().flat_map(|list| list.iter()) {
+        if let Predicate::Outcome { step, word: Word::Issued | Word::Accepted, .. } = &condition.predicate
+            && let Some(seen) = after.step(step.strip_prefix("control.").unwrap_or(step))
+            && !seen.outcome.granted()
+        {
+            return Err(failed(seen));
         }
     }
     Ok(())
