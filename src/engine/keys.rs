@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto_primes::hazmat::Sieve;
 use crypto_primes::is_prime_with_rng;
 use num_bigint_dig::ModInverse as _;
-use p256::elliptic_curve::bigint::{Encoding as _, Random as _, U512};
+use p256::elliptic_curve::bigint::{Encoding as _, Random as _, U384};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use p256::pkcs8::EncodePrivateKey as _;
@@ -73,33 +73,31 @@ impl SigningKey {
         }
     }
 
-    /// A fresh RSA key of so many bits, of primes of 512 bits. For 2048 bits these are four (RFC 8017 §3.2), which nobody can tell from two by the public
-    /// half, and which are found in a sixteenth of the processor time.
+    /// A fresh RSA key of so many bits, of as many primes as it takes. For 2048 bits these are six (RFC 8017 §3.2), which nobody can tell from two by the
+    /// public half, and which are found in about a fifteenth of the processor time.
     ///
     /// # Errors
-    /// The size is none that such primes make up, or no key could be made.
+    /// The size is too small for two primes, or no key could be made.
     pub fn rsa(bits: usize) -> Result<SigningKey, String> {
         let refused = || format!("no RSA key of {bits} bits could be made");
-        if bits < 2 * PRIME_BITS || !bits.is_multiple_of(PRIME_BITS) {
+        if bits < MOST_PRIME_BITS {
             return Err(refused());
         }
         let (one, e) = (rsa::BigUint::from(1_u8), rsa::BigUint::from(65_537_u32));
-        let mut primes: Vec<rsa::BigUint> = Vec::new();
-        for _ in 0..MOST_PRIMES {
-            primes.push(prime().ok_or_else(refused)?);
-            // The product may come out a bit short: then one of them is drawn anew, as it is where one fits no exponent or stands twice.
-            if primes.len() * PRIME_BITS < bits {
-                continue;
-            }
+        let count = bits.div_ceil(MOST_PRIME_BITS).max(2);
+        for _ in 0..MOST_DRAWN {
+            // Sizes that make up the whole.
+            let sizes = (0..count).map(|at| bits * (at + 1) / count - bits * at / count);
+            let primes: Vec<rsa::BigUint> = sizes.map(prime).collect::<Option<_>>().ok_or_else(refused)?;
             let n: rsa::BigUint = primes.iter().product();
             let totient: rsa::BigUint = primes.iter().map(|prime| prime - &one).product();
+            // Drawn anew where the product comes out short, one fits no exponent or stands twice.
             if let Some(d) = e.clone().mod_inverse(totient).and_then(|d| d.to_biguint())
                 && n.bits() == bits
-                && let Ok(key) = rsa::RsaPrivateKey::from_components(n, e.clone(), d, primes.clone())
+                && let Ok(key) = rsa::RsaPrivateKey::from_components(n, e.clone(), d, primes)
             {
                 return Ok(SigningKey::Rs256(Arc::new(key)));
             }
-            primes.remove(0);
         }
         Err(refused())
     }
@@ -149,7 +147,7 @@ impl SigningKey {
         match self {
             SigningKey::Hs256(secret) => Ok(SigningKey::Hs256(super::eval::random(secret.len().max(32)).into_bytes())),
             SigningKey::Es256(_) => Ok(SigningKey::p256()),
-            SigningKey::Rs256(key) => SigningKey::rsa((key.size() * 8).next_multiple_of(PRIME_BITS)),
+            SigningKey::Rs256(key) => SigningKey::rsa(key.size() * 8),
         }
     }
 
@@ -209,17 +207,17 @@ impl SigningKey {
     }
 }
 
-/// How large the primes of fresh RSA keys are: too large to be found as factors.
-const PRIME_BITS: usize = 512;
+/// How large the primes of fresh RSA keys may be: still too large to be found as factors.
+const MOST_PRIME_BITS: usize = 342;
 
-/// How many primes are drawn for one key before it is given up.
-const MOST_PRIMES: usize = 200;
+/// How often the primes of one key are drawn before it is given up.
+const MOST_DRAWN: usize = 20;
 
-/// A random prime whose two highest bits are set.
-fn prime() -> Option<rsa::BigUint> {
+/// A random prime of so many bits, of which the four highest are set, so that the product of some has as many bits as they have together.
+fn prime(bits: usize) -> Option<rsa::BigUint> {
     let rng = &mut rand::rngs::OsRng;
-    let start = U512::random(rng) | U512::from_u8(0b11).shl_vartime(PRIME_BITS - 2);
-    Sieve::new(&start, PRIME_BITS, false)
+    let start = (U384::random(rng) >> (U384::BITS - bits)) | U384::from_u8(0b1111).shl_vartime(bits - 4);
+    Sieve::new(&start, bits, false)
         .find(|candidate| is_prime_with_rng(rng, candidate))
         .map(|prime| rsa::BigUint::from_bytes_be(&prime.to_be_bytes()))
 }
@@ -334,13 +332,14 @@ mod tests {
 
     #[test]
     fn a_fresh_rsa_key_has_the_size_that_was_asked_for() {
-        for bits in [1024, 2048, 3072] {
+        for (bits, primes) in [(1024, 3), (2048, 6), (3072, 9)] {
             let SigningKey::Rs256(key) = SigningKey::rsa(bits).expect("a key") else { panic!("a key of another type") };
-            assert_eq!((key.n().bits(), key.primes().len()), (bits, bits / PRIME_BITS));
+            assert_eq!((key.n().bits(), key.primes().len()), (bits, primes));
+            assert!(key.primes().iter().all(|prime| prime.bits().abs_diff(bits / primes) <= 1));
         }
-        assert!(SigningKey::rsa(1500).unwrap_err().contains("1500"));
-        let odd = SigningKey::Rs256(Arc::new(rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 1160).expect("a key")));
-        assert!(matches!(odd.fresh(), Ok(SigningKey::Rs256(key)) if key.n().bits() == 1536), "not smaller");
+        assert!(SigningKey::rsa(100).unwrap_err().contains("100"));
+        let odd = SigningKey::Rs256(Arc::new(rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 1161).expect("a key")));
+        assert!(matches!(odd.fresh(), Ok(SigningKey::Rs256(key)) if key.n().bits() == 1168), "not smaller");
     }
 
     #[test]

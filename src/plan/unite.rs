@@ -140,8 +140,14 @@ impl Member {
     fn of(steps: &[PlannedStep], united: &Control, more: &Control, known: &Known<'_>) -> Member {
         let at = |control: &Control, name: &str| control.steps.iter().position(|own| own.name == name);
         let which = |step: &PlannedStep| at(united, &step.name).map(Which::United).or_else(|| at(more, &step.name).map(Which::More));
-        // What the rest of the control hangs on, after so many of its steps.
-        let needed: Vec<BTreeSet<&str>> = (0..steps.len()).map(|done| origins(steps.iter().skip(done), known, is_lasting)).collect();
+        // What the rest of the control hangs on of its first so many steps: what comes later nothing can have spoilt yet.
+        let needed: Vec<BTreeSet<&str>> = (0..steps.len())
+            .map(|done| {
+                let (made, rest) = steps.split_at(done);
+                let needed = origins(rest, known, is_lasting);
+                made.iter().map(|step| step.name.as_str()).filter(|name| needed.contains(name)).collect()
+            })
+            .collect();
         let harmless = |step: &PlannedStep| -> Vec<bool> {
             let anywhere = is_bystander(step, steps, known);
             let is_fine = |(done, needed): (usize, &BTreeSet<&str>)| {

@@ -8,7 +8,7 @@ use crate::model::observation::{NegativeControl, Outcome, Trial};
 use crate::model::scenario::Control;
 use crate::model::step::{ClientRole, StepKind};
 use crate::plan::Plan;
-use crate::run::look::{excluded, in_front_channel};
+use crate::run::look::{excluded, may_be_the_session};
 use crate::run::{Event, setup};
 
 use super::closing::AFTER;
@@ -138,12 +138,11 @@ impl Runner<'_> {
     pub(super) async fn control(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let reused = !self.record.controls.is_empty();
         let first = self.control_patiently(control, when).await;
-        match &first.1 {
-            Err(failed) if reused && in_front_channel(control, failed) && !self.stop.is_stopped() && self.engine.forget_sessions() => {
-                self.control_once(control, &format!("{when}, with a new login")).await
-            }
-            _ => first,
+        let may_be_dead = first.1.is_err() && self.record.controls.get(first.0).is_some_and(|trial| may_be_the_session(control, trial));
+        if reused && may_be_dead && !self.stop.is_stopped() && self.engine.forget_sessions() {
+            return self.control_once(control, &format!("{when}, with a new login")).await;
         }
+        first
     }
 
     /// Runs a control, and again where the server throttled it, cut its connection or, before any attack, failed; every one of them is in the record.
