@@ -153,6 +153,48 @@ async fn where_only_the_bent_request_is_refused_the_plain_one_is_tried() {
     }
 }
 
+/// A login that forgets what it was for, and ends on a page of its own: whoever has logged in follows the link of the client once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_leads_astray_is_followed_by_the_request_again() {
+    const HOME: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<html><title>Home</title><p>Hello, alice";
+    let (_lab, target) = lab(&[]).await;
+    let when = When::After("password=", std::sync::atomic::AtomicBool::new(false));
+    let (target, proxy) = behind_when(&target, when, "/", Mischief::Answer(HOME)).await;
+    let mut target = target;
+    target.endpoints.authorization = Some(format!("{}/authorize", proxy.base));
+    let report = run_on(&target, &["pkce/wrong-verifier"]).await;
+    assert_eq!((count(&report, Verdict::Holds), &report.fatal), (1, &None), "{:?}", report.warnings);
+    let astray = |control: &Trial| control.steps.iter().flat_map(|step| &step.exchanges).any(|e| e.response_body.contains("Hello, alice"));
+    assert!(report.controls.iter().any(astray), "it was led astray indeed");
+}
+
+/// An error of the server's own that goes to the client refuses nothing, as little as a 500 does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_error_at_the_client_is_no_defense() {
+    const ERROR: &str =
+        "HTTP/1.1 303 See Other\r\nlocation: https://app.example/cb?error=server_error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let (_lab, target) = lab(&[]).await;
+    let (target, _proxy) = behind_when(&target, When::With("code_challenge_method=plain"), "/authorize", Mischief::Answer(ERROR)).await;
+    let report = run_on(&target, &["pkce/plain-method"]).await;
+    assert_eq!(
+        (count(&report, Verdict::Holds), count(&report, Verdict::Inconclusive)),
+        (0, 1),
+        "{:?}",
+        report.verdicts.first().map(|v| &v.reason)
+    );
+}
+
+/// An OAuth error that is called a page is read all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_read_whatever_it_is_called() {
+    const ERROR: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
+                         {\"error\":\"invalid_request\",\"error_description\":\"consent in prompt\"}";
+    let (_lab, target) = lab(&[]).await;
+    let (target, _proxy) = behind_when(&target, When::From(0), "/authorize", Mischief::Answer(ERROR)).await;
+    let report = run_on(&target, &["pkce/wrong-verifier"]).await;
+    assert_nothing_judged(&report, "an error called a page", &["400 invalid_request"]);
+}
+
 /// A session that dies in mid-run is renewed, and nothing is taken for a defense that was only a login page.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_sessions_are_renewed() {

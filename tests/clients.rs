@@ -194,6 +194,27 @@ async fn a_pair_goes_out_as_the_server_takes_it() {
     assert!(!told(&report) && report.fatal.is_some_and(|why| why.contains("invalid_client")));
 }
 
+/// Some servers look for `client_id` in the body alone, whatever the Basic header says (RFC 6749 §2.3.1 asks it of no client): found out in a control, and
+/// then said beside every pair, wrong ones too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_stands_beside_the_pair_where_the_server_wants_it() {
+    let (lab, _gate, mut target) = gated(&[], Rules { named_beside_pair: true, ..Rules::default() }).await;
+    let clients = &lab.directory().clients;
+    let secret = clients.iter().find(|client| client.role == "confidential").and_then(|client| client.secret.clone());
+    let client = target.clients.get_mut(&ClientRole::Confidential).expect("a client");
+    client.authentication = ClientAuthentication::Basic(Secret::new(secret.expect("a secret")));
+    let report = run_on(&target, &["client-auth/wrong-secret"]).await;
+    assert_eq!(report.fatal, None);
+    let told = report.warnings.iter().filter(|warning| warning.contains("only where `client_id` stands in the body")).count();
+    assert_eq!(told, 1, "{:?}", report.warnings);
+    assert_eq!(verdict(&report, "client-auth/wrong-secret"), Verdict::Holds);
+    // The pair of the attack is wrong, and nothing else about its request.
+    let variants = report.verdicts.iter().flat_map(|v| &v.variants);
+    let trials: Vec<_> = variants.flat_map(|v| v.attempts.load().expect("evidence").into_owned()).collect();
+    let mut bodies = trials.iter().flat_map(|trial| &trial.steps).filter(|step| step.step == "redeem").flat_map(|step| &step.exchanges);
+    assert!(!trials.is_empty() && bodies.all(|exchange| exchange.request_body.contains("client_id=")));
+}
+
 /// A server that answers a registration with a client that it has already: the run says so, registers nothing more, and removes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_the_target_file_is_never_removed() {

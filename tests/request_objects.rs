@@ -16,9 +16,9 @@ use grantproof::target::Target;
 use grantproof::wire;
 
 /// The lab, which may want more beside a request object than `client_id`.
-async fn subject(flaws: &[Flaw], request_object_beside: bool) -> (Lab, Target) {
+async fn subject(flaws: &[Flaw], request_beside: bool) -> (Lab, Target) {
     let flaws: BTreeSet<Flaw> = flaws.iter().copied().collect();
-    let config = LabConfig { flaws: flaws.clone(), request_object_beside, movable_clock: true, ..LabConfig::default() };
+    let config = LabConfig { flaws: flaws.clone(), request_beside, movable_clock: true, ..LabConfig::default() };
     let lab = grantproof::lab::start(config).await.expect("a lab");
     let target = inputs::lab_target(&lab, &flaws);
     (lab, target)
@@ -70,8 +70,10 @@ async fn a_server_that_wants_more_beside_an_object_is_tested_all_the_same() {
         let (verdict, reason) = verdict(&report, id);
         assert_eq!(verdict, Verdict::Holds, "{id}: {reason}");
     }
-    let repeated = |scope: &str| vec![("response_type".to_owned(), "code".to_owned()), ("scope".to_owned(), scope.to_owned())];
-    let whole = repeated(&target.scope);
+    let uri = &target.client(ClientRole::Assertion).expect("a client").redirect_uri;
+    let whole = [("response_type", "code"), ("scope", &target.scope), ("redirect_uri", uri)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
     let controls = beside_all(report.controls.iter());
     // Found out once: the evidence has both requests, and all others are sent in the form that was taken.
     assert_eq!(controls.iter().filter(|objects| **objects == [Vec::new(), whole.clone()]).count(), 1, "{controls:?}");
@@ -80,7 +82,23 @@ async fn a_server_that_wants_more_beside_an_object_is_tested_all_the_same() {
     let attacks = beside_all(attacks.iter());
     assert!(attacks.len() > 15 && attacks.iter().all(|objects| *objects == [whole.clone()]), "{attacks:?}");
     let warnings = warnings(&report);
-    assert!(warnings.len() == 1 && warnings[0].contains("`response_type` and `scope`"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("`response_type`, `scope` and `redirect_uri`"), "{warnings:?}");
+}
+
+/// RFC 9126 §4 wants `client_id` alone beside the `request_uri` of what was pushed; servers that want more are found out in the same way.
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_one_that_wants_more_beside_what_was_pushed() {
+    for (flaw, expected) in [(None, Verdict::Holds), (Some(Flaw::ParRequestUriNotBound), Verdict::Broken)] {
+        let (_lab, target) = subject(flaw.as_slice(), true).await;
+        let report = run_on(&target, &["par/"]).await;
+        let undecided: Vec<_> =
+            report.verdicts.iter().filter(|v| v.selected && v.verdict == Verdict::Inconclusive).map(|v| &v.reason).collect();
+        assert!(undecided.is_empty(), "{undecided:?}");
+        let (verdict, reason) = verdict(&report, "par/request-uri-other-client");
+        assert_eq!(verdict, expected, "{reason}");
+        let told = report.warnings.iter().filter(|warning| warning.contains("is refused with `client_id` alone")).count();
+        assert_eq!(told, 1, "{:?}", report.warnings);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,10 +23,14 @@ struct State {
     taken: BTreeSet<(String, String)>,
     /// Clients whose request objects are taken where more than `client_id` stands beside them only.
     repeating: BTreeSet<String>,
+    /// What was pushed is taken where more than `client_id` stands beside its `request_uri` only.
+    repeats_pushed: bool,
     /// The shapes of the pages that were filled in on the way to the client, and what for.
     walked: BTreeSet<(What, String)>,
     /// Clients, by the name in their pair, whose `Authorization: Basic` was tried; true: the pair is taken as it stands, not form-encoded.
     bare_pairs: BTreeMap<String, bool>,
+    /// Whether `client_id` stands in the body as well where a pair is in the Basic header; None: nothing was tried yet.
+    named_beside_pair: Option<bool>,
     /// How the token endpoint refuses without an OAuth error: the grant type, and the shape of the answer to a code or token that never
     /// existed.
     odd_refusals: BTreeSet<(String, String)>,
@@ -79,6 +83,11 @@ impl Learned {
         }
     }
 
+    /// What was tried of a client's assertions says nothing.
+    pub fn forget_audience(&self, client: &str) {
+        self.state().audiences.remove(client);
+    }
+
     /// A place took a token of this client.
     pub fn took(&self, place: &str, client: &str) {
         self.state().taken.insert((place.to_owned(), client.to_owned()));
@@ -94,13 +103,30 @@ impl Learned {
         self.state().repeating.contains(client)
     }
 
-    /// A request object of this client was refused by itself, and carried out with `response_type` and `scope` beside it.
+    /// A request object of this client was refused by itself, and carried out with [`REPEATED`](super::request_object::REPEATED) beside it.
     pub fn repeat(&self, client: &str) {
         let mut state = self.state();
         if state.repeating.insert(client.to_owned()) {
             state.warnings.push(format!(
-                "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type` and `scope` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
+                "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type`, `scope` and `redirect_uri` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
             ));
+        }
+    }
+
+    /// Whether parameters of what was pushed stand beside its `request_uri` once more.
+    pub fn repeats_pushed(&self) -> bool {
+        self.state().repeats_pushed
+    }
+
+    /// A `request_uri` was refused with `client_id` alone, and carried out with [`REPEATED`](super::request_object::REPEATED) beside it.
+    pub fn repeat_pushed(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.repeats_pushed, true) {
+            state.warnings.push(
+                "the `request_uri` of a pushed request is refused with `client_id` alone (RFC 9126 §4), and carried out with `response_type`, `scope` and \
+                 `redirect_uri` beside it; all of them are sent so"
+                    .to_owned(),
+            );
         }
     }
 
@@ -166,6 +192,26 @@ impl Learned {
                 "client `{name}`: its id and secret are refused form-encoded in the Basic header (RFC 6749 §2.3.1), and taken as they stand; they are sent so"
             ));
         }
+    }
+
+    /// Whether `client_id` stands in the body beside a pair in the Basic header; None: nothing was tried yet.
+    pub fn names_beside_pair(&self) -> Option<bool> {
+        self.state().named_beside_pair
+    }
+
+    /// `client_id` stands in the body beside a pair from now on, or never.
+    pub fn name_beside_pair(&self, named: bool) {
+        self.state().named_beside_pair = Some(named);
+    }
+
+    /// A client was refused with its pair in the Basic header alone, and taken with its `client_id` in the body as well.
+    pub fn settle_name_beside_pair(&self) {
+        self.name_beside_pair(true);
+        self.state().warnings.push(
+            "the server takes a pair in the Basic header only where `client_id` stands in the body as well, which RFC 6749 §2.3.1 asks of no client; it is \
+             sent so"
+                .to_owned(),
+        );
     }
 
     pub fn nonce(&self, origin: &str) -> Option<String> {

@@ -86,6 +86,10 @@ impl Pool {
                 break;
             }
         }
+        if response.status >= 500 {
+            // Servers close the connection on which they failed, and not all say so.
+            self.close_idle();
+        }
         Ok(response)
     }
 }
@@ -191,6 +195,14 @@ mod tests {
         assert!(head.starts_with("post /x?y=1 http/1.1\r\n") && head.contains("\r\nhost: 127.0.0.1:"), "{head}");
         assert!(head.contains("\r\ncontent-length: 0\r\n") && head.contains("\r\naccept: */*\r\n"), "{head}");
         assert!(seen[0][0].contains("Basic dXNlcjpwQHNz"), "{head}");
+    }
+
+    /// Servers close the connection on which they failed, and not all of them say so.
+    #[tokio::test]
+    async fn a_connection_on_which_the_server_failed_is_not_used_again() {
+        let (responses, seen) = asked(9, "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n", Limits::default(), 3).await;
+        assert!(responses.iter().all(|r| r.status == 500));
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
     }
 
     #[tokio::test]

@@ -80,8 +80,9 @@ pub fn encrypt(object: &str, what: Encrypted, typ: &str, recipient: Option<&Reci
     encrypted.map_err(Missing::NoSuchForm)
 }
 
-/// What OpenID Connect Core §6.1 wants beside a request object as well, so that the request is one of OAuth 2.0; RFC 9101 §5 wants `client_id` alone.
-pub const REPEATED: [&str; 2] = ["response_type", "scope"];
+/// What OpenID Connect Core §6.1 wants beside a request object as well, so that the request is one of OAuth 2.0; and what some servers look at before they
+/// read the object: the `redirect_uri`, and the `prompt` where the scope needs one (§11). RFC 9101 §5 wants `client_id` alone.
+pub const REPEATED: [&str; 4] = ["response_type", "scope", "redirect_uri", "prompt"];
 
 /// The parameters that a request object carries, read back from it.
 pub fn parameters(object: &str) -> Vec<(String, String)> {

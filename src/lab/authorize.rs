@@ -63,7 +63,12 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
     let (pushed, params) = match params.get("request_uri").filter(|uri| uri.starts_with(par::PREFIX)) {
         None => (None, params),
         Some(request_uri) => match par::look_up(server, &params, request_uri) {
-            Some((request_uri, params)) => (Some(request_uri), params),
+            Some((request_uri, pushed)) => {
+                if let (true, Err(why)) = (server.config.request_beside, jar::stands_beside(&params, &pushed)) {
+                    return pages::error(server, StatusCode::BAD_REQUEST, why);
+                }
+                (Some(request_uri), pushed)
+            }
             None => return pages::error(server, StatusCode::BAD_REQUEST, "request_uri is unknown, used, expired or of another client"),
         },
     };

@@ -55,14 +55,25 @@ pub(super) fn open(server: &Server, params: &Params) -> Result<Option<Params>, &
 /// Core section 6.1).
 pub(super) fn open_in_browser(server: &Server, params: &Params) -> Result<Option<Params>, &'static str> {
     let opened = open(server, params)?;
-    let Some(inner) = opened.as_ref().filter(|_| server.config.request_object_beside) else { return Ok(opened) };
-    if params.get("response_type").is_none_or(|beside| inner.get("response_type").is_some_and(|inside| inside != beside)) {
-        return Err("response_type must stand beside the request object, as it is inside");
-    }
-    if !params.get("scope").is_some_and(|scope| scope.split(' ').any(|word| word == "openid")) {
-        return Err("a scope with openid must stand beside the request object");
+    if let Some(inner) = opened.as_ref().filter(|_| server.config.request_beside) {
+        stands_beside(params, inner)?;
     }
     Ok(opened)
+}
+
+/// What must stand beside a request that the browser does not bring by itself, where [`request_beside`](super::LabConfig::request_beside) says so.
+///
+/// # Errors
+/// What is missing, or is not as in the request.
+pub(super) fn stands_beside(front: &Params, inner: &Params) -> Result<(), &'static str> {
+    let is_as_inside = |name: &str| front.get(name).is_some_and(|beside| inner.get(name).is_none_or(|inside| inside == beside));
+    if !is_as_inside("response_type") || !is_as_inside("redirect_uri") {
+        return Err("response_type and redirect_uri must stand beside the request, as they are inside");
+    }
+    if !front.get("scope").is_some_and(|scope| scope.split(' ').any(|word| word == "openid")) {
+        return Err("a scope with openid must stand beside the request");
+    }
+    Ok(())
 }
 
 /// What stands in an encrypted object (section 6.1); `None`: the object is not encrypted.

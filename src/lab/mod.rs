@@ -115,9 +115,9 @@ pub struct LabConfig {
     pub device_code_lifetime: Duration,
     /// How long a refresh token is valid.
     pub refresh_token_lifetime: Duration,
-    /// Whether `response_type` and `scope` must stand beside a request object that the browser brings, as OpenID Connect Core section 6.1
-    /// has it; RFC 9101 section 5 wants `client_id` alone.
-    pub request_object_beside: bool,
+    /// Whether `response_type` and `scope`, as OpenID Connect Core section 6.1 has it, and the `redirect_uri` must stand beside a request object or a
+    /// `request_uri` that the browser brings; RFC 9101 section 5 and RFC 9126 section 4 want `client_id` alone.
+    pub request_beside: bool,
     /// Whether requests may say how much later they count as sent: for
     /// tests that would wait otherwise.
     pub movable_clock: bool,
@@ -136,7 +136,7 @@ impl Default for LabConfig {
             request_uri_lifetime: Duration::from_secs(60),
             device_code_lifetime: Duration::from_secs(600),
             refresh_token_lifetime: Duration::from_secs(30 * 24 * 3600),
-            request_object_beside: false,
+            request_beside: false,
             movable_clock: false,
             callback: "https://app.example/cb".to_owned(),
         }

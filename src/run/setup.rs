@@ -41,6 +41,7 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["https required"], "the server takes no plain http: write https in `issuer`, or allow http for this test"),
     (&["offline"], "take `offline_access` out of `scope`, or allow offline tokens to this user and client at the server"),
     (&["invalid_scope"], "look at `scope`: the client may not ask for a word of it"),
+    (&["unsupported_response_type"], "look at the client's registration: it needs the response type `code`"),
     (&["redirect_uri"], "look at the client's `redirect_uri`: it must stand in the registration character by character"),
     (&["redirect uri"], "look at the client's `redirect_uri`: it must stand in the registration character by character"),
     (&["unsupported_grant_type"], "the server does not have this grant: switch it on, or leave it"),
@@ -52,7 +53,8 @@ const WORDS: &[(&[&str], &str)] = &[
 
 /// Where in the target file to look, or what to change at the server; empty where nothing is known.
 pub fn advice(failed: &judge::Failed) -> String {
-    let what = failed.what.to_lowercase();
+    // Where the answer came to is no word of the server's.
+    let what = failed.what.to_lowercase().replace("at the registered redirect_uri", "");
     let says = |words: &[&str]| words.iter().any(|w| what.contains(w));
     let refused = failed.outcome == Outcome::Refused || failed.outcome == Outcome::Crashed;
     let named = WORDS.iter().find(|(words, _)| refused && words.iter().all(|word| what.contains(word)));

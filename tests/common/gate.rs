@@ -30,6 +30,8 @@ pub struct Rules {
     pub unbound: bool,
     /// The secret that the client has here, and shows in a Basic header as it stands, not form-encoded.
     pub bare_secret: Option<&'static str>,
+    /// `client_id` must stand in the body beside the pair in a Basic header.
+    pub named_beside_pair: bool,
 }
 
 /// The gate, and what it saw.
@@ -180,6 +182,15 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
     let rules = &gate.0.rules;
     match path {
         "/par" | "/token" | "/device_authorization" if method == "POST" => {
+            if rules.named_beside_pair {
+                let (id, secret) = &gate.0.client;
+                let is_named = form.iter().any(|(name, value)| name == "client_id" && value == id);
+                let shown = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                return match is_named && shown == Some(eval::basic(id, secret).as_str()) {
+                    true => gate.lab("POST", path, "", &head.headers, joined(&nameless(form)).into_bytes(), true).await,
+                    false => gate.refuse(path, 401, "invalid_client"),
+                };
+            }
             if let Some(secret) = rules.bare_secret {
                 let expected = format!("Basic {}", STANDARD.encode(format!("{}:{secret}", gate.0.client.0)));
                 let shown = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -238,4 +249,9 @@ async fn serve(State(gate): State<Gate>, request: Request) -> Response {
         }
         _ => gate.lab(method, path, query, &head.headers, body, false).await,
     }
+}
+
+/// The lab takes one way of naming a client at a time.
+fn nameless(form: Pairs) -> Pairs {
+    form.into_iter().filter(|(name, _)| name != "client_id").collect()
 }

@@ -83,6 +83,8 @@ pub enum Mischief {
     Status(u16),
     /// 200 with a body that is neither JSON nor a form.
     Gibberish,
+    /// This answer, head and body.
+    Answer(&'static str),
     /// Forwarded without its cookies, as if the session had ended.
     Forget,
 }
@@ -95,6 +97,8 @@ pub enum When {
     Between(usize, usize),
     /// Whenever a request lacks this text.
     Without(&'static str),
+    /// Whenever a request has it.
+    With(&'static str),
     /// Once, at the next request after one that holds this text.
     After(&'static str, std::sync::atomic::AtomicBool),
 }
@@ -105,6 +109,7 @@ impl When {
             When::From(first) => number >= *first,
             When::Between(first, last) => (*first..*last).contains(&number),
             When::Without(text) => !request.contains(text),
+            When::With(text) => request.contains(text),
             When::After(text, armed) => {
                 let was = wanted && armed.swap(false, Ordering::SeqCst);
                 if request.contains(text) {
@@ -224,6 +229,7 @@ async fn misbehave(mut client: TcpStream, mischief: Mischief) -> std::io::Result
             );
             client.write_all(text.as_bytes()).await?;
         }
+        Mischief::Answer(answer) => client.write_all(answer.as_bytes()).await?,
         Mischief::Gibberish => {
             let text = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\nconnection: close\r\n\r\n{\"a\":";
             client.write_all(text.as_bytes()).await?;

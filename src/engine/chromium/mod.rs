@@ -211,7 +211,8 @@ fn to_devtools(cookie: &Cookie) -> Value {
         "url": format!("{scheme}://{}{}", cookie.host, cookie.path),
     });
     if cookie.with_subdomains {
-        parameter["domain"] = cookie.host.clone().into();
+        // Without the dot it would be a cookie of this host alone, which no page could take back.
+        parameter["domain"] = format!(".{}", cookie.host).into();
     }
     parameter
 }
@@ -255,7 +256,12 @@ mod tests {
             };
             let mut sent = to_devtools(&cookie);
             assert_eq!(sent["url"], format!("{}://as.example/login", if secure { "https" } else { "http" }));
-            sent["domain"] = domain.into();
+            if with_subdomains {
+                assert_eq!(sent["domain"], domain);
+            } else {
+                assert!(sent.get("domain").is_none());
+                sent["domain"] = domain.into();
+            }
             assert_eq!(from_devtools(&sent), Some(cookie));
         }
     }

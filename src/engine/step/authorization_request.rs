@@ -90,6 +90,8 @@ struct Journey<'t, 'e> {
     registered: String,
     /// The changed redirect_uri, where the attack changes it.
     asked: Option<String>,
+    /// The state that was sent.
+    state: Option<String>,
     passwords_sent: u32,
     /// The request that is answered has the password in its body.
     carries_password: bool,
@@ -104,6 +106,8 @@ struct Journey<'t, 'e> {
     /// Who logs in.
     user: String,
     asked_outside: bool,
+    /// The authorization request was sent once more, after a login that led elsewhere.
+    asked_again: bool,
     form_pages: u32,
     unframed: Vec<String>,
     /// The error that the address of the server's own page carries: code and description.
@@ -186,6 +190,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             next,
             registered: step.client.redirect_uri.clone(),
             asked,
+            state: step.parameters.iter().rfind(|p| p.name == "state").map(|p| p.value.clone()),
             passwords_sent: 0,
             carries_password: false,
             forwarded: false,
@@ -193,6 +198,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             names_sent: 0,
             codes_sent: 0,
             asked_outside: false,
+            asked_again: false,
             form_pages: 0,
             unframed: Vec::new(),
             page_error: None,
@@ -259,6 +265,7 @@ impl<'t, 'e> Journey<'t, 'e> {
                 match self.leads(&url) {
                     Leads::Callback(where_to) => return self.callback(&url, where_to, None),
                     Leads::Elsewhere => return self.callback(&url, "elsewhere", None),
+                    Leads::Inside if self.answers_itself(&url) => return self.callback(&url, "elsewhere", None),
                     Leads::Inside => {
                         self.page_error = answer::error_in_address(&url);
                         // Within the server it is no leak, but the password is still on its way.
@@ -413,11 +420,25 @@ impl<'t, 'e> Journey<'t, 'e> {
                 None => self.over(Outcome::Unclear, "the page refreshes to what is no URL".into()),
             },
             Action::Beyond(why) if response.status < 400 => self.over(Outcome::Stuck, why),
+            _ if self.was_led_astray(response) => {
+                self.asked_again = true;
+                self.next = self.begun.clone();
+                Turn::Go(What::Automatic)
+            }
             _ => {
                 self.last_page(response, &page);
                 Turn::Over
             }
         }
+    }
+
+    /// Whether a login has ended on a page of the server that is no part of the request, as where it forgets what the login was for: whoever has logged in
+    /// follows the link of the client once more.
+    fn was_led_astray(&self, response: &Response) -> bool {
+        let plain = Conduct { loads_images: self.conduct.loads_images, ..Conduct::default() };
+        let is_plain = self.conduct == plain && self.begun.method == "GET";
+        let has_logged_in = self.passwords_sent > 0 && self.trial.engine.target.login.driver == LoginDriver::Form;
+        is_plain && has_logged_in && !self.asked_again && self.page_error.is_none() && (200..300).contains(&response.status)
     }
 
     /// Ends the journey.

@@ -45,6 +45,7 @@ pub fn prepare(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Resul
         // It has its client_id already, and an attack may have changed it (RFC 9126 §2.1).
         added.parameters.retain(|(name, _)| name != "client_id");
     }
+    added.parameters.extend(name_beside_pair(to, &added, &step.client.id, &engine.learned));
     let mut request = delivery::post(to.endpoint, to.transport, &pairs_as_learned(trial, to.parameters), &added);
     if let Some(prove) = proof(trial, step, to)? {
         let proofs = engine.proofs_for(&prove, &request.method, &request.url, None)?;
@@ -83,10 +84,14 @@ fn pairs_as_learned<'p>(trial: &RunningTrial<'_>, parameters: &'p [Sent]) -> Cow
 /// Whose pair a request shows in a Basic header, where it matters whether that is form-encoded.
 fn name_of_pair(request: &Request, learned: &Learned) -> Option<String> {
     let (_, value) = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
-    // Which of the two ways it is written, is known by the name alone: that of a client has no `%` in it.
-    let bare = eval::read_basic(value, true).is_some_and(|(name, _)| learned.is_bare_pair(&name));
-    let (name, secret) = eval::read_basic(value, bare)?;
+    let (name, secret) = read_pair(value, learned)?;
     (eval::basic(&name, &secret) != eval::bare_basic(&name, &secret)).then_some(name)
+}
+
+/// The pair in a Basic header. Which of the two ways it is written, is known by the name alone: that of a client has no `%` in it.
+fn read_pair(value: &str, learned: &Learned) -> Option<(String, String)> {
+    let bare = eval::read_basic(value, true).is_some_and(|(name, _)| learned.is_bare_pair(&name));
+    eval::read_basic(value, bare)
 }
 
 /// The proof that goes with a request: as the step says, else as the client is registered.
@@ -99,7 +104,7 @@ fn proof(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>) -> Result<Opti
 }
 
 /// Sends a request; tries that were refused for want of a DPoP nonce (RFC 9449 §8), for the audience of the assertion (RFC
-/// 7523 §3) or for how the pair in a Basic header is written are followed by a second one. `raw` keeps the credentials that were sent, and all exchanges but the last.
+/// 7523 §3), for how the pair in a Basic header is written or for want of a `client_id` beside it are followed by a second one. `raw` keeps the credentials that were sent, and all exchanges but the last.
 ///
 /// # Errors
 /// A credential that cannot be had.
@@ -115,12 +120,17 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
     let unsettled = engine.learned.token_endpoint_audience(id).is_none();
     // Only in a control, so that no attack is ever tried twice.
     if trial.is_control && unsettled && step.client.authentication.asserts() && step.client.audience.is_none() {
-        if refuses_client(&sent.1) {
+        if refuses_way(&sent.1) {
             engine.learned.try_token_endpoint(id);
             let second = once(trial, step, to, raw).await?;
             raw.exchanges.push(std::mem::replace(&mut sent, second));
         }
-        engine.learned.settle_audience(id, !refuses_client(&sent.1));
+        // What another endpoint wants, it may want for a reason of its own.
+        if refuses_way(&sent.1) && step.planned.kind != StepKind::TokenRequest {
+            engine.learned.forget_audience(id);
+        } else {
+            engine.learned.settle_audience(id, !refuses_way(&sent.1));
+        }
     }
     if let Some(name) = name_of_pair(&sent.0, &engine.learned).filter(|name| trial.is_control && engine.learned.is_new_pair(name)) {
         let first = engine.learned.is_bare_pair(&name);
@@ -136,7 +146,45 @@ pub async fn send(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: 
         }
         engine.learned.settle_pair(&name, bare, first);
     }
+    if trial.is_control && engine.learned.names_beside_pair().is_none() && has_pair(&sent.0) && !is_named(to) {
+        if refuses_way(&sent.1) {
+            engine.learned.name_beside_pair(true);
+            let second = once(trial, step, to, raw).await?;
+            raw.exchanges.push(std::mem::replace(&mut sent, second));
+            match refuses_way(&sent.1) {
+                true => engine.learned.name_beside_pair(false),
+                false => engine.learned.settle_name_beside_pair(),
+            }
+        } else if sent.1.as_ref().is_ok_and(|response| response.status < 300) {
+            engine.learned.name_beside_pair(false);
+        }
+    }
     Ok(sent)
+}
+
+/// Whether a request shows a pair of a name and a secret (RFC 7617).
+fn has_pair(request: &Request) -> bool {
+    request.headers.iter().any(|(name, value)| is_pair(name, value))
+}
+
+fn is_pair(header: &str, value: &str) -> bool {
+    header.eq_ignore_ascii_case("authorization") && value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "))
+}
+
+/// Whether the step itself sends a `client_id`.
+fn is_named(to: &To<'_>) -> bool {
+    to.parameters.iter().any(|sent| sent.name == "client_id")
+}
+
+/// The `client_id` that this server wants in the body beside a pair, if it does and the step has none.
+fn name_beside_pair(to: &To<'_>, added: &Credentials, own: &str, learned: &Learned) -> Option<(String, String)> {
+    let wanted =
+        learned.names_beside_pair() == Some(true) && !is_named(to) && !added.parameters.iter().any(|(name, _)| name == "client_id");
+    let of_step = to.parameters.iter().filter(|sent| sent.place == Some(Place::Header)).map(|sent| (&sent.name, &sent.value));
+    let mut headers = of_step.chain(added.headers.iter().map(|(name, value)| (name, value)));
+    let (_, pair) = headers.find(|(name, value)| wanted && is_pair(name, value))?;
+    // A pair that is none, as an attack may send it, is still this client's.
+    Some(("client_id".to_owned(), read_pair(pair, learned).map_or_else(|| own.to_owned(), |(name, _)| name)))
 }
 
 async fn once(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut RawStep) -> Result<Exchanged, Missing> {
@@ -152,8 +200,16 @@ async fn once(trial: &RunningTrial<'_>, step: &Ready<'_>, to: &To<'_>, raw: &mut
 }
 
 fn refuses_client(answer: &Result<Response, Failure>) -> bool {
-    let error = answer.as_ref().ok().and_then(|response| answer::member(response, "error"));
-    error.as_deref() == Some("invalid_client")
+    error(answer).as_deref() == Some("invalid_client")
+}
+
+/// Whether the way in which the client authenticates may be what was refused: some servers find the request wrong then, not the client.
+fn refuses_way(answer: &Result<Response, Failure>) -> bool {
+    matches!(error(answer).as_deref(), Some("invalid_client" | "invalid_request" | "unauthorized_client"))
+}
+
+fn error(answer: &Result<Response, Failure>) -> Option<String> {
+    answer.as_ref().ok().and_then(|response| answer::member(response, "error"))
 }
 
 impl crate::engine::Engine {

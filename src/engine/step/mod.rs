@@ -98,8 +98,9 @@ impl Ready<'_> {
 
 /// The parameters of a step, and what a client of this target adds to them. What the scenario sends, removes or omits is the
 /// scenario's.
-fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client, own: Vec<Sent>) -> Result<Vec<Sent>, Missing> {
+fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client, mut own: Vec<Sent>) -> Result<Vec<Sent>, Missing> {
     let extras = &trial.engine.target.extras;
+    without_offline_access(&mut own, &extras.parameters);
     let mut more: Vec<(&str, String)> = Vec::new();
     // What was pushed or signed before has them already, and nothing else counts (RFC 9126 §4).
     let names_one = own.iter().any(|p| matches!(p.name.as_str(), "request_uri" | "request"));
@@ -137,6 +138,19 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     Ok(own.into_iter().chain(more).collect())
 }
 
+/// Offline access is asked for with `prompt=consent` (OpenID Connect Core §11). Where the target file does so and a scenario has another prompt, the scope
+/// goes without it: a server may find the two at odds, and that would be no answer to the prompt.
+fn without_offline_access(own: &mut [Sent], extras: &[(String, ExtraValue)]) {
+    let asks = |prompt: &str| prompt.split(' ').any(|word| word == "consent");
+    let by_target = extras.iter().any(|(name, value)| name == "prompt" && matches!(value, ExtraValue::Text(text) if asks(text)));
+    let otherwise = own.iter().any(|sent| sent.name == "prompt" && !asks(&sent.value));
+    if by_target && otherwise {
+        for scope in own.iter_mut().filter(|sent| sent.name == "scope" && !sent.changed) {
+            scope.value = scope.value.split(' ').filter(|word| *word != "offline_access").collect::<Vec<_>>().join(" ");
+        }
+    }
+}
+
 fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor<'_>) -> Result<Vec<Sent>, Missing> {
     planned
         .parameters
@@ -152,4 +166,27 @@ fn evaluate(trial: &RunningTrial<'_>, planned: &PlannedStep, actor: &Actor<'_>) 
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offline_access_goes_with_the_prompt_that_it_needs() {
+        let sent = |prompt: &str, changed: bool, extra: &str| {
+            let mut own = vec![
+                Sent { changed, ..Sent::plain("scope", "openid offline_access email".into()) },
+                Sent::plain("prompt", prompt.to_owned()),
+            ];
+            without_offline_access(&mut own, &[("prompt".into(), ExtraValue::Text(extra.into()))]);
+            own.remove(0).value
+        };
+        assert_eq!(sent("none", false, "consent"), "openid email");
+        assert_eq!(sent("login", false, "login consent"), "openid email");
+        for (prompt, changed, extra) in [("login consent", false, "consent"), ("none", true, "consent"), ("none", false, "select_account")]
+        {
+            assert_eq!(sent(prompt, changed, extra), "openid offline_access email", "{prompt} {extra}");
+        }
+    }
 }

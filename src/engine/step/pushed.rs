@@ -1,5 +1,7 @@
 //! Pushed and signed authorization requests (RFC 9126, RFC 9101): the same parameters by another way.
 
+use std::collections::BTreeMap;
+
 use crate::engine::bend::Bend;
 use crate::engine::delivery::{self, Sent};
 use crate::engine::eval::Missing;
@@ -18,7 +20,8 @@ type End = (Outcome, String);
 /// What the browser takes to the authorization endpoint.
 pub struct Taken {
     pub parameters: Vec<Sent>,
-    /// The state inside of a request object, where the scenario does not say what stands beside it: whoever answers with it has read the object.
+    /// The state inside of a request object, or of what was pushed, where the scenario does not say what stands beside it: whoever answers with it has read
+    /// that.
     pub sealed_state: Option<String>,
 }
 
@@ -29,7 +32,7 @@ impl From<Vec<Sent>> for Taken {
 }
 
 /// What the browser takes to the authorization endpoint: the parameters themselves, a request object, or the `request_uri` of
-/// what was pushed. `repeats`: beside a request object stands what OpenID Connect wants there. `raw` keeps the exchanges, and whether the
+/// what was pushed. `repeats`: beside a request object or a `request_uri` stands what OpenID Connect wants there. `raw` keeps the exchanges, and whether the
 /// change went out; None: the step ended, and `raw` says how.
 pub async fn carried(trial: &RunningTrial<'_>, step: &Ready<'_>, repeats: bool, raw: &mut RawStep) -> Option<Taken> {
     match by_its_way(trial, step, repeats, raw).await {
@@ -46,7 +49,10 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, repeats: bool, r
     // In the name of another client nobody can push, nor sign: an attacker's browser brings the parameters themselves.
     let own = step.parameters.iter().any(|p| p.name == "client_id" && p.value == step.client.id);
     // What refers to a request, or is one, goes as it stands.
-    let refers = step.parameters.iter().any(|p| matches!(p.name.as_str(), "request_uri" | request_object::PARAMETER));
+    if let Some(pushed) = pushed_before(trial, step) {
+        return Ok(beside(step.parameters.clone(), pushed, repeats));
+    }
+    let refers = step.parameters.iter().any(|p| matches!(p.name.as_str(), REQUEST_URI | request_object::PARAMETER));
     if !own || refers || step.planned.carried == Some(Carried::Plain) {
         return Ok(step.parameters.clone().into());
     }
@@ -77,7 +83,39 @@ async fn by_its_way(trial: &RunningTrial<'_>, step: &Ready<'_>, repeats: bool, r
     };
     raw.exchanges.push((request, answer));
     let uri = uri.map_err(|(outcome, note)| (outcome, format!("{note}, at the endpoint for pushed requests")))?;
-    Ok(own_name(step).into_iter().chain([Sent::plain("request_uri", uri)]).chain(headers).collect::<Vec<_>>().into())
+    let taken = own_name(step).into_iter().chain([Sent::plain(REQUEST_URI, uri)]).chain(headers).collect();
+    let pushed = step.parameters.iter().map(|p| (p.name.clone(), p.value.clone())).collect();
+    Ok(beside(taken, &pushed, repeats))
+}
+
+/// Where a request is found that is not sent itself (RFC 9101 §5, RFC 9126 §2.2).
+const REQUEST_URI: &str = "request_uri";
+
+/// Whether a step takes to the authorization endpoint what was pushed, by itself or by a step before it.
+pub fn is_pushed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> bool {
+    pushed_before(trial, step).is_some() || trial.engine.facts().pushes && step.planned.carried != Some(Carried::Plain)
+}
+
+/// What was pushed by the step whose `request_uri` this one takes along; for one that nobody was given, as an attacker guesses it, what was pushed last.
+fn pushed_before<'t>(trial: &'t RunningTrial<'_>, step: &Ready<'_>) -> Option<&'t BTreeMap<String, String>> {
+    let uri = &step.parameters.iter().find(|p| p.name == REQUEST_URI)?.value;
+    let given = || trial.known.fields.iter().filter_map(|(by, fields)| Some((by, fields.get(REQUEST_URI)?)));
+    let (by, _) = given().find(|(_, given)| *given == uri).or_else(|| given().last())?;
+    trial.known.sent.get(by)
+}
+
+/// What the browser takes along with a `request_uri`.
+fn beside(mut parameters: Vec<Sent>, pushed: &BTreeMap<String, String>, repeats: bool) -> Taken {
+    let says = |parameters: &[Sent], name: &str| parameters.iter().any(|p| p.name == name);
+    if repeats {
+        for name in request_object::REPEATED {
+            if let Some(value) = pushed.get(name).filter(|_| !says(&parameters, name)) {
+                parameters.push(Sent::plain(name, value.clone()));
+            }
+        }
+    }
+    let sealed_state = pushed.get("state").filter(|_| !says(&parameters, "state")).cloned();
+    Taken { parameters, sealed_state }
 }
 
 /// What the browser takes of a request object. One that is pushed has nothing beside it in any case (RFC 9126 §3).

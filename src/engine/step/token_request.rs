@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 §3.2).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -16,6 +17,9 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints_with(step.client, step.planned.certificate).token.clone() else {
         return RawStep::not_sent("the target has no token endpoint");
     };
+    if parameter(step, "grant_type") == "refresh_token" {
+        tokio::time::sleep(comes_again(parameter(step, "refresh_token"), jiff::Timestamp::now())).await;
+    }
     if let Some(count) = step.planned.burst {
         let ready: Result<Vec<_>, _> = (0..count).map(|_| step.ready(trial, &endpoint, true)).collect();
         return match ready {
@@ -27,6 +31,17 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
         Some(name) => each(trial, step, &endpoint, name).await,
         None => once(trial, step, &endpoint).await,
     }
+}
+
+/// For how long a refresh token comes out the same if it is issued again: a JWT with nothing drawn in it (RFC 7519 §4.1.7) until the second is over in which
+/// it says that it was issued. A renewal would look like none.
+fn comes_again(token: &str, now: jiff::Timestamp) -> Duration {
+    let claims = forge::split(token).and_then(|parts| forge::object(parts.payload)).unwrap_or_default();
+    let issued = claims.get("iat").and_then(Value::as_i64).filter(|_| !claims.contains_key("jti"));
+    let over = issued.and_then(|second| jiff::Timestamp::from_second(second.checked_add(1)?).ok());
+    let left = over.map_or(Duration::ZERO, |over| Duration::try_from(over.duration_since(now)).unwrap_or_default());
+    // Whatever the server's clock says, its next second comes within one.
+    left.min(Duration::from_secs(1))
 }
 
 async fn once(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) -> RawStep {
@@ -385,6 +400,23 @@ mod tests {
     }
 
     const SERVER_ERROR: &str = r#"{"error":"server_error"}"#;
+
+    #[test]
+    fn a_token_that_would_come_again_is_waited_for() {
+        let now = jiff::Timestamp::from_millisecond(1_000_250).expect("a time");
+        let left = |claims: Value| {
+            let token = forge::jws(&serde_json::json!({ "alg": "none" }), &claims, None).expect("a token");
+            comes_again(&token, now).as_millis()
+        };
+        assert_eq!(left(serde_json::json!({ "iat": 1000, "sub": "a" })), 750);
+        assert_eq!(left(serde_json::json!({ "iat": 5000 })), 1000, "the server's clock is ahead");
+        for drawn_or_old in
+            [serde_json::json!({ "iat": 1000, "jti": "x" }), serde_json::json!({ "iat": 998 }), serde_json::json!({ "sub": "a" })]
+        {
+            assert_eq!(left(drawn_or_old.clone()), 0, "{drawn_or_old}");
+        }
+        assert_eq!(comes_again("opaque", now), Duration::ZERO);
+    }
 
     /// A server that throws an error for a used code, as for one that never existed, refuses (RFC 6749 §5.2 asks for another answer).
     #[test]

@@ -28,6 +28,14 @@ fn answer_in(url: &Url, posted: bool) -> &'static str {
     }
 }
 
+/// Whether an address carries an answer to a request with this state: a code or a token beside it.
+fn is_answer(url: &Url, state: &str) -> bool {
+    let parts = [url.query(), url.fragment()].into_iter().flatten();
+    let pairs: Vec<(String, String)> = parts.flat_map(wire::parse_form).filter(|(_, value)| !value.is_empty()).collect();
+    let is_given = pairs.iter().any(|(name, _)| matches!(name.as_str(), "code" | "access_token" | "id_token"));
+    is_given && pairs.iter().any(|(name, value)| name == "state" && value == state)
+}
+
 impl Journey<'_, '_> {
     /// An answer that is neither a redirect nor a page.
     pub(super) fn document(&mut self, response: &Response) {
@@ -38,7 +46,8 @@ impl Journey<'_, '_> {
             self.raw.field(name, answer::member(response, name));
         }
         if answer::refuses(response.status) {
-            let error = self.raw.fields.get("error").cloned();
+            let described = || self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
+            let error = self.raw.fields.get("error").map(|error| format!("{error}{}", described()));
             let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
             self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
         } else {
@@ -60,6 +69,10 @@ impl Journey<'_, '_> {
     pub(super) fn last_page(&mut self, response: &Response, page: &Page) {
         if self.page_error.is_some() {
             return self.error_page(response);
+        }
+        // An OAuth error that is called a page.
+        if answer::refuses(response.status) && answer::member(response, "error").is_some() {
+            return self.document(response);
         }
         let title = login::titled(page);
         if answer::refuses(response.status) {
@@ -112,7 +125,9 @@ impl Journey<'_, '_> {
             (true, _, _) => (Outcome::Issued, String::new()),
             (false, Some(error), "registered") => {
                 let why = self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
-                (Outcome::Refused, format!("{error}{why} at the registered redirect_uri"))
+                // A server that stumbled has refused nothing.
+                let outcome = if answer::is_fault_of_server(&error) { Outcome::Crashed } else { Outcome::Refused };
+                (outcome, format!("{error}{why} at the registered redirect_uri"))
             }
             (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
             (false, None, "elsewhere") => {
@@ -124,6 +139,11 @@ impl Journey<'_, '_> {
             (false, None, _) => (Outcome::Unclear, "the callback carries neither a code nor an error".into()),
         };
         self.end(outcome, note);
+    }
+
+    /// Whether the server sends to a page of its own what it answers the client.
+    pub(super) fn answers_itself(&self, url: &Url) -> bool {
+        self.state.as_deref().is_some_and(|state| is_answer(url, state))
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, note: String) {
@@ -158,5 +178,19 @@ impl Journey<'_, '_> {
             return Leads::Callback("registered");
         }
         if self.trial.engine.http.reaches(url) { Leads::Inside } else { Leads::Elsewhere }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_what_was_asked_for_and_the_state_that_was_sent() {
+        let is = |address: &str| is_answer(&Url::parse(address).expect("a URL"), "s t");
+        assert!(is("https://as.example/authorize?code=c&state=s+t") && is("https://as.example/x#access_token=a&state=s%20t"));
+        for other in ["?code=c&state=other", "?code=c", "?state=s+t", "?code=&state=s+t", "?error=access_denied&state=s+t"] {
+            assert!(!is(&format!("https://as.example/login{other}")), "{other}");
+        }
     }
 }

@@ -57,6 +57,8 @@ struct Visit<'c> {
     typed: Vec<String>,
     /// Pages as they were filled in or left, by the number of their document.
     pages: BTreeMap<usize, String>,
+    /// The browser that it began with.
+    begun: Browser,
 }
 
 impl Journey<'_, '_> {
@@ -103,6 +105,7 @@ impl Journey<'_, '_> {
             misses: 0,
             typed: Vec::new(),
             pages: BTreeMap::new(),
+            begun: browser.clone(),
         };
         let result = self.visit(&mut visit, browser, user, here, status).await;
         engine.http.also_sent(visit.traffic.requests);
@@ -267,6 +270,11 @@ impl Journey<'_, '_> {
                 }
                 if !self.may(what, &response, &page, user) {
                     return Ok(true);
+                }
+                if what == What::Password {
+                    let mut before = visit.begun.clone();
+                    visit.chromium.hand_back(&mut before).await?;
+                    self.before_login = Some(before);
                 }
                 let code = if filled.code.is_some() { self.trial.engine.one_time_code(user).await } else { String::new() };
                 match touch_page(visit, snapshot, &filled.touch, user, &code).await {

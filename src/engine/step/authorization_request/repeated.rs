@@ -1,5 +1,6 @@
-//! What stands beside a request object. RFC 9101 §5 wants `client_id` alone; OpenID Connect Core §6.1 wants `response_type` and `scope`
-//! as well. Which of the two a server goes by is found out in a control, and kept for all request objects of that client.
+//! What stands beside a request object, or the `request_uri` of a pushed one. RFC 9101 §5 and RFC 9126 §4 want `client_id` alone; OpenID Connect Core §6.1
+//! wants `response_type` and `scope` as well. Which of the two a server goes by is found out in a control, and kept: for all request objects of that client,
+//! for all that is pushed.
 
 use crate::engine::{RawStep, RunningTrial};
 use crate::model::observation::Outcome;
@@ -11,11 +12,13 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     let Some(endpoint) = trial.engine.facts().endpoints.authorization.clone() else {
         return RawStep::not_sent("the target has no authorization endpoint");
     };
-    let repeats = trial.engine.learned.repeats(&step.client.id);
+    let is_pushed = pushed::is_pushed(trial, step);
+    let learned = &trial.engine.learned;
+    let repeats = if is_pushed { learned.repeats_pushed() } else { learned.repeats(&step.client.id) };
     let (mut first, state) = once(trial, step, &endpoint, repeats).await;
     let Some(state) = state else { return first };
     if repeats {
-        if step.planned.carried.is_some() {
+        if is_pushed || step.planned.carried.is_some() {
             look_whether_read(&mut first, &state);
         }
         return first;
@@ -26,7 +29,10 @@ pub async fn drive(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep {
     }
     let (mut second, state) = once(trial, step, &endpoint, true).await;
     if state.is_some_and(|state| is_read(&second, &state)) {
-        trial.engine.learned.repeat(&step.client.id);
+        match is_pushed {
+            true => trial.engine.learned.repeat_pushed(),
+            false => trial.engine.learned.repeat(&step.client.id),
+        }
         second.exchanges.splice(0..0, first.exchanges);
         second.secret_names.extend(first.secret_names);
         return second;
