@@ -49,7 +49,7 @@ pub fn case(control: &Control, conditions: &[&[Applicability]], attack: &Attack,
             Applies::Yes => {}
             Applies::No => {
                 let verdict = if supplied(condition) { Verdict::Skipped } else { Verdict::NotApplicable };
-                return Judgement::new(verdict, condition.otherwise.clone());
+                return Judgement::new(verdict, with_answer(condition, before));
             }
             Applies::Unknown(why, fault) => {
                 return match &granted {
@@ -452,18 +452,29 @@ pub enum Applies {
     Unknown(String, Party),
 }
 
+/// The step of the control that a condition looks at.
+fn step_of(condition: &Applicability) -> Option<&str> {
+    match &condition.predicate {
+        Predicate::Outcome { step, .. } => Some(step.strip_prefix("control.").unwrap_or(step)),
+        Predicate::Field { subject: Reference::ControlField { step, .. }, .. } => Some(step.as_str()),
+        Predicate::Field { .. } => None,
+    }
+}
+
+/// Why there is nothing to attack, and what the server said to it where it refused: its reader may know better.
+fn with_answer(condition: &Applicability, control: &Trial) -> String {
+    let refused = step_of(condition).and_then(|step| control.step(step)).filter(|seen| seen.outcome.answered() && !seen.outcome.granted());
+    let said = refused.filter(|seen| !seen.note.is_empty()).map(|seen| format!(" ({})", described(seen)));
+    format!("{}{}", condition.otherwise, said.unwrap_or_default())
+}
+
 /// Decides a condition on the control. "Not applicable" needs a proof: a step that crashed proves nothing.
 pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, negatives: &[NegativeControl]) -> Applies {
     let view = View { trial, control: Some(trial), negatives };
     if view.holds(&condition.predicate).is_some() {
         return Applies::Yes;
     }
-    let step = match &condition.predicate {
-        Predicate::Outcome { step, .. } => Some(step.strip_prefix("control.").unwrap_or(step)),
-        Predicate::Field { subject: Reference::ControlField { step, .. }, .. } => Some(step.as_str()),
-        Predicate::Field { .. } => None,
-    };
-    let Some(step) = step else { return Applies::No };
+    let Some(step) = step_of(condition) else { return Applies::No };
     // What the control was granted before this step: only then is a step that could not be sent a fact of the target
     // (there is no such endpoint, or nobody who may ask it).
     let reached = || {

@@ -346,11 +346,14 @@ fn who_may_not_revoke() {
             Outcome::Refused,
             &[("error", "invalid_client"), ("status", "401")],
         ));
+        before.steps[2].note = "401 invalid_client".into();
         let evidence = Evidence { before: Some(&before), attempts: &[], after: None, negatives: &[], controls: &[] };
-        case(&scenario.control, &[&scenario.applies_when], &scenario.attacks[0], evidence).verdict
+        case(&scenario.control, &[&scenario.applies_when], &scenario.attacks[0], evidence)
     };
-    assert_eq!(judged("revoke", ""), Verdict::NotApplicable);
-    assert_eq!(judged("other.revoke", "  sessions:\n    other: {client: second}\n"), Verdict::Inconclusive);
+    let fact = judged("revoke", "");
+    assert_eq!(fact.verdict, Verdict::NotApplicable);
+    assert_eq!(fact.reason, "it may not revoke (revoke was refused: 401 invalid_client)", "with the words of the server");
+    assert_eq!(judged("other.revoke", "  sessions:\n    other: {client: second}\n").verdict, Verdict::Inconclusive);
 }
 
 /// A page that this server shows for what nobody may grant is its refusal: what a control's step would have brought, it does not bring.

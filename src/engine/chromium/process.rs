@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// Between the start of ChromeDriver and its first words.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A shell stands between: it ends ChromeDriver when our end of its standard input closes, which the system does for us even
 /// when we are killed, and takes the profile away. Chromium ends by itself: its DevTools pipe leads to ChromeDriver.
