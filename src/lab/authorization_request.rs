@@ -335,7 +335,10 @@ fn read(
         return Err(early("invalid_scope", "the client may not ask for this scope"));
     }
 
-    let challenge = read_challenge(server, params, channel)?;
+    let is_confidential = !matches!(client.auth, AuthMethod::None);
+    let lacks_method = params.get("code_challenge").is_some() && params.get("code_challenge_method").is_none();
+    let is_unread = lacks_method && is_confidential && server.has(Flaw::PkceMethodlessIgnoredConfidential);
+    let challenge = if is_unread { None } else { read_challenge(server, params, channel)? };
     let nonce = params.get("nonce");
     if response_type == ResponseType::CodeIdToken {
         if !scope.has("openid") {
@@ -349,10 +352,10 @@ fn read(
     let (wanted_sub, claimed_acr) = read_claims(server, params)?;
     let is_bare = params.get("state").is_none() && challenge.is_none() && nonce.is_none();
     let bare_is_fine = is_bare && server.has(Flaw::StateNotRequired);
-    let is_confidential = !matches!(client.auth, AuthMethod::None);
     let pushed = channel == Channel::Pushed;
     let may_go_without = || {
-        server.has(Flaw::PkceNotRequired)
+        is_unread
+            || server.has(Flaw::PkceNotRequired)
             || (pushed && server.has(Flaw::ParPkceNotRequired))
             || (is_confidential && server.has(Flaw::PkceNotRequiredConfidential))
     };

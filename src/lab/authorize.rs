@@ -85,7 +85,12 @@ fn answer(server: &Server, method: &Method, query: Option<String>, headers: &Hea
         URL_SAFE_NO_PAD.encode(Value::Object(members).to_string())
     });
     let mut response = match authorization_request::check(server, &params, session.is_some(), channel, unchecked) {
-        Ok(request) => proceed(server, AuthorizationRequest { pushed, ..request }, session, browser),
+        Ok(request) => {
+            if let Some(challenge) = &request.challenge {
+                server.store().last_challenge.insert(browser.to_owned(), challenge.clone());
+            }
+            proceed(server, AuthorizationRequest { pushed, ..request }, session, browser)
+        }
         Err(Refusal::Redirect(reply, error)) => reply.error(server, &error),
         Err(Refusal::Page(why)) => pages::error(server, StatusCode::BAD_REQUEST, &why),
     };

@@ -108,6 +108,7 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
     }
     let is_expected = match params.get("redirect_uri") {
         Some(uri) => uri == code.redirect_uri || server.has(Flaw::CodeRedirectUriUnchecked),
+        None if params.is_empty("redirect_uri") && server.has(Flaw::CodeRedirectUriEmptyAccepted) => true,
         None => server.has(Flaw::CodeRedirectUriOptional),
     };
     if !is_expected && !by_own_uri {

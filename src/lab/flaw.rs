@@ -75,6 +75,10 @@ flaws! {
         "A code_verifier sent to the authorization endpoint is kept and used when the token request has none."
     UnknownParametersEchoed "unknown-parameters-echoed"
         "Unknown parameters of the authorization request are appended to the redirect to the client."
+    PkceChallengeFromSession "pkce-challenge-from-session"
+        "A login goes on with the code_challenge that its browser sent last, whichever request and client that was for."
+    PkceMethodlessIgnoredConfidential "pkce-methodless-ignored-confidential"
+        "A code_challenge without code_challenge_method is left unread where the client is confidential, and the code is redeemed without a verifier."
 
     // state
     StateNotRequired "state-not-required"
@@ -129,6 +133,8 @@ flaws! {
         "Simultaneous redemptions of a code succeed together, and when that is noticed only their access tokens end."
     CodeRace "code-race"
         "A code is checked and marked as used in two steps, so that simultaneous redemptions all succeed."
+    CodeRedirectUriEmptyAccepted "code-redirect-uri-empty-accepted"
+        "A token request may have an empty redirect_uri in place of the one that was in the authorization request; one that has none is refused."
 
     // redirect_uri
     RedirectUriUnchecked "redirect-uri-unchecked"
@@ -375,6 +381,8 @@ flaws! {
         "The password grant is refused, with another error for a right password than for a wrong one."
     TokenCorsCredentials "token-cors-credentials"
         "The token endpoint lets scripts of any origin send the credentials of the browser and read its answers."
+    ClientCredentialsSecretUnchecked "client-credentials-secret-unchecked"
+        "The client credentials grant compares the secret of a client with nothing: a wrong one, an empty one and none will do."
 
     // client authentication
     ClientSecretUnchecked "client-secret-unchecked"

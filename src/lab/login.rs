@@ -122,6 +122,7 @@ pub(super) fn complete(server: &Server, mut store: MutexGuard<'_, Store>, tx: &s
     let mut response = match store.after_login(server, tx, &session_id, &session) {
         Some(mut transaction) => {
             redirect_as_last_asked(server, &store, &mut transaction);
+            challenge_as_last_sent(server, &store, &mut transaction);
             drop(store);
             let mut response = finish(server, &transaction.request, &session);
             if server.has(Flaw::Redirect307) && response.status() == StatusCode::SEE_OTHER {
@@ -141,6 +142,16 @@ fn redirect_as_last_asked(server: &Server, store: &Store, transaction: &mut Tran
     let other = asked.filter(|asked| **asked != transaction.request.reply.redirect_uri);
     if let Some(asked) = other.filter(|_| server.has(Flaw::RedirectUriFromSession)) {
         transaction.request.reply.redirect_uri.clone_from(asked);
+    }
+}
+
+/// The mistake of `pkce-challenge-from-session`.
+fn challenge_as_last_sent(server: &Server, store: &Store, transaction: &mut Transaction) {
+    let sent = store.last_challenge.get(&transaction.browser).filter(|_| transaction.began_logged_out);
+    let own = transaction.request.challenge.as_ref();
+    let other = sent.filter(|sent| own.is_some_and(|own| own.value != sent.value));
+    if let Some(sent) = other.filter(|_| server.has(Flaw::PkceChallengeFromSession)) {
+        transaction.request.challenge = Some(sent.clone());
     }
 }
 
@@ -208,6 +219,7 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap
                     store.remember_consent(&transaction.request, &session);
                 }
                 redirect_as_last_asked(&server, &store, &mut transaction);
+                challenge_as_last_sent(&server, &store, &mut transaction);
                 (transaction, session)
             }
             Err(why) => {

@@ -196,6 +196,8 @@ pub(super) struct Store {
     pub(super) leaving: HashMap<String, Leaving>,
     /// The redirect_uri that each browser with a login asked for last: `redirect-uri-from-session` goes by it.
     pub(super) last_asked: HashMap<String, String>,
+    /// The challenge that each browser with a login sent last: `pkce-challenge-from-session` goes by it.
+    pub(super) last_challenge: HashMap<String, Challenge>,
     access_tokens: HashMap<String, AccessToken>,
     families: HashMap<FamilyId, Family>,
     /// The clients that were given something in a session, by its sid.
@@ -521,6 +523,7 @@ impl Store {
         self.transactions.retain(|_, it| it.expires > now);
         let busy: HashSet<&String> = self.transactions.values().map(|it| &it.browser).collect();
         self.last_asked.retain(|browser, _| busy.contains(browser));
+        self.last_challenge.retain(|browser, _| busy.contains(browser));
         self.sessions.retain(|_, it| it.expires > now);
         self.bound.retain(|session, _| self.sessions.contains_key(session));
         let alive: HashSet<&String> = self.sessions.values().map(|session| &session.sid).collect();

@@ -95,7 +95,7 @@ async fn answer(server: &Server, params: &Params, headers: &HeaderMap) -> Result
     };
     let client = match presented.authenticate(server, identify) {
         Ok(client) => client,
-        Err(error) => owner(server, &presented, params).ok_or(error)?,
+        Err(error) => owner(server, &presented, params).or_else(|| unproven(server, &presented, params)).ok_or(error)?,
     };
     if identify == Identify::AnySecret && params.get("grant_type") == Some("client_credentials") {
         return client_credentials_of(server, client, params, Held::default());
@@ -110,6 +110,13 @@ fn owner<'a>(server: &'a Server, presented: &Presented, params: &Params) -> Opti
     }
     let id = server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone();
     server.client(&id).filter(|client| matches!(client.auth, AuthMethod::Secret(_)) && server.has(Flaw::RefreshClientUnchecked))
+}
+
+/// The client with a secret that asks for a token of its own, where a flaw does not look at the secret.
+fn unproven<'a>(server: &'a Server, presented: &Presented, params: &Params) -> Option<&'a Client> {
+    let is_asked = params.get("grant_type") == Some("client_credentials") && (presented.shows_secret() || presented.lacks_proof(server));
+    let client = server.client(presented.client_id()).filter(|client| is_asked && matches!(client.auth, AuthMethod::Secret(_)));
+    client.filter(|_| server.has(Flaw::ClientCredentialsSecretUnchecked))
 }
 
 /// The public client that a code or a refresh token belongs to, where a

@@ -90,7 +90,7 @@ impl StepKind {
                 ("expires_in", "the lifetime in seconds"),
                 (
                     "scope",
-                    "the granted scope, as the answer says; else the scope claim of the token; else the requested one (RFC 6749 §5.1)",
+                    "the granted scope, as the answer says; else what the token says as `scope`, `scp` or `scopes`; else the requested one (RFC 6749 §5.1)",
                 ),
                 (
                     "authorization_details",

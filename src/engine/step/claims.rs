@@ -35,6 +35,17 @@ pub async fn of_jwt(trial: &mut RunningTrial<'_>, raw: &mut RawStep, name: &str,
     Some(claims)
 }
 
+/// The scope that an access token says it has, as one text: `scope` (RFC 9068 §2.2.3), else `scp` or `scopes`, as some servers call it, a list
+/// or not. None: it says nothing.
+pub fn granted_scope(claims: &Map<String, Value>) -> Option<String> {
+    let words = |list: &Vec<Value>| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|words| words.join(" "));
+    let read = |name: &str| match claims.get(name)? {
+        Value::Array(list) => words(list),
+        _ => answer::text(claims, name),
+    };
+    ["scope", "scp", "scopes"].into_iter().find_map(read)
+}
+
 /// The seconds until the exp; 0 where it is past, None where there is none.
 fn left(claims: &Map<String, Value>) -> Option<i64> {
     let exp = claims.get("exp").and_then(Value::as_f64)?;
@@ -115,6 +126,19 @@ mod tests {
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(half_hash("RS256", token).as_deref(), Some("77QmUPtjPfzWtF2AnpK9RQ"));
         assert_eq!(half_hash("EdDSA", token), None);
+    }
+
+    #[test]
+    fn the_scope_by_any_of_its_names() {
+        let scope = |json: Value| granted_scope(&json.as_object().cloned().unwrap_or_default());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(scope(serde_json::json!({"scope": "a b", "scopes": ["c"]})), some("a b"));
+        assert_eq!(scope(serde_json::json!({"scp": ["a", "b"]})), some("a b"));
+        assert_eq!(scope(serde_json::json!({"scp": "a b"})), some("a b"));
+        assert_eq!(scope(serde_json::json!({"scopes": ["a", "b"]})), some("a b"));
+        assert_eq!(scope(serde_json::json!({"scopes": []})), some(""));
+        assert_eq!(scope(serde_json::json!({"scopes": [{"name": "a"}]})), None, "what is in it is not known");
+        assert_eq!(scope(serde_json::json!({"sub": "u"})), None);
     }
 
     #[test]

@@ -137,7 +137,7 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     // What the token itself says is better than that; where nothing says it, it is an assumption, and said to be one.
     let token_scope = || {
         let claims = forge::split(raw.fields.get("access_token")?).and_then(|parts| forge::object(parts.payload))?;
-        answer::text(&claims, "scope")
+        claims::granted_scope(&claims)
     };
     let said = answer::text(members, "scope").or_else(token_scope);
     if said.is_none() && outcome.granted() {

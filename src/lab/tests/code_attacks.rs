@@ -281,6 +281,18 @@ pub(super) async fn no_redirect_uri(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("redirect_uri", "")]).await
 }
 
+pub(super) async fn empty_redirect_uri(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[]).await?;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", ""),
+        ("code_verifier", super::VERIFIER),
+        ("client_id", "lab-public"),
+    ];
+    Ok(t.send("/token", Some(&form), &[]).await?.status == 200)
+}
+
 pub(super) async fn code_without_client(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "")]).await
 }

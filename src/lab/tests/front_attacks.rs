@@ -36,6 +36,13 @@ pub(super) async fn downgrade_confidential(t: &Tester) -> Outcome<bool> {
     Ok(!code.is_empty() && answer.status == 200)
 }
 
+pub(super) async fn confidential_without_method(t: &Tester) -> Outcome<bool> {
+    let code = t.code(&[("client_id", "lab-confidential"), ("code_challenge_method", "")]).await?;
+    let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK)];
+    let answer = t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?;
+    Ok(!code.is_empty() && answer.status == 200)
+}
+
 pub(super) async fn empty_challenge(t: &Tester) -> Outcome<bool> {
     let mut params = with(BASE, &[("code_challenge", "")]);
     params.push(("code_challenge", ""));

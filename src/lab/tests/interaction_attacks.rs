@@ -3,6 +3,7 @@
 
 use super::forge::read;
 use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, encode, with};
+use crate::lab::secrets::s256;
 
 const BASE: Pairs<'_> = &[
     ("response_type", "code"),
@@ -203,9 +204,21 @@ pub(super) async fn code_after_refusal(t: &Tester) -> Outcome<bool> {
 }
 
 pub(super) async fn redirect_of_second_request(t: &Tester) -> Outcome<bool> {
+    Ok(after_second_request(t, &[("redirect_uri", EVIL)]).await?.location().starts_with(EVIL))
+}
+
+pub(super) async fn challenge_of_second_request(t: &Tester) -> Outcome<bool> {
+    const OTHER: &str = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
+    let second = [("client_id", "lab-confidential"), ("code_challenge", &s256(OTHER))];
+    let code = after_second_request(t, &second).await?.param("code").unwrap_or_default();
+    Ok(t.redeem(&code, &[("code_verifier", OTHER)]).await?.status == 200)
+}
+
+/// What a login comes to where its browser sends another authorization request before it goes on.
+async fn after_second_request(t: &Tester, changes: Pairs<'_>) -> Outcome<Answer> {
     t.set_cookie(None);
     let hidden = fields(&page(t, &[("prompt", "")]).await?.1);
-    page(t, &[("redirect_uri", EVIL)]).await?;
+    page(t, changes).await?;
     let user = &t.lab.directory().users[0];
     let mut sent = answer(t, "/login", &hidden, &[("username", &user.name), ("password", &user.password)]).await?;
     if sent.location().starts_with("/consent") {
@@ -213,7 +226,7 @@ pub(super) async fn redirect_of_second_request(t: &Tester) -> Outcome<bool> {
         let hidden = fields(&t.browse(&path, None).await?);
         sent = answer(t, "/consent", &hidden, &[("decision", "allow")]).await?;
     }
-    Ok(sent.location().starts_with(EVIL))
+    Ok(sent)
 }
 
 pub(super) async fn cookie_for_scripts(t: &Tester) -> Outcome<bool> {

@@ -76,6 +76,7 @@ attacks! {
         replay_without_verifier: [CodeReplayWithoutVerifier];
         other_redirect_uri: [CodeRedirectUriUnchecked];
         no_redirect_uri: [CodeRedirectUriOptional];
+        empty_redirect_uri: [CodeRedirectUriOptional, CodeRedirectUriEmptyAccepted];
         code_without_client: [TokenEndpointNoClientId];
         doubled_redirect_uri: [DuplicateParameterAccepted];
         doubled_redirect_uri_before: [DuplicateRedirectUriLastChecked];
@@ -103,6 +104,7 @@ attacks! {
     on_front {
         downgrade_confidential: [PkceDowngrade, PkceDowngradeConfidential];
         empty_challenge: [PkceDowngrade, PkceEmptyChallengeAccepted];
+        confidential_without_method: [PkceMethodlessIgnoredConfidential];
         method_at_token: [PkceVerifierIgnored, PkceChallengeComparedRaw, PkceMethodFromTokenRequest];
         challenge_at_token: [PkceVerifierIgnored, PkceMethodFromTokenRequest];
         longer_verifier: [PkceVerifierIgnored, PkcePartialCompare];
@@ -143,6 +145,7 @@ attacks! {
         code_of_unasked_client: [ConsentForAnyClient];
         code_after_refusal: [ConsentDenialIgnored];
         redirect_of_second_request: [RedirectUriFromSession];
+        challenge_of_second_request: [PkceVerifierIgnored, PkceChallengeFromSession];
         cookie_for_scripts: [SessionCookieFlags];
         page_tells_address: [ReferrerLeak];
         page_is_kept: [LoginPageCacheable];
@@ -160,11 +163,11 @@ attacks! {
     }
     on_tokens {
         client_as_user: [ClientSubCollision];
-        wrong_secret: [ClientSecretUnchecked];
-        secret_in_other_case: [ClientSecretUnchecked, ClientSecretCaseInsensitive];
-        empty_secret: [ClientSecretEmptyAccepted];
-        secret_in_body: [ClientAuthMethodUnchecked];
-        no_secret: [ClientAuthOptional];
+        wrong_secret: [ClientSecretUnchecked, ClientCredentialsSecretUnchecked];
+        secret_in_other_case: [ClientSecretUnchecked, ClientSecretCaseInsensitive, ClientCredentialsSecretUnchecked];
+        empty_secret: [ClientSecretEmptyAccepted, ClientCredentialsSecretUnchecked];
+        secret_in_body: [ClientAuthMethodUnchecked, ClientCredentialsSecretUnchecked];
+        no_secret: [ClientAuthOptional, ClientCredentialsSecretUnchecked];
         assertion_of_other_key: [AssertionSignatureUnchecked];
         unsigned_assertion: [AssertionAlgNone];
         assertion_for_other_server: [AssertionAudienceUnchecked];
