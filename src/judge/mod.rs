@@ -283,7 +283,10 @@ fn refused_for_scope(step: &StepObservation, negatives: &[NegativeControl]) -> b
             && n.answer.fields.get("endpoint") == step.fields.get("endpoint")
             && is_for_scope(&n.answer)
     };
-    step.kind == StepKind::ResourceRequest && step.outcome == Outcome::Refused && is_for_scope(step) && !negatives.iter().any(says_so_always)
+    step.kind == StepKind::ResourceRequest
+        && step.outcome == Outcome::Refused
+        && is_for_scope(step)
+        && !negatives.iter().any(says_so_always)
 }
 
 /// Whether an alternative names that error for the step: then the scope is what it is about.

@@ -317,7 +317,10 @@ fn an_endpoint_that_takes_anything_shows_nothing() {
 fn a_missing_scope_refuses_no_token() {
     let text = |holds: &str| {
         TEXT.replace("steps: [authorize, redeem]", "steps: [authorize, redeem, use]")
-            .replace("      redeem:\n        replace:\n          code_verifier: x", "      use:\n        replace:\n          access_token: x")
+            .replace(
+                "      redeem:\n        replace:\n          code_verifier: x",
+                "      use:\n        replace:\n          access_token: x",
+            )
             .replace("- redeem: refused\n        as: invalid_grant", holds)
             .replace("- redeem: issued", "- use: accepted")
     };
