@@ -26,6 +26,8 @@ struct Ways {
     remembers: bool,
     /// The API answers to POST alone.
     messages: bool,
+    /// The API takes a refresh token for an access token that lacks a scope.
+    scoped: bool,
 }
 
 /// A front before the lab: token, introspection and revocation endpoint, and the API.
@@ -36,6 +38,7 @@ struct Front {
     http: reqwest::Client,
     /// Each token as clients have it, and as the lab has it.
     tokens: Mutex<BTreeMap<String, String>>,
+    refresh_tokens: Mutex<Vec<String>>,
 }
 
 impl Front {
@@ -59,6 +62,10 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
             return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
         }
         let shown = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(ToOwned::to_owned));
+        let refreshes = |token: &String| front.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner).contains(token);
+        if front.ways.scoped && shown.as_ref().is_some_and(refreshes) {
+            return (StatusCode::FORBIDDEN, [(header::WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\"")]).into_response();
+        }
         if front.ways.remembers && shown.is_some_and(|token| front.tokens().contains_key(&token)) {
             return ([(header::CONTENT_TYPE, "application/json")], json!({ "name": "Alice" }).to_string()).into_response();
         }
@@ -81,6 +88,11 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     {
         let own = if front.ways.opaque { eval::random(40) } else { token.clone() };
         text = text.replace(&token, &own);
+        if let Some(token) =
+            serde_json::from_str::<Value>(&text).ok().and_then(|said| said["refresh_token"].as_str().map(ToOwned::to_owned))
+        {
+            front.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+        }
         front.tokens().insert(own, token);
     }
     response.body(Body::from(text)).expect("a response")
@@ -93,7 +105,7 @@ async fn fronted(flaws: &[Flaw], ways: Ways) -> (Lab, Target) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
-    let front = Arc::new(Front { lab: lab.issuer().to_owned(), ways, http, tokens: Mutex::default() });
+    let front = Arc::new(Front { lab: lab.issuer().to_owned(), ways, http, tokens: Mutex::default(), refresh_tokens: Mutex::default() });
     let app = axum::Router::new().fallback(serve).with_state(front);
     tokio::spawn(async move { axum::serve(listener, app).await });
     target.origins.extend(origin(&base));
@@ -153,6 +165,22 @@ async fn tokens_of_other_kinds_are_shown_to_the_api() {
             assert_all(&report, &["bearer/tampered-opaque"], Verdict::Holds);
             assert_eq!(seen(&report, "bearer/tampered-opaque").deviation, None);
         }
+    }
+}
+
+/// Whoever misses a scope has taken the token for genuine: no defense was seen but that of the scope.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_lacks_a_scope_was_not_refused() {
+    for (scoped, expected) in [(false, Verdict::Holds), (true, Verdict::NotApplicable)] {
+        let (_lab, target) = fronted(&[], Ways { scoped, ..Ways::default() }).await;
+        let report = run_on(&target, &["refresh/as-access-token"]).await;
+        let variant = |id: &str| {
+            let variants = &seen(&report, "refresh/as-access-token").variants;
+            let found = variants.iter().find(|v| v.id.ends_with(id)).unwrap_or_else(|| panic!("no {id}"));
+            (found.verdict, &found.reason)
+        };
+        assert_eq!(variant("/refresh-as-access").0, expected, "{}", variant("/refresh-as-access").1);
+        assert_eq!(variant("/code-as-access").0, Verdict::Holds);
     }
 }
 

@@ -129,6 +129,7 @@ impl Known {
                 let path = rest.find('/').map_or("", |at| &rest[at..]);
                 Ok(path.split(['?', '#']).next().unwrap_or_default().to_owned())
             }
+            Function::WithoutWord => without_word(&argument(0)?, &argument(1)?),
             Function::FirstWord => Ok(argument(0)?.split(' ').next().unwrap_or_default().to_owned()),
             Function::UpperPath => upper_path(&argument(0)?),
             Function::OtherPort => Ok(other_port(&argument(0)?)),
@@ -278,12 +279,21 @@ fn flip_middle(text: &str) -> String {
         .collect()
 }
 
-fn swap_case(text: &str) -> Result<String, Missing> {
-    let other: String = text.chars().map(swapped).collect();
-    if other == text {
-        return Err(Missing::NoSuchForm("there are no letters whose case could be changed".into()));
+/// What stays of a list of words; nothing that could be asked for is no list.
+fn without_word(list: &str, word: &str) -> Result<String, Missing> {
+    let rest: Vec<&str> = list.split(' ').filter(|it| !it.is_empty() && *it != word).collect();
+    if rest.is_empty() {
+        return Err(Missing::NoSuchForm(format!("there is nothing in `{list}` but `{word}`")));
     }
-    Ok(other)
+    Ok(rest.join(" "))
+}
+
+/// Where all letters are of one case (hexadecimal digits, UUIDs, base32) the case says nothing, and who reads it so loses nothing.
+fn swap_case(text: &str) -> Result<String, Missing> {
+    if !text.contains(|c: char| c.is_ascii_lowercase()) || !text.contains(|c: char| c.is_ascii_uppercase()) {
+        return Err(Missing::NoSuchForm("the text has no letters of both cases, so that their case need not count".into()));
+    }
+    Ok(text.chars().map(swapped).collect())
 }
 
 fn swapped(c: char) -> char {
@@ -383,9 +393,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_without_a_word() {
+        assert_eq!(without_word("openid profile  openid2", "openid"), Ok("profile openid2".to_owned()));
+        assert_eq!(without_word("profile", "openid"), Ok("profile".to_owned()));
+        assert!(matches!(without_word("openid", "openid"), Err(Missing::NoSuchForm(_))));
+    }
+
+    #[test]
     fn a_text_in_the_other_case_differs() {
         assert_eq!(swap_case("aB-1"), Ok("Ab-1".to_owned()));
-        assert!(matches!(swap_case("12-34"), Err(Missing::NoSuchForm(_))));
+        for text in ["12-34", "0f1e2d3c-4b5a-4697-8877-665544332211", "DEADBEEF", ""] {
+            assert!(matches!(swap_case(text), Err(Missing::NoSuchForm(_))), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use predicate::View;
 
 pub use crate::model::account::{Account, Shown, Sight, Truth};
 use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
-use crate::model::predicate::{Condition, Predicate, Word};
+use crate::model::predicate::{Condition, Predicate, Test, Word};
 use crate::model::scenario::{Applicability, Attack, Control};
 use crate::model::step::{PlannedStep, StepKind};
 use crate::model::value::Reference;
@@ -193,7 +193,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
     if let Some(truth) = attack.moot.as_ref().and_then(|moot| condition(&view, moot)) {
         return Sight::Moot(truth.seen);
     }
-    let (what, fault) = neither(attack, trial);
+    let (what, fault) = neither(attack, trial, negatives);
     Sight::Neither { what, fault, filed_under: None }
 }
 
@@ -250,6 +250,9 @@ fn is_refresh(step: &StepObservation) -> bool {
 /// The first alternative of which every predicate is true.
 fn condition(view: &View, condition: &Condition) -> Option<Truth> {
     condition.alternatives().iter().find_map(|list| {
+        if list.iter().any(|p| is_for_scope_alone(view, p) && !names_scope(list, p)) {
+            return None;
+        }
         let truths: Vec<Truth> = list.iter().map(|p| view.holds(p)).collect::<Option<_>>()?;
         Some(Truth {
             seen: truths.iter().map(|t| t.seen.as_str()).collect::<Vec<_>>().join(", and "),
@@ -258,15 +261,57 @@ fn condition(view: &View, condition: &Condition) -> Option<Truth> {
     })
 }
 
+/// The error of a place that has taken a token for genuine, and finds no more amiss than what it may be used for (RFC 6750 §3.1).
+const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+
+/// Whether a refusal is asked about, and the token that came was refused for its scope alone. No defense has been seen then but that of the
+/// scope: whatever else is wrong with the token was not noticed. A place that says the same to a token that never existed says nothing by it.
+fn is_for_scope_alone(view: &View, predicate: &Predicate) -> bool {
+    let Predicate::Outcome { step, word: Word::Refused, .. } = predicate else { return false };
+    let seen = match step.strip_prefix("control.") {
+        Some(name) => view.control.and_then(|control| control.step(name)),
+        None => view.trial.step(step),
+    };
+    seen.is_some_and(|seen| refused_for_scope(seen, view.negatives))
+}
+
+fn refused_for_scope(step: &StepObservation, negatives: &[NegativeControl]) -> bool {
+    let is_for_scope = |s: &StepObservation| s.fields.get("error").is_some_and(|error| error == INSUFFICIENT_SCOPE);
+    let says_so_always = |n: &NegativeControl| {
+        n.kind == StepKind::ResourceRequest
+            && n.answer.sent.contains_key("access_token")
+            && n.answer.fields.get("endpoint") == step.fields.get("endpoint")
+            && is_for_scope(&n.answer)
+    };
+    step.kind == StepKind::ResourceRequest
+        && step.outcome == Outcome::Refused
+        && is_for_scope(step)
+        && !negatives.iter().any(says_so_always)
+}
+
+/// Whether an alternative names that error for the step: then the scope is what it is about.
+fn names_scope(list: &[Predicate], refusal: &Predicate) -> bool {
+    list.iter().filter(|p| p.step() == refusal.step()).any(|p| match p {
+        Predicate::Outcome { error, .. } => error.iter().any(|error| error == INSUFFICIENT_SCOPE),
+        Predicate::Field { subject: Reference::Field { field, .. }, test: Test::Equals(text) } => {
+            field == "error" && text.to_string() == INSUFFICIENT_SCOPE
+        }
+        Predicate::Field { .. } => false,
+    })
+}
+
 /// What came instead of harm and refusal: the first step that the protocol did not answer, else the last one that the attack asks about
 /// (what cleans up after it decides nothing).
-fn neither(attack: &Attack, trial: &Trial) -> (String, Party) {
+fn neither(attack: &Attack, trial: &Trial, negatives: &[NegativeControl]) -> (String, Party) {
     let predicates = || attack.holds.predicates().chain(attack.broken.predicates());
     let asked_about = |s: &&StepObservation| predicates().any(|p| p.step().is_some_and(|name| name == s.step));
     let odd = trial.steps.iter().find(|s| !s.outcome.answered() && s.outcome != Outcome::NotSent);
     let odd = odd.or_else(|| trial.steps.iter().filter(asked_about).find(|s| !s.outcome.answered()));
     let odd = odd.or_else(|| trial.steps.iter().rfind(asked_about)).or(trial.steps.last());
     match odd {
+        Some(step) if refused_for_scope(step, negatives) => {
+            (format!("{}, so that the token was taken for genuine, and lacked nothing but a scope", described(step)), fault(step))
+        }
         Some(step) => (described(step), fault(step)),
         None => ("nothing was sent".into(), Party::Grantproof),
     }

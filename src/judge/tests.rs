@@ -312,6 +312,44 @@ fn an_endpoint_that_takes_anything_shows_nothing() {
     assert_eq!(with(&[]).verdict, Verdict::Inconclusive, "never asked is not refused");
 }
 
+/// Whoever misses a scope has taken the token for genuine (RFC 6750 §3.1): that is the refusal where the scope is what is tried, and nowhere else.
+#[test]
+fn a_missing_scope_refuses_no_token() {
+    let text = |holds: &str| {
+        TEXT.replace("steps: [authorize, redeem]", "steps: [authorize, redeem, use]")
+            .replace(
+                "      redeem:\n        replace:\n          code_verifier: x",
+                "      use:\n        replace:\n          access_token: x",
+            )
+            .replace("- redeem: refused\n        as: invalid_grant", holds)
+            .replace("- redeem: issued", "- use: accepted")
+    };
+    let place = |fields: &[(&str, &str)]| {
+        let mut place = step("use", StepKind::ResourceRequest, Outcome::Refused, fields);
+        place.fields.insert("endpoint".into(), "resource".into());
+        place.sent.insert("access_token".into(), "x".into());
+        place
+    };
+    let judged = |holds: &str, answer: &[(&str, &str)], made_up: &[(&str, &str)]| {
+        let mut granted = trial(Outcome::Issued, Outcome::Issued);
+        let mut attack = granted.clone();
+        granted.steps.push(step("use", StepKind::ResourceRequest, Outcome::Accepted, &[]));
+        attack.steps.push(place(answer));
+        let what = "a made-up token".to_owned();
+        let negative = NegativeControl { kind: StepKind::ResourceRequest, what, answer: place(made_up), leads_nowhere: false };
+        between(&scenario_of(&text(holds)), &granted, &[attack], &[negative])
+    };
+    let (invalid, scope): (&[_], &[_]) = (&[("error", "invalid_token")], &[("error", "insufficient_scope"), ("status", "403")]);
+    assert_eq!(judged("- use: refused", invalid, invalid).verdict, Verdict::Holds);
+    let of_scope = judged("- use: refused\n        as: invalid_token", scope, invalid);
+    assert_eq!(of_scope.verdict, Verdict::Inconclusive);
+    assert!(of_scope.reason.contains("taken for genuine"), "{of_scope:?}");
+    assert_eq!(judged("- use: refused\n        as: insufficient_scope", scope, invalid).verdict, Verdict::Holds);
+    let named = "- use: refused\n        use.error: equals insufficient_scope";
+    assert_eq!(judged(named, scope, invalid).verdict, Verdict::Holds);
+    assert_eq!(judged("- use: refused", scope, scope).verdict, Verdict::Holds, "it says so to any text");
+}
+
 #[test]
 fn a_grace_window_is_lawful_and_is_reported() {
     let text = TEXT.replace("    proved_by: flaw", "    confirm_after: ${target.refresh_grace}\n    proved_by: flaw");

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::client_auth::{Identify, Presented};
-use super::directory::Client;
+use super::directory::{AuthMethod, Client};
 use super::oauth_error::{OAuthError, private_json};
 use super::params::Params;
 use super::scope::Scope;
@@ -128,9 +128,19 @@ pub(super) fn identify(server: &Server) -> Identify {
     if server.has(Flaw::DeviceClientUnauthenticated) { Identify::AnyHow } else { Identify::PublicToo }
 }
 
+/// The client whose secret a flaw does not compare.
+fn with_any_secret<'a>(server: &'a Server, presented: &Presented) -> Option<&'a Client> {
+    let client = server.client(presented.client_id()).filter(|client| matches!(client.auth, AuthMethod::Secret(_)))?;
+    (presented.shows_secret() && server.has(Flaw::DeviceSecretUnchecked)).then_some(client)
+}
+
 fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Value, OAuthError> {
     let params = form(headers, body)?;
-    let client = Presented::read(server, headers, &params)?.authenticate(server, identify(server))?;
+    let presented = Presented::read(server, headers, &params)?;
+    let client = match presented.authenticate(server, identify(server)) {
+        Ok(client) => client,
+        Err(error) => with_any_secret(server, &presented).ok_or(error)?,
+    };
     if !server.may_use(client, GRANT_TYPE) {
         return Err(unauthorized());
     }

@@ -565,6 +565,8 @@ flaws! {
         "The confirmation of a device is taken from any site: the session cookie goes along, and the form need not be the session's own."
     DeviceClientUnauthenticated "device-client-unauthenticated"
         "A confidential client that starts a device flow, or polls in one, need not authenticate."
+    DeviceSecretUnchecked "device-secret-unchecked"
+        "A device flow is started with any client_secret."
     SingleUseRace "single-use-race"
         "A device_code is checked and marked as used in two steps, so that simultaneous polls all pass the check."
 

@@ -67,7 +67,7 @@ fn before_dot_segment(given: &str) -> &str {
     cut.and_then(|at| given.get(..at)).unwrap_or(given)
 }
 
-fn without_query(uri: &str) -> &str {
+pub(super) fn without_query(uri: &str) -> &str {
     uri.split_once('?').map_or(uri, |(before, _)| before)
 }
 

@@ -103,6 +103,7 @@ impl StepKind {
                 ("scope_assumed", "`true` where neither answer nor token says the scope"),
                 ("access_token_typ", "the typ of a JWT access token, in small letters"),
                 ("access_token_claims", "the names of the claims of a JWT access token"),
+                ("access_token_sub", "its subject"),
                 ("access_token_aud", "its audiences, separated by spaces"),
                 ("access_token_lifetime", "the seconds until its exp when it came"),
                 ("refresh_expires_in", "the lifetime of the refresh token in seconds, as some servers say it"),

@@ -84,6 +84,7 @@ pub enum Function {
     Port,
     Path,
     FirstWord,
+    WithoutWord,
     UpperPath,
     OtherPort,
     WildDot,
@@ -121,6 +122,7 @@ impl Function {
         (Function::Port, "port", 1, 1, "the port of a URL with its colon (`:8443`), or nothing where it has none"),
         (Function::Path, "path", 1, 1, "the path of a URL, without query and fragment"),
         (Function::FirstWord, "first_word", 1, 1, "the first word of a list separated by spaces"),
+        (Function::WithoutWord, "without_word", 2, 2, "a list separated by spaces without one of its words"),
         (
             Function::UpperPath,
             "upper_path",

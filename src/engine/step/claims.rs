@@ -14,6 +14,7 @@ const LEEWAY: i64 = 60;
 pub fn of_access_token(raw: &mut RawStep, header: &Map<String, Value>, claims: &Map<String, Value>) {
     raw.field("access_token_typ", answer::text(header, "typ").map(|typ| typ.to_ascii_lowercase()));
     raw.field("access_token_claims", Some(names(claims)));
+    raw.field("access_token_sub", answer::text(claims, "sub"));
     raw.field("access_token_aud", audiences(claims));
     raw.field("access_token_lifetime", left(claims).map(|seconds| seconds.to_string()));
 }

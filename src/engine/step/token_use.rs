@@ -78,7 +78,9 @@ fn is_for_the_named_api(trial: &RunningTrial<'_>, at: ResourcePlace, token: &Sen
 async fn at_the_named_api(trial: &RunningTrial<'_>, first: RawStep, api: &ProofEndpoint, shown: Option<Shown<'_>>) -> RawStep {
     let there = proof::request(trial.engine, api, shown, &Transport::default()).await;
     let exchanges = [first.exchanges, there.exchanges].concat();
-    if there.outcome == Some(Outcome::Refused) {
+    // What is refused for its scope alone was taken for genuine, which is more than the first place has done (RFC 6750 §3.1).
+    let for_scope = there.fields.get("error").is_some_and(|error| error == "insufficient_scope");
+    if there.outcome == Some(Outcome::Refused) && !for_scope {
         return RawStep { exchanges, ..first };
     }
     let refusing = first.fields.get("endpoint").map_or("the place of proof", String::as_str);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::forge::write;
-use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, with};
+use super::{Answer, CALLBACK, CHALLENGE, Outcome, Pairs, Tester, basic_header, with};
 use crate::lab::device::GRANT_TYPE;
 
 pub(super) async fn device(t: &Tester, changes: Pairs<'_>) -> Outcome<Answer> {
@@ -108,6 +108,12 @@ pub(super) async fn device_form_of_other_session(t: &Tester) -> Outcome<bool> {
 
 pub(super) async fn device_without_secret(t: &Tester) -> Outcome<bool> {
     Ok(device(t, &[("client_id", "lab-confidential")]).await?.status == 200)
+}
+
+pub(super) async fn device_with_wrong_secret(t: &Tester) -> Outcome<bool> {
+    let authorization = basic_header("lab-confidential", "wrong");
+    let answer = t.send("/device_authorization", Some(&[("scope", "openid")]), &[("authorization", &authorization)]).await?;
+    Ok(answer.status == 200)
 }
 
 async fn exchange(t: &Tester, token: &str, changes: Pairs<'_>) -> Outcome<Answer> {

@@ -270,6 +270,7 @@ attacks! {
         device_polled_at_once: [DevicePollingUnlimited];
         device_form_of_other_session: [DeviceApprovalCsrf];
         device_without_secret: [DeviceClientUnauthenticated, ClientAuthOptional];
+        device_with_wrong_secret: [DeviceSecretUnchecked, ClientSecretUnchecked];
         exchange_for_more: [TokenExchangeEscalation];
         exchange_by_public_client: [TokenExchangeUnauthenticated];
         exchange_of_tampered: [TokenExchangeSubjectUnverified];
