@@ -28,6 +28,8 @@ struct Ways {
     messages: bool,
     /// The API takes a refresh token for an access token that lacks a scope.
     scoped: bool,
+    /// Whatever type of token an exchange asks for, an access token is given, and called this.
+    exchanges_as: Option<&'static str>,
 }
 
 /// A front before the lab: token, introspection and revocation endpoint, and the API.
@@ -56,6 +58,8 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (method, path) = (head.method.as_str(), head.uri.path());
     let body = String::from_utf8(to_bytes(body, 1 << 20).await.expect("a body").to_vec()).expect("text");
+    let is_asked = |pair: &&str| front.ways.exchanges_as.is_none() || !pair.starts_with("requested_token_type=");
+    let body = body.split('&').filter(is_asked).collect::<Vec<_>>().join("&");
     let text = |name: header::HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     if path == "/api/me" {
         if front.ways.messages && method == "GET" {
@@ -94,6 +98,9 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
             front.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token);
         }
         front.tokens().insert(own, token);
+        if let Some(called) = front.ways.exchanges_as {
+            text = text.replace("token-type:access_token", &format!("token-type:{called}"));
+        }
     }
     response.body(Body::from(text)).expect("a response")
 }
@@ -218,5 +225,32 @@ async fn unknown_resources_with_opaque_tokens() {
         let (_lab, target) = fronted(flaw.as_slice(), Ways { opaque: true, ..Ways::default() }).await;
         let report = run_on(&target, &["resource-indicators/unknown-target"]).await;
         assert_all(&report, &["resource-indicators/unknown-target"], expected);
+    }
+}
+
+/// A token that was asked for a stranger's MCP server: what it is good for is seen where this one takes it, whatever it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_stranger_is_shown_to_the_mcp_server() {
+    let id = "resource-indicators/aud-restricted";
+    let cases =
+        [(None, Verdict::Holds), (Some(Flaw::ResourceUnvalidated), Verdict::Holds), (Some(Flaw::ResourceUnchecked), Verdict::Broken)];
+    for (flaw, expected) in cases {
+        let (_lab, target) = fronted(flaw.as_slice(), Ways { opaque: true, ..Ways::default() }).await;
+        let report = run_on(&target, &[id]).await;
+        assert_all(&report, &[id], expected);
+    }
+}
+
+/// What an exchange gives is known by where it is taken, and not by what the answer calls it (RFC 8693 §2.2.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_that_is_called_a_refresh_token_is_none() {
+    let id = "token-exchange/type-confusion";
+    for called in ["access_token", "refresh_token", "jwt"] {
+        let (_lab, mut target) = fronted(&[], Ways { exchanges_as: Some(called), ..Ways::default() }).await;
+        target.scope = "openid profile offline_access".into();
+        let report = run_on(&target, &[id]).await;
+        assert_all(&report, &[id], Verdict::Holds);
+        let wanted = seen(&report, id).variants.iter().find(|v| v.id.ends_with("/refresh-token-wanted")).expect("the variant");
+        assert_eq!(wanted.verdict, Verdict::Holds, "{called}: {}", wanted.reason);
     }
 }

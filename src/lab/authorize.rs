@@ -139,7 +139,9 @@ fn silently(server: &Server, request: &AuthorizationRequest, error: &OAuthError)
 fn must_log_in(server: &Server, request: &AuthorizationRequest, session: &Session) -> bool {
     let age = now().saturating_sub(session.auth_time);
     let asked = request.prompt.login && !server.has(Flaw::PromptLoginIgnored);
-    let is_old = request.max_age.is_some_and(|max_age| age > max_age) && !server.has(Flaw::MaxAgeIgnored);
+    let is_ignored = |max_age| server.has(Flaw::MaxAgeIgnored) || max_age == 0 && server.has(Flaw::MaxAgeZeroIgnored);
+    // A max_age of 0 is the same as prompt=login (OpenID Connect Core section 3.1.2.1).
+    let is_old = request.max_age.is_some_and(|max_age| (max_age == 0 || age > max_age) && !is_ignored(max_age));
     asked || is_old || is_another(server, request, session)
 }
 

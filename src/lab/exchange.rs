@@ -16,6 +16,8 @@ use super::{Flaw, client_auth};
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// The only type that is taken and given (section 3).
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The type that only a flawed server gives.
+const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 
 /// How much client authentication the grant asks for.
 pub(super) fn identify(server: &Server) -> client_auth::Identify {
@@ -33,7 +35,8 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, held: 
     if params.get("subject_token_type") != Some(ACCESS_TOKEN) {
         return Err(refuse("subject_token_type is missing or not supported"));
     }
-    if params.get("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
+    let gives_refresh_token = params.get("requested_token_type") == Some(REFRESH_TOKEN) && server.has(Flaw::TokenExchangeRefreshTokenGiven);
+    if !gives_refresh_token && params.get("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
         return Err(refuse("requested_token_type is not supported"));
     }
     // Nobody acts for somebody else here (section 4.1).
@@ -70,8 +73,12 @@ pub(super) fn exchange(server: &Server, client: &Client, params: &Params, held: 
     let issue = {
         let mut store = server.store();
         let family = store.new_family();
-        Issue::register(server, &mut store, family, grant, scope, false)
+        Issue::register(server, &mut store, family, grant, scope, gives_refresh_token)
     };
+    // Section 2.2.1: what is issued stands in access_token, also where it is none.
+    if let Some(refresh_token) = &issue.refresh_token {
+        return Ok(json!({ "access_token": refresh_token, "issued_token_type": REFRESH_TOKEN, "token_type": "N_A" }));
+    }
     let mut body = issue.response(server)?;
     if let Some(members) = body.as_object_mut() {
         members.remove("id_token");

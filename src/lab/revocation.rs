@@ -39,6 +39,10 @@ fn answer(revoked: Result<(), OAuthError>) -> Response {
 fn revoke(server: &Server, headers: &HeaderMap, params: &Params) -> Result<(), OAuthError> {
     let identify = if server.has(Flaw::RevocationOpen) { Identify::AnyHow } else { Identify::PublicToo };
     let client = client_auth::authenticate(server, headers, params, identify)?;
+    let is_public = matches!(client.auth, AuthMethod::None);
+    if is_public && params.get("client_secret").is_none() && server.has(Flaw::RevocationPublicRefused) {
+        return Err(OAuthError::invalid_request("client_secret is missing"));
+    }
     let token = params.get("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
 
     let access = tokens::verify_strictly(server, token);
@@ -53,7 +57,6 @@ fn revoke(server: &Server, headers: &HeaderMap, params: &Params) -> Result<(), O
     if *owner != client.id && !server.has(Flaw::RevocationCrossClient) {
         return Err(OAuthError::new("unauthorized_client", "the token was issued to another client"));
     }
-    let is_public = matches!(client.auth, AuthMethod::None);
     if server.has(Flaw::RevocationIneffective) || is_public && server.has(Flaw::RevocationPublicIgnored) {
         return Ok(());
     }

@@ -43,7 +43,8 @@ fn is_known(server: &Server, name: &str) -> bool {
 }
 
 fn is_taken_blindly(server: &Server, name: &str) -> bool {
-    server.has(Flaw::ResourceUnvalidated) && name != server.resource && name != server.second.identifier
+    let is_unknown = name != server.resource && name != server.second.identifier;
+    is_unknown && (server.has(Flaw::ResourceUnvalidated) || server.has(Flaw::ResourceUnchecked))
 }
 
 fn invalid_target(why: &str) -> OAuthError {

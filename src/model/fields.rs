@@ -87,6 +87,7 @@ impl StepKind {
                 ("refresh_token", "the refresh token"),
                 ("id_token", "the ID token"),
                 ("token_type", "the token type"),
+                ("issued_token_type", "of a token exchange: what `access_token` is, as the answer says (RFC 8693 §2.2.1)"),
                 ("expires_in", "the lifetime in seconds"),
                 (
                     "scope",

@@ -128,9 +128,17 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
     let Some(members) = response.object() else {
         return;
     };
-    for name in
-        ["access_token", "refresh_token", "id_token", "token_type", "expires_in", "refresh_expires_in", "error", "error_description"]
-    {
+    for name in [
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "token_type",
+        "issued_token_type",
+        "expires_in",
+        "refresh_expires_in",
+        "error",
+        "error_description",
+    ] {
         raw.field(name, answer::text(members, name).filter(|v| !v.is_empty()));
     }
     // RFC 6749 §5.1: no scope in the answer means the scope that was asked for.

@@ -176,11 +176,12 @@ pub(super) async fn session_stays(t: &Tester) -> Outcome<bool> {
 
 #[tokio::test]
 async fn an_old_login_is_renewed_when_max_age_asks_for_it() -> Outcome {
-    for (flaws, renewed) in [(&[][..], true), (&[Flaw::MaxAgeIgnored], false)] {
+    let flaws = [(&[][..], true, true), (&[Flaw::MaxAgeIgnored], false, false), (&[Flaw::MaxAgeZeroIgnored], true, false)];
+    for (flaws, renewed, renewed_at_once) in flaws {
         let t = Tester::flawed(flaws).await?;
         t.code(&[("scope", "openid api:read")]).await?;
         tokio::time::sleep(Duration::from_millis(2100)).await;
-        for (max_age, asked) in [("1", renewed), ("1000", false)] {
+        for (max_age, asked) in [("1", renewed), ("0", renewed_at_once), ("1000", false)] {
             let query = encode(&with(BASE, &[("max_age", max_age)]));
             let answer = t.browse(&format!("/authorize?{query}"), None).await?;
             assert_eq!(answer.location().starts_with("/login"), asked, "{flaws:?} {max_age}");

@@ -171,6 +171,13 @@ pub(super) async fn exchange_of_id_token(t: &Tester) -> Outcome<bool> {
     Ok(exchange(t, &token, &[]).await?.status == 200)
 }
 
+pub(super) async fn exchange_for_refresh_token(t: &Tester) -> Outcome<bool> {
+    let token = narrow(t).await?.text("access_token");
+    let kind = "urn:ietf:params:oauth:token-type:refresh_token";
+    let answer = exchange(t, &token, &[("requested_token_type", kind)]).await?;
+    Ok(answer.text("issued_token_type") == kind && answer.text("access_token") != token)
+}
+
 pub(super) async fn exchange_for_other_user(t: &Tester) -> Outcome<bool> {
     let token = narrow(t).await?.text("access_token");
     Ok(exchange(t, &token, &[("requested_subject", "u-c4a8e65d90")]).await?.status == 200)

@@ -188,7 +188,7 @@ attacks! {
         claims_beyond_scope: [ScopeUnenforced];
         access_token_survives: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored];
         revocation_by_get: [RevocationGet];
-        active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, IntrospectionStale, RevocationHintRequired];
+        active_after_revocation: [RevocationIneffective, RevocationAccessTokenIneffective, RevocationPublicIgnored, RevocationPublicRefused, IntrospectionStale, RevocationHintRequired];
         tampered_is_active: [JwtSignatureUnchecked, JwtEmptySignature, IntrospectionJwtUnverified];
         reuse_refresh_token: [RefreshReuseAccepted, RefreshNotRotated, RefreshReuseTakesOver];
         reuse_renewed_refresh_token: [RefreshReuseAccepted, RefreshNotRotated, RefreshReuseTakesOver, RefreshRenewedReuseAccepted];
@@ -213,8 +213,8 @@ attacks! {
         introspection_by_id_only: [IntrospectionOpen];
         introspection_by_empty_secret: [IntrospectionOpen, IntrospectionEmptySecret];
         survives_revocation: [RevocationIneffective, RevocationNoCascade, RevocationPublicIgnored, RevocationHintTrusted];
-        revocation_refused_for_hint: [RevocationHintRefused];
-        revocation_refused_without_hint: [RevocationHintRequired];
+        revocation_refused_for_hint: [RevocationHintRefused, RevocationPublicRefused];
+        revocation_refused_without_hint: [RevocationHintRequired, RevocationPublicRefused];
         revocation_by_other: [RevocationCrossClient];
         alg_confusion: [JwtAlgConfusion];
         hs256_with_guessed_secret: [];
@@ -279,9 +279,11 @@ attacks! {
             RevocationIneffective,
             RevocationAccessTokenIneffective,
             RevocationPublicIgnored,
+            RevocationPublicRefused,
             RevocationHintRequired,
         ];
         exchange_of_id_token: [TokenExchangeTypeConfusion];
+        exchange_for_refresh_token: [TokenExchangeRefreshTokenGiven];
         exchange_for_other_user: [TokenExchangeImpersonationOpen];
         registered_by_stranger: [DcrOpen];
         registered_script: [DcrRedirectUriUnvalidated];
@@ -306,7 +308,8 @@ attacks! {
         token_for_both: [ResourceIgnored];
         token_for_unauthorized: [ResourceWidening];
         refreshed_for_unauthorized: [RefreshResourceEscalation];
-        token_for_anything: [ResourceUnvalidated];
+        token_for_anything: [ResourceUnvalidated, ResourceUnchecked];
+        token_of_a_stranger: [ResourceUnchecked];
         mcp_without_token: [UserinfoOpen, McpResourceOpen];
         metadata_of_another_resource: [PrmMismatch];
         details_of_no_type: [RarUnvalidated];

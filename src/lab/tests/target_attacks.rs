@@ -39,6 +39,13 @@ pub(super) async fn token_for_anything(t: &Tester) -> Outcome<bool> {
     Ok(!code.is_empty())
 }
 
+pub(super) async fn token_of_a_stranger(t: &Tester) -> Outcome<bool> {
+    let stranger = "https://evil.example/mcp";
+    let code = t.code(&[("resource", stranger)]).await?;
+    let token = t.redeem(&code, &[("resource", stranger)]).await?.text("access_token");
+    Ok(!token.is_empty() && t.opens("/api/me", &token).await?)
+}
+
 pub(super) async fn token_at_other_api(t: &Tester) -> Outcome<bool> {
     let token = t.tokens().await?.text("access_token");
     t.opens("/api/orders", &token).await
