@@ -108,17 +108,13 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
         return Err(unknown_code());
     }
     let is_expected = match params.get("redirect_uri") {
-<<<<<<< HEAD
-        Some(uri) => uri == code.redirect_uri || server.has(Flaw::CodeRedirectUriUnchecked),
-        None if params.is_empty("redirect_uri") && server.has(Flaw::CodeRedirectUriEmptyAccepted) => true,
-=======
         Some(uri) => {
             let is_but_for_query = without_query(uri) == without_query(&code.redirect_uri);
             uri == code.redirect_uri
                 || (is_but_for_query && server.has(Flaw::RedirectUriQueryIgnored))
                 || server.has(Flaw::CodeRedirectUriUnchecked)
         }
->>>>>>> w20b
+        None if params.is_empty("redirect_uri") && server.has(Flaw::CodeRedirectUriEmptyAccepted) => true,
         None => server.has(Flaw::CodeRedirectUriOptional),
     };
     if !is_expected && !by_own_uri {
