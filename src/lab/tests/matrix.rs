@@ -145,7 +145,7 @@ attacks! {
         code_of_unasked_client: [ConsentForAnyClient];
         code_after_refusal: [ConsentDenialIgnored];
         redirect_of_second_request: [RedirectUriFromSession];
-        challenge_of_second_request: [PkceVerifierIgnored, PkceChallengeFromSession];
+        challenge_of_second_request: [PkceVerifierIgnored, PkceNotBoundToCode, PkceChallengeFromSession];
         cookie_for_scripts: [SessionCookieFlags];
         page_tells_address: [ReferrerLeak];
         page_is_kept: [LoginPageCacheable];
