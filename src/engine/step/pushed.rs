@@ -96,12 +96,14 @@ pub fn is_pushed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> bool {
     pushed_before(trial, step).is_some() || trial.engine.facts().pushes && step.planned.carried != Some(Carried::Plain)
 }
 
-/// What was pushed by the step whose `request_uri` this one takes along; for one that nobody was given, as an attacker guesses it, what was pushed last.
+/// What was pushed by the step whose `request_uri` this one takes along; for one that nobody was given, as an attacker guesses it, what was pushed for the
+/// same client.
 fn pushed_before<'t>(trial: &'t RunningTrial<'_>, step: &Ready<'_>) -> Option<&'t BTreeMap<String, String>> {
-    let uri = &step.parameters.iter().find(|p| p.name == REQUEST_URI)?.value;
-    let given = || trial.known.fields.iter().filter_map(|(by, fields)| Some((by, fields.get(REQUEST_URI)?)));
-    let (by, _) = given().find(|(_, given)| *given == uri).or_else(|| given().last())?;
-    trial.known.sent.get(by)
+    let value = |name: &str| step.parameters.iter().find(|p| p.name == name).map(|p| &p.value);
+    let uri = value(REQUEST_URI)?;
+    let given = || trial.known.fields.iter().filter_map(|(by, fields)| Some((fields.get(REQUEST_URI)?, trial.known.sent.get(by)?)));
+    let theirs = || given().find(|(_, sent)| sent.get("client_id") == value("client_id"));
+    given().find(|(given, _)| *given == uri).or_else(theirs).map(|(_, sent)| sent)
 }
 
 /// What the browser takes along with a `request_uri`.
