@@ -82,7 +82,7 @@ async fn a_server_that_wants_more_beside_an_object_is_tested_all_the_same() {
     let attacks = beside_all(attacks.iter());
     assert!(attacks.len() > 15 && attacks.iter().all(|objects| *objects == [whole.clone()]), "{attacks:?}");
     let warnings = warnings(&report);
-    assert!(warnings.len() == 1 && warnings[0].contains("`response_type`, `scope` and `redirect_uri`"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("`response_type`, `scope`, `redirect_uri`"), "{warnings:?}");
 }
 
 /// RFC 9126 §4 wants `client_id` alone beside the `request_uri` of what was pushed; servers that want more are found out in the same way.

@@ -115,8 +115,8 @@ fn assertion(
     .map_err(Missing::Never)
 }
 
-/// Header and claims of an assertion as a client makes it (RFC 7523 §3). Without nbf, which no server may miss: some refuse one that is no further
-/// back than the skew that they forgive.
+/// Header and claims of an assertion as a client makes it (RFC 7523 §3). Without nbf, which is the client's to leave out: some servers refuse
+/// one that is no further back than the skew that they forgive.
 fn genuine(client_id: &str, key: &SigningKey, kid: Option<&str>, audience: &str) -> (Value, Value) {
     let (issued, now) = (clock::issued_at(), clock::now());
     let claims = json!({

@@ -108,7 +108,7 @@ impl Learned {
         let mut state = self.state();
         if state.repeating.insert(client.to_owned()) {
             state.warnings.push(format!(
-                "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type`, `scope` and `redirect_uri` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
+                "client `{client}`: its request object is refused by itself (RFC 9101 §5), and carried out with `response_type`, `scope`, `redirect_uri` and its `prompt` beside it (OpenID Connect Core §6.1); all of its request objects are sent so"
             ));
         }
     }
@@ -123,8 +123,8 @@ impl Learned {
         let mut state = self.state();
         if !std::mem::replace(&mut state.repeats_pushed, true) {
             state.warnings.push(
-                "the `request_uri` of a pushed request is refused with `client_id` alone (RFC 9126 §4), and carried out with `response_type`, `scope` and \
-                 `redirect_uri` beside it; all of them are sent so"
+                "the `request_uri` of a pushed request is refused with `client_id` alone (RFC 9126 §4), and carried out with `response_type`, `scope`, \
+                 `redirect_uri` and its `prompt` beside it; all of them are sent so"
                     .to_owned(),
             );
         }

@@ -357,6 +357,12 @@ mod tests {
         let later = names(&["authorize", "redeem", "rotate", "authorize_again", "redeem_again"]);
         assert_eq!(united(&with(std::slice::from_ref(&rotate)), &with(&again)), later);
         assert_eq!(united(&with(&again), &with(std::slice::from_ref(&rotate))), later);
+        // What is not given yet nothing can end.
+        let elsewhere = [step("x.authorize", A, Public, None), step("x.redeem", T, Public, Some("x.authorize"))];
+        assert_eq!(
+            united(&with(&elsewhere), &with(&again)),
+            names(&["authorize", "redeem", "authorize_again", "redeem_again", "x.authorize", "x.redeem"])
+        );
         // A use of two grants, between which there is a third.
         let both = {
             let mut both = step("both", T, Public, Some("redeem"));
