@@ -180,9 +180,7 @@ fn runs_write_to_the_reports_folder() {
 
 #[test]
 fn every_broken_verdict_carries_its_evidence() {
-    // The one that is left out redeems a code once more, and ends with that what it was given.
-    let but = ["-x", "pkce/code-swap-between-sessions"];
-    let (_, out, _) = grantproof(&[&["run", "-s", "pkce", "--flaw", "pkce-verifier-ignored", "-f", "json"][..], &but].concat());
+    let (_, out, _) = grantproof(&["run", "-s", "pkce", "--flaw", "pkce-verifier-ignored", "-f", "json"]);
     let report: Value = serde_json::from_str(&out).expect("JSON");
     let controls = report["controls"].as_array().map_or(0, Vec::len) as u64;
     let mut seen = 0;
@@ -196,7 +194,9 @@ fn every_broken_verdict_carries_its_evidence() {
             assert!(attempts.len() >= 2, "{} was repeated", variant["id"]);
             assert!(attempts.iter().all(|a| a["steps"][0]["exchanges"][0]["status"].as_u64().is_some()), "{}", variant["id"]);
             assert!(variant["curl"].as_str().is_some_and(|c| c.starts_with("curl ")), "{}", variant["id"]);
-            assert_eq!(variant["confirmed"], true, "{}: the token was shown to work", variant["id"]);
+            // These redeem the code once more at their end, which ends what it gave.
+            let ends_its_token = variant["id"].as_str().is_some_and(|id| id.starts_with("pkce/code-swap-between-sessions/while-"));
+            assert!(variant["confirmed"] == true || ends_its_token, "{}: the token was shown to work", variant["id"]);
         }
     }
     assert!(seen >= 3, "{seen} broken variants");

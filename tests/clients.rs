@@ -211,8 +211,9 @@ async fn a_name_stands_beside_the_pair_where_the_server_wants_it() {
     // The pair of the attack is wrong, and nothing else about its request.
     let variants = report.verdicts.iter().flat_map(|v| &v.variants);
     let trials: Vec<_> = variants.flat_map(|v| v.attempts.load().expect("evidence").into_owned()).collect();
-    let mut bodies = trials.iter().flat_map(|trial| &trial.steps).filter(|step| step.step == "redeem").flat_map(|step| &step.exchanges);
-    assert!(!trials.is_empty() && bodies.all(|exchange| exchange.request_body.contains("client_id=")));
+    let redeemed = trials.iter().flat_map(|trial| &trial.steps).filter(|step| step.step == "redeem");
+    let bodies: Vec<_> = redeemed.flat_map(|step| &step.exchanges).map(|exchange| &exchange.request_body).collect();
+    assert!(!bodies.is_empty() && bodies.iter().all(|body| body.contains("client_id=")), "{bodies:?}");
 }
 
 /// A server that answers a registration with a client that it has already: the run says so, registers nothing more, and removes nothing.

@@ -15,7 +15,7 @@ mod predicate;
 pub use predicate::View;
 
 pub use crate::model::account::{Account, Shown, Sight, Truth};
-use crate::model::observation::{NegativeControl, Outcome, StepObservation, Trial};
+use crate::model::observation::{INSUFFICIENT_SCOPE, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::predicate::{Condition, Predicate, Test, Word};
 use crate::model::scenario::{Applicability, Attack, Control};
 use crate::model::step::{PlannedStep, StepKind};
@@ -261,18 +261,11 @@ fn condition(view: &View, condition: &Condition) -> Option<Truth> {
     })
 }
 
-/// The error of a place that has taken a token for genuine, and finds no more amiss than what it may be used for (RFC 6750 §3.1).
-const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
-
 /// Whether a refusal is asked about, and the token that came was refused for its scope alone. No defense has been seen then but that of the
 /// scope: whatever else is wrong with the token was not noticed. A place that says the same to a token that never existed says nothing by it.
 fn is_for_scope_alone(view: &View, predicate: &Predicate) -> bool {
     let Predicate::Outcome { step, word: Word::Refused, .. } = predicate else { return false };
-    let seen = match step.strip_prefix("control.") {
-        Some(name) => view.control.and_then(|control| control.step(name)),
-        None => view.trial.step(step),
-    };
-    seen.is_some_and(|seen| refused_for_scope(seen, view.negatives))
+    view.step(step).is_some_and(|seen| refused_for_scope(seen, view.negatives))
 }
 
 fn refused_for_scope(step: &StepObservation, negatives: &[NegativeControl]) -> bool {
@@ -434,8 +427,8 @@ pub fn granted(control: &Control, trial: &Trial) -> Result<(), Failed> {
 /// refuses everything.
 fn still_granted(conditions: &[&[Applicability]], after: &Trial) -> Result<(), Failed> {
     for condition in conditions.iter().flat_map(|list| list.iter()) {
-        if let Predicate::Outcome { step, word: Word::Issued | Word::Accepted, .. } = &condition.predicate
-            && let Some(seen) = after.step(step.strip_prefix("control.").unwrap_or(step))
+        if let Predicate::Outcome { word: Word::Issued | Word::Accepted, .. } = &condition.predicate
+            && let Some(seen) = step_of(condition).and_then(|step| after.step(step))
             && !seen.outcome.granted()
         {
             return Err(failed(seen));

@@ -25,7 +25,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn step(&self, name: &str) -> Option<&'a StepObservation> {
+    pub(super) fn step(&self, name: &str) -> Option<&'a StepObservation> {
         match name.strip_prefix("control.") {
             Some(name) => self.control?.step(name),
             None => self.trial.step(name),

@@ -85,6 +85,9 @@ impl Outcome {
     }
 }
 
+/// The error of a place that has taken a token for genuine, and finds no more amiss than what it may be used for (RFC 6750 §3.1).
+pub const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+
 /// One HTTP request and its answer, redacted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -265,7 +265,6 @@ impl<'t, 'e> Journey<'t, 'e> {
                 match self.leads(&url) {
                     Leads::Callback(where_to) => return self.callback(&url, where_to, None),
                     Leads::Elsewhere => return self.callback(&url, "elsewhere", None),
-                    Leads::Inside if self.answers_itself(&url) => return self.callback(&url, "elsewhere", None),
                     Leads::Inside => {
                         self.page_error = answer::error_in_address(&url);
                         // Within the server it is no leak, but the password is still on its way.

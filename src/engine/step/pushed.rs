@@ -101,9 +101,18 @@ pub fn is_pushed(trial: &RunningTrial<'_>, step: &Ready<'_>) -> bool {
 fn pushed_before<'t>(trial: &'t RunningTrial<'_>, step: &Ready<'_>) -> Option<&'t BTreeMap<String, String>> {
     let value = |name: &str| step.parameters.iter().find(|p| p.name == name).map(|p| &p.value);
     let uri = value(REQUEST_URI)?;
-    let given = || trial.known.fields.iter().filter_map(|(by, fields)| Some((fields.get(REQUEST_URI)?, trial.known.sent.get(by)?)));
-    let theirs = || given().find(|(_, sent)| sent.get("client_id") == value("client_id"));
-    given().find(|(given, _)| *given == uri).or_else(theirs).map(|(_, sent)| sent)
+    let theirs = || pushes(trial).map(|(_, sent)| sent).find(|sent| sent.get("client_id") == value("client_id"));
+    pushed_under(trial, uri).or_else(theirs)
+}
+
+/// What was pushed under a `request_uri`, by parameter.
+pub fn pushed_under<'t>(trial: &'t RunningTrial<'_>, uri: &str) -> Option<&'t BTreeMap<String, String>> {
+    pushes(trial).find(|(given, _)| *given == uri).map(|(_, sent)| sent)
+}
+
+/// The `request_uri` of each step that was given one, and what it had pushed.
+fn pushes<'t>(trial: &'t RunningTrial<'_>) -> impl Iterator<Item = (&'t String, &'t BTreeMap<String, String>)> {
+    trial.known.fields.iter().filter_map(|(by, fields)| Some((fields.get(REQUEST_URI)?, trial.known.sent.get(by)?)))
 }
 
 /// What the browser takes along with a `request_uri`.

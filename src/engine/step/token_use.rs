@@ -4,7 +4,7 @@ use crate::engine::eval::Missing;
 use crate::engine::http::Response;
 use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, certificate, forge};
-use crate::model::observation::Outcome;
+use crate::model::observation::{INSUFFICIENT_SCOPE, Outcome};
 use crate::model::step::{Place, ResourcePlace, StepKind, Transport};
 
 use super::{Ready, Sent, claims};
@@ -79,7 +79,7 @@ async fn at_the_named_api(trial: &RunningTrial<'_>, first: RawStep, api: &ProofE
     let there = proof::request(trial.engine, api, shown, &Transport::default()).await;
     let exchanges = [first.exchanges, there.exchanges].concat();
     // What is refused for its scope alone was taken for genuine, which is more than the first place has done (RFC 6750 §3.1).
-    let for_scope = there.fields.get("error").is_some_and(|error| error == "insufficient_scope");
+    let for_scope = there.fields.get("error").is_some_and(|error| error == INSUFFICIENT_SCOPE);
     if there.outcome == Some(Outcome::Refused) && !for_scope {
         return RawStep { exchanges, ..first };
     }

@@ -28,11 +28,14 @@ fn answer_in(url: &Url, posted: bool) -> &'static str {
     }
 }
 
+/// What a client asks for at the authorization endpoint (RFC 6749 §4.1.2, §4.2.2; OpenID Connect Core §3.2.2.5).
+const GIVEN: [&str; 3] = ["code", "access_token", "id_token"];
+
 /// Whether an address carries an answer to a request with this state: a code or a token beside it.
 fn is_answer(url: &Url, state: &str) -> bool {
     let parts = [url.query(), url.fragment()].into_iter().flatten();
     let pairs: Vec<(String, String)> = parts.flat_map(wire::parse_form).filter(|(_, value)| !value.is_empty()).collect();
-    let is_given = pairs.iter().any(|(name, _)| matches!(name.as_str(), "code" | "access_token" | "id_token"));
+    let is_given = pairs.iter().any(|(name, _)| GIVEN.contains(&name.as_str()));
     is_given && pairs.iter().any(|(name, value)| name == "state" && value == state)
 }
 
@@ -46,8 +49,7 @@ impl Journey<'_, '_> {
             self.raw.field(name, answer::member(response, name));
         }
         if answer::refuses(response.status) {
-            let described = || self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
-            let error = self.raw.fields.get("error").map(|error| format!("{error}{}", described()));
+            let error = self.raw.fields.get("error").map(|error| format!("{error}{}", self.description()));
             let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
             self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
         } else {
@@ -117,14 +119,14 @@ impl Journey<'_, '_> {
         for name in ["state", "iss", "error_description"] {
             self.raw.field(name, values.get(name).filter(|v| !v.is_empty()));
         }
-        let given = ["code", "access_token", "id_token"].iter().any(|name| self.raw.fields.contains_key(*name));
+        let given = GIVEN.iter().any(|name| self.raw.fields.contains_key(*name));
         let error = self.raw.fields.get("error").cloned();
         self.raw.shape = format!("callback {where_to} {}", error.as_deref().unwrap_or(if given { "granted" } else { "empty" }));
         let (outcome, note) = match (given, error, where_to) {
             (true, _, "elsewhere") => (Outcome::Strayed, format!("redirected to {url}, which nobody asked for")),
             (true, _, _) => (Outcome::Issued, String::new()),
             (false, Some(error), "registered") => {
-                let why = self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default();
+                let why = self.description();
                 // A server that stumbled has refused nothing.
                 let outcome = if answer::is_fault_of_server(&error) { Outcome::Crashed } else { Outcome::Refused };
                 (outcome, format!("{error}{why} at the registered redirect_uri"))
@@ -141,9 +143,9 @@ impl Journey<'_, '_> {
         self.end(outcome, note);
     }
 
-    /// Whether the server sends to a page of its own what it answers the client.
-    pub(super) fn answers_itself(&self, url: &Url) -> bool {
-        self.state.as_deref().is_some_and(|state| is_answer(url, state))
+    /// What the answer says of its error, behind it.
+    fn description(&self) -> String {
+        self.raw.fields.get("error_description").map(|d| format!(" ({d})")).unwrap_or_default()
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, note: String) {
@@ -164,7 +166,7 @@ impl Journey<'_, '_> {
     }
 
     /// Where a URL leads: to the callback (compared by scheme, user information, host, port and path, as a browser
-    /// resolved them), inside the target's hosts, or elsewhere.
+    /// resolved them), inside the target's hosts, or elsewhere: so does what a server that answers sends to a page of its own.
     pub(super) fn leads(&self, url: &Url) -> Leads {
         let registered = Url::parse(&self.registered).ok();
         let asked = self.asked.as_deref().and_then(|a| resolve(&self.registered, a));
@@ -177,7 +179,8 @@ impl Journey<'_, '_> {
         if registered.as_ref().is_some_and(|r| same_place(url, r)) {
             return Leads::Callback("registered");
         }
-        if self.trial.engine.http.reaches(url) { Leads::Inside } else { Leads::Elsewhere }
+        let is_answered = self.state.as_deref().is_some_and(|state| is_answer(url, state));
+        if self.trial.engine.http.reaches(url) && !is_answered { Leads::Inside } else { Leads::Elsewhere }
     }
 }
 

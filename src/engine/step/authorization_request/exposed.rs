@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::engine::RunningTrial;
 use crate::engine::http::Response;
 
+use super::super::pushed::pushed_under;
 use super::{Journey, Leads};
 use crate::engine::submission;
 
@@ -24,9 +25,7 @@ const ITS_OWN: &[&str] = &["client_id", "redirect_uri", "request_uri", "state", 
 
 /// The parameters of the request that was pushed under the `request_uri` that the browser brings, as far as their values tell them.
 pub(super) fn pushed(trial: &RunningTrial<'_>, request_uri: Option<&str>) -> BTreeMap<String, String> {
-    let Some(request_uri) = request_uri else { return BTreeMap::new() };
-    let step = trial.known.fields.iter().find(|(_, fields)| fields.get("request_uri").is_some_and(|uri| uri == request_uri));
-    let sent = step.and_then(|(step, _)| trial.known.sent.get(step));
+    let sent = request_uri.and_then(|uri| pushed_under(trial, uri));
     let is_watched = |name: &str, value: &str| value.len() >= SHORTEST && !ITS_OWN.contains(&name);
     sent.into_iter().flatten().filter(|(name, value)| is_watched(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
