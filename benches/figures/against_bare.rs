@@ -20,19 +20,19 @@ use crate::{BARE, Bench, Failed, PROGRAM, ROUNDS, RUNS, client_runtime, least, m
 
 impl Bench {
     /// The exchanges of a recording, for the bare client: what the run made by itself, it makes by itself.
-    fn plan(&self, recording: &Recording, target: &Target) -> Plan {
+    fn plan(&self, recording: &Recording, order: &[String], target: &Target) -> Plan {
         let scenarios = self.scenarios();
         let drawn = plan::draw(&scenarios, target, Risk::Noisy);
         let shown = drawn.groups.iter().zip(&recording.controls).map(|(group, trial)| (&group.control, trial));
         let paged = pages::shown_again(shown, target);
-        let alone: BTreeSet<(&str, &str, Option<&str>)> = drawn
+        let alone: BTreeSet<String> = drawn
             .groups
             .iter()
             .flat_map(|g| &g.cases)
             .filter(|case| case.alone() || pages::concern(case, &paged, target))
-            .map(|c| (c.scenario.id.as_str(), c.attack.id.as_str(), c.word.as_deref()))
+            .map(|case| case.name())
             .collect();
-        Plan::of(recording, target, |scenario, attack, word| alone.contains(&(scenario, attack, word)))
+        Plan::of(recording, target, order, |name| alone.contains(name))
     }
 
     /// The whole catalogue, and a bare client that makes the same exchanges.
@@ -43,13 +43,13 @@ impl Bench {
         for round in 0..=ROUNDS {
             let (lab, target) = self.lab()?;
             let start = Instant::now();
-            let recording = self.run(&selected, &target);
+            let (recording, order) = self.run_in_order(&selected, &target);
             let ran = millis(start);
             drop(lab);
             if let Some(fatal) = recording.fatal {
                 return Err(fatal.into());
             }
-            let plan = self.plan(&recording, &target);
+            let plan = self.plan(&recording, &order, &target);
             let start = Instant::now();
             let report = build::report(&self.catalogue, recording).expect("evidence in memory");
             let judged = millis(start);
@@ -96,15 +96,12 @@ impl Bench {
         }
         let lab = OutsideLab::start(&self.scratch)?;
         let file = lab.file.to_str().ok_or("no path")?;
-        let record = self.scratch.join("record");
-        let (written, kept) = (format!("json={}", self.scratch.join("report.json").display()), record.display().to_string());
-        // Twice: the second run finds every consent given, as all that follow do.
-        for _ in 0..2 {
-            quiet(Command::new(PROGRAM).args(["run", "-t", file, "--record", &kept]))?;
-        }
-        let recording: Recording = serde_json::from_slice(&std::fs::read(record.join("recording.json"))?)?;
+        let written = format!("json={}", self.scratch.join("report.json").display());
         let target = grantproof::target::load::from_file(&lab.file).map_err(|d| d[0].to_string())?;
-        let plan = self.plan(&recording, &target);
+        // Twice: the second run finds every consent given, as all that follow do.
+        self.run(&self.scenarios(), &target);
+        let (recording, order) = self.run_in_order(&self.scenarios(), &target);
+        let plan = self.plan(&recording, &order, &target);
         std::fs::write(self.scratch.join("plan.json"), serde_json::to_string(&plan)?)?;
 
         let (mut run, mut run_requests, mut written_run, mut written_requests) = (0.0, 0, 0.0, 0);

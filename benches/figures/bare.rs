@@ -70,10 +70,10 @@ impl<'t> Site<'t> {
     pub async fn run(&self, plan: &Plan, width: usize, throughout: bool) -> Result<Counts, Failed> {
         let mut connections: Vec<Connection> = (0..width).map(|_| Connection::default()).collect();
         let counts = RefCell::new(Counts::new());
-        for (chains, beside) in [(&plan.before, false), (&plan.beside, true), (&plan.alone, false), (&plan.after, true)] {
+        for (at, phase) in plan.phases.iter().enumerate() {
             // The first login comes before everything else, as in the run.
-            let wide = if beside || throughout && !std::ptr::eq(chains, &plan.before) { width } else { 1 };
-            let queue = RefCell::new(chains.iter().collect::<VecDeque<_>>());
+            let wide = if phase.beside || throughout && at > 0 { width } else { 1 };
+            let queue = RefCell::new(phase.chains.iter().collect::<VecDeque<_>>());
             let workers = connections.iter_mut().take(wide).map(|connection| async {
                 loop {
                     let next = queue.borrow_mut().pop_front();

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use grantproof::cli::{inputs, start_subject};
@@ -19,7 +20,7 @@ use grantproof::lab::{Lab, LabConfig};
 use grantproof::model::observation::Trial;
 use grantproof::model::report::Recording;
 use grantproof::model::scenario::Scenario;
-use grantproof::run::{Options, Stop};
+use grantproof::run::{Event, Options, Stop};
 use grantproof::scenario::catalogue::Catalogue;
 use grantproof::selftest;
 use grantproof::target::Target;
@@ -174,8 +175,18 @@ impl Bench {
     }
 
     fn run(&self, selected: &[&Scenario], target: &Target) -> Recording {
-        let stop = Stop::default();
-        self.clients.block_on(grantproof::run::run(&self.catalogue, selected, target, &Options::default(), &stop, &|_| {}))
+        self.run_in_order(selected, target).0
+    }
+
+    /// Runs scenarios; with the names of controls and cases as they ended.
+    fn run_in_order(&self, selected: &[&Scenario], target: &Target) -> (Recording, Vec<String>) {
+        let (stop, order) = (Stop::default(), Mutex::new(Vec::new()));
+        let tell = |event| match event {
+            Event::Control { name, .. } | Event::Finished { case: name } => order.lock().expect("one thread").push(name),
+            _ => {}
+        };
+        let recording = self.clients.block_on(grantproof::run::run(&self.catalogue, selected, target, &Options::default(), &stop, &tell));
+        (recording, order.into_inner().expect("one thread"))
     }
 
     /// As `run` starts it: what waits moves its clock, and no time passes.

@@ -3,12 +3,12 @@
 //! What a server issued is found in an answer of the recording, with the text before it; live, what stands behind that text is put where the
 //! recording sent it again. Secrets are known by their marks, which are equal where secrets are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantproof::model::observation::{Exchange, StepObservation, Trial};
-use grantproof::model::report::Recording;
+use grantproof::model::report::{CaseRecord, Recording};
 use grantproof::redact::mark;
 use grantproof::target::Target;
 use grantproof::wire;
@@ -78,16 +78,18 @@ pub struct Op {
 
 pub type Chain = Vec<Op>;
 
-/// The exchanges of a run: each list is a chain of which every exchange may need the one before.
+/// Chains of a time of the run: beside each other, or one after another.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Phase {
+    pub chains: Vec<Chain>,
+    pub beside: bool,
+}
+
+/// The exchanges of a run, in its order; in a chain every exchange may need the one before.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Plan {
-    pub before: Vec<Chain>,
-    /// Chains that ran beside each other.
-    pub beside: Vec<Chain>,
-    /// Those that ran by themselves.
-    pub alone: Vec<Chain>,
-    /// The controls at the end, beside each other again.
-    pub after: Vec<Chain>,
+    /// The first is what comes before every attack.
+    pub phases: Vec<Phase>,
 }
 
 /// How many exchanges came to what: path and status.
@@ -95,10 +97,10 @@ pub type Counts = BTreeMap<(String, u16), usize>;
 
 impl Plan {
     /// Reads the exchanges off a recording. What is in no record (metadata, keys, the search for a place that takes the genuine token) is added, so
-    /// that the sum is that of the run. `alone` says which cases ran by themselves.
-    pub fn of(recording: &Recording, target: &Target, alone: impl Fn(&str, &str, Option<&str>) -> bool) -> Plan {
+    /// that the sum is that of the run. `order` names controls and cases as they ended: a session that one of them began or ended is another's.
+    /// `alone` says which cases ran by themselves.
+    pub fn of(recording: &Recording, target: &Target, order: &[String], alone: impl Fn(&str) -> bool) -> Plan {
         let mut reader = Reader { target, issued: HashSet::new(), own: HashSet::new() };
-        let mut plan = Plan::default();
         let unrecorded = |url: &str| Exchange {
             method: "GET".into(),
             url: url.to_owned(),
@@ -113,30 +115,42 @@ impl Plan {
         };
         let metadata = format!("{}/.well-known/openid-configuration", target.issuer);
         let none = Sent::new();
-        plan.before.push(reader.chain([(&unrecorded(&metadata), &none)]));
+        let mut first = Phase { chains: vec![reader.chain([(&unrecorded(&metadata), &none)])], beside: false };
         let trial = |reader: &mut Reader<'_>, t: &Trial| reader.chain(exchanges(&t.steps, t.proof.as_deref()));
-        let (first, last): (Vec<_>, Vec<_>) = recording.controls.iter().partition(|control| control.name.contains("(before"));
-        for control in first {
-            plan.before.push(trial(&mut reader, control));
+        let mut controls: HashMap<&str, &Trial> = recording.controls.iter().map(|control| (control.name.as_str(), control)).collect();
+        let mut cases: HashMap<String, _> = recording.cases.iter().map(|case| (name(case), &case.attempts)).collect();
+        let mut phases = Vec::<Phase>::new();
+        for name in order {
+            let control = controls.remove(name.as_str());
+            if let Some(control) = control.filter(|_| phases.is_empty()) {
+                first.chains.push(trial(&mut reader, control));
+                continue;
+            }
+            if phases.is_empty() {
+                for negative in &recording.negative_controls {
+                    first.chains.push(reader.chain(exchanges(std::slice::from_ref(&negative.answer), None)));
+                }
+            }
+            let beside = control.is_some() || !alone(name);
+            if phases.last().is_none_or(|last| last.beside != beside) {
+                phases.push(Phase { chains: Vec::new(), beside });
+            }
+            let Some(phase) = phases.last_mut() else { continue };
+            phase.chains.extend(control.map(|control| trial(&mut reader, control)));
+            if let Some(attempts) = cases.remove(name) {
+                phase.chains.extend(attempts.load().expect("evidence").iter().map(|t| trial(&mut reader, t)));
+            }
         }
-        for negative in &recording.negative_controls {
-            plan.before.push(reader.chain(exchanges(std::slice::from_ref(&negative.answer), None)));
-        }
-        for case in &recording.cases {
-            let list = if alone(&case.scenario, &case.attack, case.word.as_deref()) { &mut plan.alone } else { &mut plan.beside };
-            list.extend(case.attempts.load().expect("evidence").iter().map(|t| trial(&mut reader, t)));
-        }
-        for control in last {
-            plan.after.push(trial(&mut reader, control));
-        }
+        phases.insert(0, first);
+        let mut plan = Plan { phases };
         let more = (recording.run.requests as usize).saturating_sub(plan.requests());
-        plan.before.extend((0..more).map(|_| reader.chain([(&unrecorded(&format!("{}/jwks.json", target.issuer)), &none)])));
+        plan.phases[0].chains.extend((0..more).map(|_| reader.chain([(&unrecorded(&format!("{}/jwks.json", target.issuer)), &none)])));
         plan.forget();
         plan
     }
 
     fn chains(&self) -> impl Iterator<Item = &Chain> {
-        self.before.iter().chain(&self.beside).chain(&self.alone).chain(&self.after)
+        self.phases.iter().flat_map(|phase| &phase.chains)
     }
 
     pub fn requests(&self) -> usize {
@@ -163,10 +177,16 @@ impl Plan {
                 _ => None,
             })
             .collect();
-        for op in self.before.iter_mut().chain(&mut self.beside).chain(&mut self.alone).chain(&mut self.after).flatten() {
+        for op in self.phases.iter_mut().flat_map(|phase| &mut phase.chains).flatten() {
             op.kept.retain(|kept| needed.contains(&kept.name));
         }
     }
+}
+
+/// What a run calls a case.
+fn name(case: &CaseRecord) -> String {
+    let word = case.word.as_ref().map(|word| format!("[{word}]")).unwrap_or_default();
+    format!("{}/{}{word}", case.scenario, case.attack)
 }
 
 type Sent = BTreeMap<String, String>;
