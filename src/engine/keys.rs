@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto_primes::hazmat::Sieve;
 use crypto_primes::is_prime_with_rng;
 use num_bigint_dig::ModInverse as _;
-use p256::elliptic_curve::bigint::{Encoding as _, Random as _, U384};
+use p256::elliptic_curve::bigint::{Encoding as _, Random as _, U256};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use p256::pkcs8::EncodePrivateKey as _;
@@ -73,8 +73,8 @@ impl SigningKey {
         }
     }
 
-    /// A fresh RSA key of so many bits, of as many primes as it takes. For 2048 bits these are six (RFC 8017 §3.2), which nobody can tell from two by the
-    /// public half, and which are found in about a fifteenth of the processor time.
+    /// A fresh RSA key of so many bits, of as many primes as it takes. For 2048 bits these are eight (RFC 8017 §3.2), which nobody can tell from two by
+    /// the public half, and which are found in a small part of the processor time.
     ///
     /// # Errors
     /// The size is too small for two primes, or no key could be made.
@@ -207,16 +207,16 @@ impl SigningKey {
     }
 }
 
-/// How large the primes of fresh RSA keys may be: still too large to be found as factors.
-const MOST_PRIME_BITS: usize = 342;
+/// How large the primes of fresh RSA keys may be. To find factors of this size takes years of many machines, and the key is done with when the run ends.
+const MOST_PRIME_BITS: usize = 256;
 
 /// How often the primes of one key are drawn before it is given up.
 const MOST_DRAWN: usize = 20;
 
-/// A random prime of so many bits, of which the four highest are set, so that the product of some has as many bits as they have together.
+/// A random prime of so many bits, of which the five highest are set, so that the product of up to twenty has as many bits as they have together.
 fn prime(bits: usize) -> Option<rsa::BigUint> {
     let rng = &mut rand::rngs::OsRng;
-    let start = (U384::random(rng) >> (U384::BITS - bits)) | U384::from_u8(0b1111).shl_vartime(bits - 4);
+    let start = (U256::random(rng) >> (U256::BITS - bits)) | U256::from_u8(0b1_1111).shl_vartime(bits - 5);
     Sieve::new(&start, bits, false)
         .find(|candidate| is_prime_with_rng(rng, candidate))
         .map(|prime| rsa::BigUint::from_bytes_be(&prime.to_be_bytes()))
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_fresh_rsa_key_has_the_size_that_was_asked_for() {
-        for (bits, primes) in [(1024, 3), (2048, 6), (3072, 9)] {
+        for (bits, primes) in [(1024, 4), (2048, 8), (3072, 12)] {
             let SigningKey::Rs256(key) = SigningKey::rsa(bits).expect("a key") else { panic!("a key of another type") };
             assert_eq!((key.n().bits(), key.primes().len()), (bits, primes));
             assert!(key.primes().iter().all(|prime| prime.bits().abs_diff(bits / primes) <= 1));

@@ -52,6 +52,24 @@ impl Predicate {
             Predicate::Field { .. } => None,
         }
     }
+
+    /// What it reads: its subject, and what that is compared with.
+    pub fn references<'p>(&'p self, found: &mut Vec<&'p Reference>) {
+        if let Predicate::Field { subject, test } = self {
+            found.push(subject);
+            match test {
+                Test::Equals(text)
+                | Test::Differs(text)
+                | Test::Contains(text)
+                | Test::Lacks(text)
+                | Test::Includes(text)
+                | Test::Excludes(text) => {
+                    text.references(found);
+                }
+                Test::Present | Test::Absent | Test::MoreThan(_) | Test::AtMost(_) => {}
+            }
+        }
+    }
 }
 
 impl Test {

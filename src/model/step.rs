@@ -241,7 +241,12 @@ pub struct PlannedStep {
     pub at: ResourcePlace,
     /// The attack added this step (a repetition).
     pub added: bool,
+    /// Somebody asks for [`ID_TOKEN_KEY`] of its answer: to verify a signature takes longer than everything else about an answer.
+    pub verified: bool,
 }
+
+/// The field that says whether an ID token's signature verifies.
+pub const ID_TOKEN_KEY: &str = "id_token_key";
 
 impl PlannedStep {
     /// The parameters, to be changed for this step alone.

@@ -370,6 +370,7 @@ fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blat
             each: None,
             cookies_of: None,
             added: false,
+            verified: false,
             ..step.clone()
         };
         all.push(Blatant { kind: step.kind, what, step });

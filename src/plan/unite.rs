@@ -307,6 +307,7 @@ mod tests {
             cookies_of: None,
             at: ResourcePlace::Proof,
             added: false,
+            verified: false,
         }
     }
 

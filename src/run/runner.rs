@@ -342,7 +342,7 @@ impl<'r> Runner<'r> {
             let name = format!("{} {}", case.name(), lost + cut + seen + 1);
             let place = share.take().await;
             // On the heap, once it has its place: hundreds wait for one, and each would keep room for all that a trial needs.
-            let made = Box::pin(clock::of_a_trial(self.attack(&name, case, &steps, control, share, place)));
+            let made = clock::of_a_trial(Box::pin(self.attack(&name, case, &steps, control, share, place)));
             let Some((trial, shown)) = made.await else {
                 return Tried { cut_short: lost + cut + seen == 0, ..tried };
             };

@@ -158,10 +158,10 @@ impl Catalogue {
         let sources = sources(own);
         let mut scenarios = BTreeMap::new();
         let mut known = BTreeMap::new();
-        for (source, scenario) in sources.iter().zip(resolved(&sources, &library)) {
+        for source in &sources {
             let case = source.digest();
             digest(&mut hasher, &source.id, &case);
-            match scenario {
+            match source.scenario(&library) {
                 Ok(mut scenario) => {
                     scenario.digest = case;
                     share(&mut scenario.control, &mut known);
@@ -226,21 +226,6 @@ fn sources(own: BTreeMap<String, (String, String)>) -> Vec<Source> {
     let own = own.into_iter().map(|(id, (file, text))| (id, From::File(file, text)));
     let all: BTreeMap<String, From> = embedded.chain(own).collect();
     all.into_iter().map(|(id, from)| Source { id, from }).collect()
-}
-
-/// The scenarios of the sources in their order. Two threads, because every start of the program waits for it.
-fn resolved(sources: &[Source], library: &Library) -> Vec<Result<Scenario, Vec<Diagnostic>>> {
-    let all = |sources: &[Source]| -> Vec<_> { sources.iter().map(|source| source.scenario(library)).collect() };
-    let (first, second) = sources.split_at(sources.len() / 2);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| all(second));
-        let mut resolved = all(first);
-        match other.join() {
-            Ok(second) => resolved.extend(second),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        resolved
-    })
 }
 
 /// Controls whose steps send the same share what they send: most of a catalogue is that.

@@ -2,8 +2,9 @@
 
 use crate::diagnostic::suggestion;
 use crate::model::bend::{Carried, Proof};
+use crate::model::predicate::{Condition, Predicate};
 use crate::model::scenario::{Attack, Control, Operation};
-use crate::model::step::{Origin, Parameter, PlannedStep, StepKind};
+use crate::model::step::{ID_TOKEN_KEY, Origin, Parameter, PlannedStep, StepKind};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 
 use super::expression::Mistake;
@@ -233,5 +234,45 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
             step.conduct.iter_mut().for_each(|conduct| conduct.substitute(variable, word));
         }
     }
+    let conditions = [&attack.holds, &attack.broken].into_iter().chain(&attack.moot);
+    verify_where_asked(&mut steps, conditions.flat_map(Condition::predicates));
     Ok(steps)
+}
+
+/// Has the signature verified of each ID token about which a predicate, or a step after it, asks that.
+pub fn verify_where_asked<'p>(steps: &mut [PlannedStep], predicates: impl IntoIterator<Item = &'p Predicate>) {
+    let mut read: Vec<&Reference> = steps.iter().flat_map(PlannedStep::references).collect();
+    predicates.into_iter().for_each(|predicate| predicate.references(&mut read));
+    let asked = read.into_iter().filter_map(|reference| match reference {
+        Reference::Field { step, field } | Reference::ControlField { step, field } if field == ID_TOKEN_KEY => Some(step.clone()),
+        _ => None,
+    });
+    for name in asked.collect::<Vec<_>>() {
+        steps.iter_mut().filter(|step| step.name == name).for_each(|step| step.verified = true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::predicate::Test;
+
+    use super::*;
+
+    /// To verify every ID token of a run would be a tenth of what it costs.
+    #[test]
+    fn an_id_token_is_verified_where_somebody_asks_for_it() {
+        let catalogue = crate::cli::inputs::catalogue(None).expect("the catalogue");
+        let verified = |id: &str| {
+            let scenario = &catalogue.scenarios[id];
+            let steps = attack_steps(&scenario.control, &scenario.attacks[0], None).expect("steps");
+            let names = |steps: &[PlannedStep]| steps.iter().filter(|s| s.verified).map(|s| s.name.clone()).collect::<Vec<_>>();
+            (names(&scenario.control.steps), names(&steps))
+        };
+        assert_eq!(verified("id-token/signature"), (vec![], vec!["redeem".to_owned()]), "its control is anybody's");
+        assert_eq!(verified("id-token/nonce-echo"), (vec![], vec![]));
+        let mut steps = catalogue.scenarios["id-token/signature"].control.steps.clone();
+        let subject = Reference::ControlField { step: "redeem".into(), field: ID_TOKEN_KEY.into() };
+        verify_where_asked(&mut steps, &[Predicate::Field { subject, test: Test::Present }]);
+        assert!(steps.iter().all(|step| step.verified == (step.name == "redeem")));
+    }
 }

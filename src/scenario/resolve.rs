@@ -66,7 +66,7 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
         found.at(&file.control.flow, format!("no flow `{}`", file.control.flow.value), help);
         return None;
     };
-    let (control, scope) = control(&file.control, flow, found)?;
+    let (mut control, scope) = control(&file.control, flow, found)?;
     let applies = applies(&file.applies_when, &scope, found);
     let mut attacks = Vec::new();
     let mut seen = BTreeSet::new();
@@ -82,6 +82,8 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
     if file.attacks.is_empty() {
         found.at(&file.id, "a scenario needs an attack", Some("add one under `attacks:`".into()));
     }
+    let conditions = applies.iter().chain(attacks.iter().flat_map(|attack| &attack.applies_when));
+    change::verify_where_asked(&mut control.steps, conditions.map(|condition| &condition.predicate));
     Some(Scenario {
         id: file.id.value.clone(),
         title: file.title.value.clone(),
@@ -256,6 +258,7 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             conduct: None,
             cookies_of: None,
             added: false,
+            verified: false,
         });
     }
     if steps.is_empty() {

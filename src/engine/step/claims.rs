@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::engine::{RawStep, RunningTrial, answer, forge, keys};
+use crate::model::step::ID_TOKEN_KEY;
 
 /// How far the clocks of server and tester may differ, in seconds.
 const LEEWAY: i64 = 60;
@@ -59,11 +60,15 @@ pub fn names(members: &Map<String, Value>) -> String {
 }
 
 /// The ID token as OpenID Connect Core §3.1.3.7 has it looked at.
-pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str) {
+///
+/// `verified`: its signature too.
+pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str, verified: bool) {
     let Some(parts) = forge::split(token) else { return };
     let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
     let alg = answer::text(&header, "alg").unwrap_or_default();
-    raw.field("id_token_key", key(trial, token, &alg).await);
+    if verified {
+        raw.field(ID_TOKEN_KEY, key(trial, token, &alg).await);
+    }
     for (field, claim) in
         [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_acr", "acr"), ("id_token_nonce", "nonce")]
     {

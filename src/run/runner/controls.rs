@@ -186,7 +186,7 @@ impl Runner<'_> {
 
     /// Drives a control.
     pub(super) async fn drive(&self, control: &Control, name: String) -> Driven {
-        let (trial, negatives, warnings) = clock::of_a_trial(self.engine.run_control(&name, control)).await;
+        let (trial, negatives, warnings) = clock::of_a_trial(Box::pin(self.engine.run_control(&name, control))).await;
         self.listen(&trial);
         let granted = judge::granted(control, &trial);
         (self.tell)(Event::Control { name, granted: granted.is_ok() });
