@@ -35,6 +35,15 @@ pub enum Cells {
     Asked,
 }
 
+/// What is asked of each row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Every verdict is the one that is declared, and none stays open.
+    Everything,
+    /// No verdict is wrong; it may stay open. For labs with habits, which may leave an attack without ground.
+    NoError,
+}
+
 /// Of a row, scenario by scenario, without the evidence. Rows share those that are the strict lab's.
 pub type Verdicts = BTreeMap<String, Arc<ScenarioVerdict>>;
 
@@ -58,7 +67,7 @@ const RUNS_PER_CORE: usize = 4;
 ///
 /// # Errors
 /// The system gives no event queue.
-pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], cells: Cells, start: F) -> std::io::Result<Matrix>
+pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], cells: Cells, asks: Asks, start: F) -> std::io::Result<Matrix>
 where
     F: Fn(String) -> Fut + Sync,
     Fut: Future<Output = Result<Subject, String>>,
@@ -90,7 +99,10 @@ where
             row.entry(id.clone()).or_insert_with(|| Arc::clone(verdict));
         }
     }
-    Ok(checked(catalogue, flaws, matrix))
+    Ok(match asks {
+        Asks::Everything => checked(catalogue, flaws, matrix),
+        Asks::NoError => without_error(catalogue, matrix),
+    })
 }
 
 impl Matrix {
@@ -199,6 +211,34 @@ fn checked(catalogue: &Catalogue, flaws: &[String], mut matrix: Matrix) -> Matri
     matrix
 }
 
+/// The rows of a lab with habits: where a hole is declared, nothing says that it holds, and nothing else is said to be broken.
+fn without_error(catalogue: &Catalogue, mut matrix: Matrix) -> Matrix {
+    for (flaw, row) in &matrix.rows {
+        for scenario in catalogue.scenarios.values() {
+            let Some(entry) = row.get(&scenario.id) else { continue };
+            for attack in &scenario.attacks {
+                let declared = attack.proved_by.iter().any(|proof| proof == flaw);
+                let cases = cases_of(entry, &scenario.id, &attack.id);
+                let of = |verdict: Verdict| cases.iter().filter(move |case| case.verdict == verdict);
+                for case in of(Verdict::Broken).filter(|case| !declared && case.implied_by.is_none()) {
+                    matrix.problems.push(format!("{}: {} is broken: {}", shown(flaw), case.id, case.reason));
+                }
+                if declared && of(Verdict::Broken).next().is_none() {
+                    let holds = of(Verdict::Holds).map(|case| format!("{}: {} holds: {}", shown(flaw), case.id, case.reason));
+                    matrix.problems.extend(holds);
+                }
+            }
+        }
+    }
+    matrix.problems.sort();
+    matrix
+}
+
+fn cases_of<'v>(verdict: &'v ScenarioVerdict, scenario: &str, attack: &str) -> Vec<&'v VariantVerdict> {
+    let name = format!("{scenario}/{attack}");
+    verdict.variants.iter().filter(|v| v.id == name || v.id.starts_with(&format!("{name}["))).collect()
+}
+
 fn shown(flaw: &str) -> &str {
     if flaw.is_empty() { "strict" } else { flaw }
 }
@@ -214,7 +254,7 @@ fn check_row(catalogue: &Catalogue, flaw: &str, row: &Verdicts, problems: &mut V
             // A broken cause may take away the ground of another attack: without rotation there is no family to revoke.
             let grounded = !attack.implied_by.iter().any(|cause| is_broken(row, cause));
             let name = format!("{}/{}", scenario.id, attack.id);
-            let cases: Vec<_> = entry.variants.iter().filter(|v| v.id == name || v.id.starts_with(&format!("{name}["))).collect();
+            let cases = cases_of(entry, &scenario.id, &attack.id);
             let declared = !flaw.is_empty() && attack.proved_by.iter().any(|f| f == flaw);
             if declared && !cases.iter().any(|c| c.verdict == Verdict::Broken) {
                 let seen = cases.first().map_or("not judged", |c| c.reason.as_str());

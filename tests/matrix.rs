@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use grantproof::cli::inputs::{catalogue, flaw_names};
 use grantproof::cli::start_subject;
-use grantproof::selftest::{Cells, Verdicts, matrix};
+use grantproof::selftest::{Asks, Cells, Verdicts, matrix};
 
 #[test]
 fn every_flaw_is_found_and_nothing_else_moves() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws: Vec<String> = flaw_names().into_iter().collect();
-    let result = matrix(&catalogue, &flaws, Cells::Asked, start_subject).expect("threads");
+    let result = matrix(&catalogue, &flaws, Cells::Asked, Asks::Everything, start_subject).expect("threads");
     assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
     assert_eq!(result.rows.len(), flaws.len() + 1);
 }
@@ -24,7 +24,7 @@ fn a_cell_that_is_not_run_would_have_the_strict_verdict() {
         ["pkce-verifier-ignored", "redirect-uri-prefix-match", "id-token-unsigned", "refresh-reuse-accepted", "code-race", "logout-csrf"]
             .map(str::to_owned);
     let verdicts = |cells| {
-        let result = matrix(&catalogue, &flaws, cells, start_subject).expect("threads");
+        let result = matrix(&catalogue, &flaws, cells, Asks::Everything, start_subject).expect("threads");
         let of = |row: Verdicts| row.into_iter().map(|(id, v)| (id, v.verdict)).collect::<BTreeMap<_, _>>();
         (result.run, result.rows.into_iter().map(|(flaw, row)| (flaw, of(row))).collect::<BTreeMap<_, _>>())
     };
@@ -39,12 +39,13 @@ fn a_cell_that_is_not_run_would_have_the_strict_verdict() {
 fn a_hole_in_the_matrix_is_a_problem() {
     let catalogue = catalogue(None).unwrap_or_else(|e| panic!("{}", e.message));
     let flaws = ["pkce-verifier-ignored".to_owned()];
-    let strict_everywhere = matrix(&catalogue, &flaws, Cells::Asked, |_| start_subject(String::new())).expect("threads");
+    let strict_everywhere = matrix(&catalogue, &flaws, Cells::Asked, Asks::Everything, |_| start_subject(String::new())).expect("threads");
     assert!(
         strict_everywhere.problems.iter().any(|p| p == "nothing kills the flaw pkce-verifier-ignored"),
         "{:?}",
         strict_everywhere.problems
     );
-    let broken_everywhere = matrix(&catalogue, &flaws, Cells::Asked, |_| start_subject("code-reusable".into())).expect("threads");
+    let broken_everywhere =
+        matrix(&catalogue, &flaws, Cells::Asked, Asks::Everything, |_| start_subject("code-reusable".into())).expect("threads");
     assert!(broken_everywhere.problems.iter().any(|p| p.starts_with("strict: code/replay/")), "{:?}", broken_everywhere.problems);
 }

@@ -1,9 +1,8 @@
 //! Drives a run to its end or to a signal, against a target or the embedded lab.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::lab::{Flaw, LabConfig};
+use crate::lab::LabConfig;
 use crate::model::report::Recording;
 use crate::model::scenario::Scenario;
 use crate::report::gate;
@@ -29,7 +28,7 @@ pub fn drive(
     catalogue: &Catalogue,
     selected: &[&Scenario],
     target: Option<Target>,
-    flaws: &BTreeSet<Flaw>,
+    lab: LabConfig,
     options: &Options,
     watch: &Watch,
 ) -> Result<Driven, Failure> {
@@ -39,9 +38,9 @@ pub fn drive(
         None => {
             // One core is the client's.
             let threads = super::server_runtime(1)?;
-            let lab =
-                threads.block_on(inputs::start_lab(LabConfig { flaws: flaws.clone(), movable_clock: true, ..LabConfig::default() }))?;
-            (inputs::lab_target(&lab, flaws), Some((lab, threads)))
+            let (flaws, habits) = (lab.flaws.clone(), lab.habits.clone());
+            let lab = threads.block_on(inputs::start_lab(LabConfig { movable_clock: true, ..lab }))?;
+            (Target { name: inputs::lab_name(&flaws, &habits), ..inputs::lab_target(&lab, &flaws) }, Some((lab, threads)))
         }
     };
     let stop = Stop::default();

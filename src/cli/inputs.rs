@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::diagnostic::Diagnostic;
-use crate::lab::{Flaw, Lab, LabConfig};
+use crate::lab::{Flaw, Habit, Lab, LabConfig, UnknownSwitch};
 use crate::model::profile::Profile;
 use crate::model::step::ClientRole;
 use crate::scenario::catalogue::{Catalogue, Selection};
@@ -78,18 +79,27 @@ fn is_of(id: &str, shard: u32, of: u32) -> bool {
 /// # Errors
 /// A flaw that the lab does not have.
 pub fn flaws(names: &[String]) -> Result<BTreeSet<Flaw>, Failure> {
-    names
-        .iter()
-        .map(|name| {
-            name.parse::<Flaw>().map_err(|_| {
-                let help = crate::diagnostic::suggestion(name, Flaw::ALL.iter().map(|f| f.name())).filter(|s| s.starts_with("did you"));
-                Failure::input(format!(
-                    "error: the lab has no flaw `{name}`\n  = help: {}",
-                    help.unwrap_or_else(|| "see `grantproof lab --list-flaws`".into())
-                ))
-            })
+    switches(names, Flaw::ALL.iter().map(|flaw| flaw.name()))
+}
+
+/// # Errors
+/// A habit that the lab does not have.
+pub fn habits(names: &[String]) -> Result<BTreeSet<Habit>, Failure> {
+    switches(names, Habit::ALL.iter().map(|habit| habit.name()))
+}
+
+fn switches<T: FromStr<Err = UnknownSwitch> + Ord>(
+    names: &[String],
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Result<BTreeSet<T>, Failure> {
+    let read = |name: &String| {
+        name.parse::<T>().map_err(|UnknownSwitch { what, .. }| {
+            let help = crate::diagnostic::suggestion(name, known.clone()).filter(|s| s.starts_with("did you"));
+            let help = help.unwrap_or_else(|| format!("see `grantproof lab --list-{what}s`"));
+            Failure::input(format!("error: the lab has no {what} `{name}`\n  = help: {help}"))
         })
-        .collect()
+    };
+    names.iter().map(read).collect()
 }
 
 /// Starts a lab.
@@ -108,8 +118,8 @@ pub async fn start_lab(config: LabConfig) -> Result<Lab, Failure> {
 pub const LAB: &str = "the embedded lab";
 
 /// The name of the embedded lab as a target.
-pub fn lab_name(flaws: &BTreeSet<Flaw>) -> String {
-    let names: Vec<&str> = flaws.iter().map(|f| f.name()).collect();
+pub fn lab_name(flaws: &BTreeSet<Flaw>, habits: &BTreeSet<Habit>) -> String {
+    let names: Vec<&str> = flaws.iter().map(|flaw| flaw.name()).chain(habits.iter().map(|habit| habit.name())).collect();
     if names.is_empty() { "lab".into() } else { format!("lab ({})", names.join(", ")) }
 }
 
@@ -149,7 +159,7 @@ pub fn lab_target(lab: &Lab, flaws: &BTreeSet<Flaw>) -> Target {
     };
     let issuer = lab.issuer().to_owned();
     Target {
-        name: lab_name(flaws),
+        name: lab_name(flaws, &BTreeSet::new()),
         source: LAB.into(),
         digest: String::new(),
         origins: [issuer.as_str(), lab.mtls()].into_iter().filter_map(crate::target::origin).collect(),

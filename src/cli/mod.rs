@@ -29,7 +29,7 @@ mod trace;
 mod unregister;
 mod verify;
 
-pub use selftest::start_subject;
+pub use selftest::{start_subject, start_with};
 
 use clap::Parser as _;
 

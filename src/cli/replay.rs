@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnostic::suggestion;
+use crate::lab::LabConfig;
 use crate::model::report::{Report, VariantVerdict};
 use crate::model::scenario::Scenario;
 use crate::model::verdict::Verdict;
@@ -24,12 +25,12 @@ use super::{Failure, drive, inputs, print};
 /// No such scenario or report (2), or a lab that cannot be started (3).
 pub fn replay(arguments: &Replay, _colour: Colour) -> Result<u8, Failure> {
     let mut catalogue = inputs::catalogue(arguments.scenarios.as_deref())?;
-    let flaws = inputs::flaws(&arguments.flaw)?;
+    let (flaws, habits) = (inputs::flaws(&arguments.flaw)?, inputs::habits(&arguments.habit)?);
     let target = match &arguments.target {
         Some(path) => Some(crate::target::load::from_file(path).map_err(|list| inputs::diagnostics(&list))?),
         None => None,
     };
-    let name = target.as_ref().map_or_else(|| inputs::lab_name(&flaws), |t| t.name.clone());
+    let name = target.as_ref().map_or_else(|| inputs::lab_name(&flaws, &habits), |t| t.name.clone());
     let before = match &arguments.from {
         Some(path) => Some(one_of(read::file(path).map_err(Failure::input)?, &name, &path.display().to_string())?),
         None => None,
@@ -52,7 +53,7 @@ pub fn replay(arguments: &Replay, _colour: Colour) -> Result<u8, Failure> {
         watcher: Some(watch.clone() as Arc<dyn Watcher>),
         ..Options::default()
     };
-    let driven = drive::drive(&catalogue, &selected, target, &flaws, &options, &watch)?;
+    let driven = drive::drive(&catalogue, &selected, target, LabConfig { flaws, habits, ..LabConfig::default() }, &options, &watch)?;
     if let Some(error) = watch.trace_error() {
         eprintln!("warning: not all of the trace is kept: {error}");
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::lab::LabConfig;
 use crate::model::report::{Recording, Report};
 use crate::model::scenario::Risk;
 use crate::report;
@@ -25,18 +26,18 @@ const RECORDING: &str = "recording.json";
 pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
     let catalogue = inputs::catalogue(arguments.choose.scenarios.as_deref())?;
     let selected = inputs::selected(catalogue.scenarios.values(), &arguments.choose, Some(arguments.choose.profile()))?;
-    let flaws = inputs::flaws(&arguments.flaw)?;
-    if !flaws.is_empty() && arguments.target.is_some() {
+    let (flaws, habits) = (inputs::flaws(&arguments.flaw)?, inputs::habits(&arguments.habit)?);
+    if !(flaws.is_empty() && habits.is_empty()) && arguments.target.is_some() {
         return Err(Failure::input(
-            "error: --flaw switches on a flaw of the embedded lab, and there is a target\n  = help: leave out --target, and unset GRANTPROOF_TARGET",
+            "error: --flaw and --habit are switches of the embedded lab, and there is a target\n  = help: leave out --target, and unset GRANTPROOF_TARGET",
         ));
     }
     let target = match &arguments.target {
         Some(path) => Some(crate::target::load::from_file(path).map_err(|list| inputs::diagnostics(&list))?),
         None => None,
     };
-    let name = target.as_ref().map_or_else(|| lab_name(&arguments.flaw), |t| t.name.clone());
-    let shown = target.as_ref().map_or_else(|| inputs::lab_name(&flaws), |t| t.name.clone());
+    let name = target.as_ref().map_or_else(|| lab_name([&arguments.flaw, &arguments.habit]), |t| t.name.clone());
+    let shown = target.as_ref().map_or_else(|| inputs::lab_name(&flaws, &habits), |t| t.name.clone());
     let key = arguments.sealing.sign_key.as_deref();
     let rules = Rules::load(&arguments.gate, key, &catalogue, &shown, target.as_ref().map(|t| &t.waivers))?;
     let outputs = Outputs::open(&arguments.output, Some(&name))?;
@@ -64,7 +65,7 @@ pub fn run(arguments: &Run, colour: Colour) -> Result<u8, Failure> {
         in_memory: crate::run::IN_MEMORY,
         watcher: (arguments.output.verbose > 0 || arguments.trace.is_some()).then(|| watch.clone() as Arc<dyn Watcher>),
     };
-    let driven = drive::drive(&catalogue, &selected, target, &flaws, &options, &watch)?;
+    let driven = drive::drive(&catalogue, &selected, target, LabConfig { flaws, habits, ..LabConfig::default() }, &options, &watch)?;
     let (recording, signal) = (driven.recording, driven.signal);
     if let Some(error) = watch.trace_error() {
         eprintln!("warning: not all of the trace is kept: {error}");
@@ -113,9 +114,9 @@ fn held(mut report: Report, rules: &Rules, outputs: &Outputs) -> Result<(Report,
     Ok((report, code))
 }
 
-/// The lab's name with its flaws, for a file.
-fn lab_name(flaws: &[String]) -> String {
-    std::iter::once("lab").chain(flaws.iter().map(String::as_str)).collect::<Vec<_>>().join("-")
+/// The lab's name with its switches, for a file.
+fn lab_name(switches: [&[String]; 2]) -> String {
+    std::iter::once("lab").chain(switches.into_iter().flatten().map(String::as_str)).collect::<Vec<_>>().join("-")
 }
 
 /// Loopback targets are the user's own: what is noisy there harms nobody.

@@ -1,11 +1,12 @@
 //! `selftest`: the flaw × scenario matrix, printed and checked.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use crate::lab::{Flaw, LabConfig};
+use crate::lab::{Flaw, Habit, LabConfig};
 use crate::model::verdict::Verdict;
-use crate::selftest::{Cells, Matrix, Subject, matrix};
+use crate::selftest::{Asks, Cells, Matrix, Subject, matrix};
 
 use super::args::Selftest;
 use super::{Failure, inputs, print};
@@ -25,7 +26,12 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
     let start = Instant::now();
     let few = flaws.len() <= FEW;
     let cells = if arguments.all_cells || few { Cells::All } else { Cells::Asked };
-    let result = matrix(&catalogue, &flaws, cells, start_subject).map_err(|e| super::no_runtime(&e))?;
+    let habits = inputs::habits(&arguments.habit)?;
+    let hidden = |flaw: &String| habits.iter().flat_map(|habit| habit.hides()).any(|hidden| hidden.name() == flaw);
+    let flaws: Vec<String> = flaws.into_iter().filter(|flaw| !hidden(flaw)).collect();
+    let asks = if habits.is_empty() { Asks::Everything } else { Asks::NoError };
+    let start_lab = |flaw| start_with(flaw, habits.clone());
+    let result = matrix(&catalogue, &flaws, cells, asks, start_lab).map_err(|e| super::no_runtime(&e))?;
     let mut out = String::new();
     if arguments.table {
         table(&mut out, &result);
@@ -51,8 +57,14 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
 
 /// The lab with a flaw, as a subject of the matrix.
 pub async fn start_subject(flaw: String) -> Result<Subject, String> {
+    start_with(flaw, BTreeSet::new()).await
+}
+
+/// The same of one with habits.
+pub async fn start_with(flaw: String, habits: BTreeSet<Habit>) -> Result<Subject, String> {
     let flaws = flaw.parse::<Flaw>().into_iter().collect();
-    let lab = crate::lab::start(LabConfig { flaws, movable_clock: true, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
+    let lab =
+        crate::lab::start(LabConfig { flaws, habits, movable_clock: true, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
     let target = inputs::lab_target(&lab, &flaw.parse::<Flaw>().into_iter().collect());
     let asked = lab.asked();
     let asked = move || asked().iter().map(|flaw| flaw.name().to_owned()).collect();

@@ -182,6 +182,23 @@ fn asks_to_log_in(location: &str) -> bool {
     path.split('/').any(|segment| matches!(plain(segment).as_str(), "login" | "signin" | "logon"))
 }
 
+/// What a JSON object says that stands for an error, whatever the status is: a result in an envelope, or the claims of nobody.
+pub fn says_no(response: &Response) -> Option<String> {
+    let members = response.object()?;
+    let words = ["msg", "message", "error_description", "detail"]
+        .into_iter()
+        .find_map(|name| text(members, name))
+        .filter(|words| !words.is_empty());
+    let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
+    if let Some(status) = text(members, "status").filter(|status| ["error", "fail", "failed", "failure"].contains(&status.as_str())) {
+        return Some(format!("the status {status}{words}"));
+    }
+    if let Some(name) = ["success", "ok"].into_iter().find(|name| members.get(*name) == Some(&Value::Bool(false))) {
+        return Some(format!("{name} is false{words}"));
+    }
+    (members.get("sub").and_then(Value::as_str) == Some("")).then(|| "an empty sub".to_owned())
+}
+
 /// An answer to a bearer token (RFC 6750 §3), of userinfo or any API.
 pub fn resource(response: &Response) -> (Outcome, String) {
     if let Some(general) = general(response) {
@@ -190,7 +207,10 @@ pub fn resource(response: &Response) -> (Outcome, String) {
     let error = member(response, "error").or_else(|| challenge_error(response));
     match (response.status, error) {
         (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
-        (200..=299, None) => (Outcome::Accepted, String::new()),
+        (200..=299, None) => match says_no(response) {
+            Some(why) => (Outcome::Refused, format!("{why}, with the status {}", response.status)),
+            None => (Outcome::Accepted, String::new()),
+        },
         (400 | 401 | 403 | 501, error) => {
             (Outcome::Refused, format!("{}{}", response.status, error.map(|e| format!(" {e}")).unwrap_or_default()))
         }

@@ -99,6 +99,7 @@ pub enum Prove {
     Text(String),
     Bent(Bend),
     Beside(Bend),
+    Behind(Bend),
 }
 
 impl Prove {
@@ -140,6 +141,7 @@ impl<'e> RunningTrial<'e> {
             Proof::Text(template) => Prove::Text(self.known.template(template, actor)?),
             Proof::Bent(bend) => Prove::Bent(self.bend(bend, actor)?),
             Proof::Beside(bend) => Prove::Beside(self.bend(bend, actor)?),
+            Proof::Behind(bend) => Prove::Behind(self.bend(bend, actor)?),
         })
     }
 }

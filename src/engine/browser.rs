@@ -68,6 +68,11 @@ impl Browser {
     ) -> Result<(Request, Response), (Request, Failure)> {
         request.headers.push(("accept".into(), "text/html,application/xhtml+xml,*/*;q=0.8".into()));
         request.headers.push(("user-agent".into(), self.agent.clone().unwrap_or_else(|| super::USER_AGENT.into())));
+        if let Some(site) = url.as_ref().and_then(|url| site_of(&request, url)) {
+            let fetch =
+                [("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-user", "?1"), ("sec-fetch-dest", "document")];
+            request.headers.extend(fetch.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         if let Some(cookies) = cookies {
             request.headers.push(("cookie".into(), cookies));
         }
@@ -163,6 +168,17 @@ impl Browser {
     }
 }
 
+/// Where a navigation begins, as a browser says it (Fetch Metadata, `Sec-Fetch-Site`): on the server's own page, or at the client. None: it says so to
+/// trustworthy addresses alone.
+fn site_of(request: &Request, url: &Url) -> Option<&'static str> {
+    if url.scheme() != "https" && !crate::target::is_on_loopback(url) {
+        return None;
+    }
+    let begun = ["origin", "referer"].into_iter().find_map(|wanted| request.headers.iter().find(|(name, _)| name == wanted));
+    let is_own = begun.and_then(|(_, from)| Url::parse(from).ok()).is_some_and(|from| from.origin() == url.origin());
+    Some(if is_own { "same-origin" } else { "cross-site" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +203,19 @@ mod tests {
         };
         assert_eq!(sort(&first), sort(&second));
         assert_eq!(second.kept().len(), 3);
+    }
+
+    #[test]
+    fn where_a_navigation_begins() {
+        let site = |url: &str, header: Option<(&str, &str)>| {
+            let headers = header.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            site_of(&Request { headers, ..Request::default() }, &Url::parse(url).expect("a URL"))
+        };
+        assert_eq!(site("https://as.example/authorize", None), Some("cross-site"), "the client sends the browser there");
+        assert_eq!(site("https://as.example/login", Some(("origin", "https://as.example"))), Some("same-origin"));
+        assert_eq!(site("https://as.example/next", Some(("referer", "https://as.example/login"))), Some("same-origin"));
+        assert_eq!(site("https://as.example/consent", Some(("origin", "https://evil.example"))), Some("cross-site"));
+        assert_eq!(site("http://127.0.0.1:1/x", Some(("origin", "null"))), Some("cross-site"));
+        assert_eq!(site("http://as.example/x", None), None);
     }
 }

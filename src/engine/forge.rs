@@ -161,16 +161,21 @@ pub fn hmac(alg: &str, key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
 pub fn flip_first(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
-        Some(first) => format!("{}{}", if first == 'A' { 'B' } else { 'A' }, characters.as_str()),
+        Some(first) => format!("{}{}", unlike(first), characters.as_str()),
         None => String::new(),
     }
+}
+
+/// A character that is another one also where case does not count.
+fn unlike(character: char) -> char {
+    if character.eq_ignore_ascii_case(&'A') { 'B' } else { 'A' }
 }
 
 /// The text with another last character.
 pub fn flip_last(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next_back() {
-        Some(last) => format!("{}{}", characters.as_str(), if last == 'A' { 'B' } else { 'A' }),
+        Some(last) => format!("{}{}", characters.as_str(), unlike(last)),
         None => String::new(),
     }
 }
@@ -268,6 +273,7 @@ mod tests {
             assert_ne!(flip_first(text), text);
             assert_eq!(flip_last(text).len(), text.len());
             assert_ne!(flip_last(text), text);
+            assert!(!flip_first(text).eq_ignore_ascii_case(text) && !flip_last(text).eq_ignore_ascii_case(text));
         }
     }
 }

@@ -240,13 +240,27 @@ fn plain(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase()
 }
 
-/// What the form would send as it stands: hidden fields unchanged, half-filled fields too, boxes ticked where asked.
-fn values(form: &Form, tick: bool) -> Vec<(String, String)> {
+/// Values of a choice by which a user refuses.
+const REFUSING: &[&str] = &["false", "no", "deny", "denied", "refuse", "reject", "decline", "cancel", "off", "0"];
+
+/// Of the choices of this name the one that a user makes who agrees: what is chosen already, unless that refuses and another one does not.
+fn agreed<'f>(form: &'f Form, name: &str) -> Option<&'f Field> {
+    let refuses = |field: &&Field| REFUSING.contains(&field.value.trim().to_ascii_lowercase().as_str());
+    let group = || form.fields.iter().filter(|field| field.kind == "radio" && field.name == name);
+    let chosen = group().find(|field| field.checked);
+    let is_asked = group().any(|field| refuses(&field)) && chosen.is_none_or(|field| refuses(&field));
+    group().find(|field| is_asked && !refuses(field)).or(chosen)
+}
+
+/// What the form would send as it stands: hidden fields unchanged, half-filled fields too; where its user agrees, with boxes ticked, and choices made
+/// that do not refuse.
+fn values(form: &Form, agrees: bool) -> Vec<(String, String)> {
     form.fields
         .iter()
         .filter(|f| !f.name.is_empty())
         .filter(|f| match f.kind.as_str() {
-            "checkbox" => f.checked || tick,
+            "checkbox" => f.checked || agrees,
+            "radio" if agrees => agreed(form, &f.name).is_some_and(|chosen| std::ptr::eq(chosen, *f)),
             "radio" => f.checked,
             _ => true,
         })
@@ -339,6 +353,23 @@ mod tests {
 
     fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
         pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The page that an old server of many installations shows by itself: whoever agrees chooses so, scope by scope.
+    #[test]
+    fn choices_that_refuse_are_not_those_of_a_user_who_agrees() {
+        let page = html::read(
+            br#"<form method="post" action="/authorize"><input type="hidden" name="user_oauth_approval" value="true">
+                <input type="radio" name="scope.openid" value="true">Approve <input type="radio" name="scope.openid" value="false" checked>Deny
+                <input type="radio" name="scope.email" value="true" checked> <input type="radio" name="scope.email" value="false">
+                <input type="radio" name="language" value="de"> <input type="radio" name="language" value="en" checked>
+                <input type="radio" name="theme" value="dark"> <button>Authorize</button></form>"#,
+        );
+        let sent = |agrees: bool| pressed(0, &page.forms[0], None, agrees).pairs;
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let own = pair("user_oauth_approval", "true");
+        assert_eq!(sent(true), [own.clone(), pair("scope.openid", "true"), pair("scope.email", "true"), pair("language", "en")]);
+        assert_eq!(sent(false), [own, pair("scope.openid", "false"), pair("scope.email", "true"), pair("language", "en")]);
     }
 
     #[test]

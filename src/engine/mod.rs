@@ -27,6 +27,7 @@ pub mod learned;
 pub mod leavings;
 pub mod listener;
 pub mod login;
+pub mod logins;
 pub mod mcp;
 pub mod obstacle;
 pub mod outside;
@@ -61,6 +62,7 @@ use discover::Facts;
 use eval::Known;
 use http::Http;
 pub use kept::{Sweeper, without_secrets};
+use logins::Logins;
 use proof::ProofEndpoint;
 pub use raw_step::RawStep;
 
@@ -91,8 +93,7 @@ pub struct Engine {
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
     sessions: Mutex<HashMap<String, Browser>>,
-    /// How often the login of each user was refused since it was last granted; 0: it has been granted.
-    refused_logins: Mutex<HashMap<String, u32>>,
+    pub(crate) logins: Logins,
     /// The newest one-time code of each user, by the number of its step: servers take each code once.
     codes: tokio::sync::Mutex<HashMap<String, u64>>,
     /// Where tokens are shown; looked for once per run, with the first token that a control is given.
@@ -124,9 +125,6 @@ pub trait Watcher: std::fmt::Debug + Send + Sync {
     fn trial(&self, _trial: &Trial) {}
 }
 
-/// Refused logins after which a user's password is not sent again: most servers lock an account later than that.
-const MOST_REFUSED_LOGINS: u32 = 2;
-
 impl Engine {
     pub fn new(target: Target, http: Http, facts: Facts) -> Engine {
         let mut known_target = facts.for_scenarios(&target);
@@ -141,7 +139,7 @@ impl Engine {
             facts: RwLock::new(Arc::new(facts)),
             verified_keys: Mutex::default(),
             sessions: Mutex::default(),
-            refused_logins: Mutex::default(),
+            logins: Logins::default(),
             codes: tokio::sync::Mutex::default(),
             places: RwLock::new(None),
             dpop_key: Arc::new(LazyLock::new(keys::SigningKey::p256)),
@@ -274,25 +272,9 @@ impl Engine {
         !std::mem::take(&mut *sessions).is_empty()
     }
 
-    fn refused_logins(&self, user: &str) -> u32 {
-        self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user).copied().unwrap_or(0)
-    }
-
-    /// Whether a password of this user has been taken in this run.
-    fn has_logged_in(&self, user: &str) -> bool {
-        self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner).get(user) == Some(&0)
-    }
-
-    /// Whether the last login of a user was refused.
-    pub fn login_was_refused(&self, user: &str) -> bool {
-        self.refused_logins(user) > 0
-    }
-
-    /// A good login makes earlier refusals harmless: servers reset their count as well.
-    fn count_login(&self, user: &str, refused: bool) {
-        let mut counts = self.refused_logins.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(user.to_owned()).or_default();
-        *count = if refused { *count + 1 } else { 0 };
+    /// The client that a login is for, as refusals are counted: those that no target file names are one.
+    fn counted<'c>(&self, client_id: &'c str) -> &'c str {
+        if self.target.clients.values().any(|client| client.id == client_id) { client_id } else { "" }
     }
 
     /// Begins a trial; its steps are driven by who waits before them.

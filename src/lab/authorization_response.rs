@@ -4,13 +4,13 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Flaw;
 use super::jarm;
 use super::oauth_error::OAuthError;
 use super::pages;
 use super::params;
 use super::redirect_uri::{Part, with_params};
 use super::server::Server;
+use super::{Flaw, Habit};
 
 /// The way in which the parameters of a response travel.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,9 @@ impl Reply {
 
     /// An error response.
     pub(super) fn error(&self, server: &Server, error: &OAuthError) -> Response {
+        if server.keeps(Habit::ErrorsOnPage) {
+            return pages::error(server, StatusCode::BAD_REQUEST, &error.description);
+        }
         let params = [("error", error.code), ("error_description", error.description.as_str())];
         let state = self.state(server);
         let state = state.filter(|_| !server.has(Flaw::StateMissingOnError));

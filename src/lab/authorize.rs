@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::Flaw;
 use super::authorization_request::{self, AuthorizationRequest, Channel, Refusal, ResponseType};
 use super::authorization_response::see_other;
 use super::clock;
@@ -23,6 +22,7 @@ use super::secrets;
 use super::server::{NO_FORM, Server, of_browser};
 use super::store::{Code, Grant, Session};
 use super::tokens::{Issue, id_token_for_code, now};
+use super::{Flaw, Habit};
 
 /// Handles `GET` and `POST /authorize`.
 pub(super) async fn endpoint(
@@ -213,7 +213,13 @@ fn issue_code(server: &Server, request: &AuthorizationRequest, grant: Grant) -> 
         used_at: None,
         families: Vec::new(),
     };
-    server.store().codes.insert(id.clone(), code);
+    let mut store = server.store();
+    if server.keeps(Habit::OneCodePerUser) {
+        let owner = |code: &Code| (code.grant.sub.clone(), code.grant.client_id.clone());
+        let own = owner(&code);
+        store.codes.retain(|_, other| other.used || owner(other) != own);
+    }
+    store.codes.insert(id.clone(), code);
     id
 }
 

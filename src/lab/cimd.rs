@@ -60,6 +60,7 @@ fn client(server: &Server, id: &str, document: &Value, asked: Option<&str>) -> O
         scope: Scope::ALL,
         introspects: Introspects::Nothing,
         is_anonymous: true,
+        skips_consent: false,
         name: document["client_name"].as_str().map(ToOwned::to_owned),
         sector: None,
         logout_uri: None,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Flaw;
 use super::authorization_request::{Challenge, ChallengeMethod, is_verifier};
 use super::clock;
 use super::details;
@@ -20,6 +19,7 @@ use super::server::Server;
 use super::store::{Code, Ends, Held, Store};
 use super::target;
 use super::tokens::{Issue, matches_s256};
+use super::{Flaw, Habit};
 
 /// Those that leave time between the check of a code and its mark.
 const RACES: [Flaw; 2] = [Flaw::CodeRace, Flaw::CodeRaceRevocation];
@@ -97,9 +97,13 @@ fn check(server: &Server, store: &mut Store, client: &Client, params: &Params, i
             refresh_tokens: !server.has(Flaw::CodeReplayKeepsRefreshToken),
             access_tokens: !server.has(Flaw::CodeReplayKeepsAccessToken),
         };
+        let sub = code.grant.sub.clone();
         for family in code.families.clone() {
             let is_spared = store.number_of_newest(family) > 1 && server.has(Flaw::CodeReplayKeepsRenewedRefreshToken);
             store.revoke_family(family, Ends { refresh_tokens: ends.refresh_tokens && !is_spared, ..ends });
+        }
+        if server.keeps(Habit::ReplayEndsSession) {
+            store.log_out_user(&sub);
         }
         return Err(unknown_code());
     }
@@ -228,6 +232,10 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     let named = params.get("scope").and_then(Scope::parse);
     let wider = named.filter(|named| !named.is_within(grant.scope) && server.has(Flaw::CodeScopeEscalation));
     let scope = wider.unwrap_or(grant.scope);
+    if server.keeps(Habit::OneTokenPerUser) {
+        let before = store.newest_family.insert((grant.sub.clone(), grant.client_id.clone()), family);
+        before.into_iter().for_each(|family| store.revoke_family(family, Ends { refresh_tokens: true, access_tokens: true }));
+    }
     let issue = Issue::register(server, store, family, grant, scope, server.may_use(client, "refresh_token"));
     for family in raced {
         store.revoke_family(family, Ends { refresh_tokens: false, access_tokens: true });

@@ -1,8 +1,8 @@
 //! When a user is asked whether a client may have what it asks for (RFC 6749 section 10.2, OpenID Connect Core section 3.1.2.4).
 
-use super::Flaw;
 use super::directory::{AuthMethod, Client};
 use super::server::Server;
+use super::{Flaw, Habit};
 
 /// When the user is asked for his consent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,12 @@ impl Asks {
     /// Without a secret, a client at a loopback address can be any program; one that registered itself can be anybody's.
     pub(super) fn of(server: &Server, client: &Client, is_loopback: bool) -> Asks {
         let is_any_program = is_loopback && matches!(client.auth, AuthMethod::None) && !server.has(Flaw::ConsentRememberedForPublic);
+        if client.skips_consent {
+            return Asks::Never;
+        }
+        if server.keeps(Habit::ConsentEachTime) {
+            return Asks::Always;
+        }
         match client.is_anonymous {
             true if server.has(Flaw::ConsentSkipped) => Asks::Never,
             true => Asks::Always,

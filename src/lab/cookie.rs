@@ -53,6 +53,13 @@ pub(super) enum Guard {
     Sites,
 }
 
+/// Takes a cookie back from the browser.
+pub(super) fn take_back(response: &mut Response, name: &str) {
+    if let Ok(value) = HeaderValue::from_str(&format!("{name}=; Path=/; Max-Age=0")) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
 /// Gives the browser a cookie of the server's own.
 pub(super) fn set(response: &mut Response, name: &str, value: &str, guard: Guard) {
     let (hidden, same_site) = match guard {

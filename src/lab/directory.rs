@@ -125,6 +125,8 @@ pub(super) struct Client {
     pub(super) introspects: Introspects,
     /// Anybody can have registered it (RFC 7591 section 5): nobody vouches for its name and its addresses.
     pub(super) is_anonymous: bool,
+    /// Its registration says that nobody need be asked, and only a flaw goes by that.
+    pub(super) skips_consent: bool,
     /// What pages call it; its id where it has no name.
     pub(super) name: Option<String>,
     /// What its subject identifiers are made for, where they are pairwise.
@@ -272,6 +274,7 @@ pub(super) fn register(callback: &str, issuer: &str, second_resource: &str) -> i
             scope: Scope::ALL,
             introspects: if matches!(auth, AuthMethod::None) { Introspects::Nothing } else { Introspects::All },
             is_anonymous: false,
+            skips_consent: false,
             name: None,
             sector: None,
             logout_uri: None,

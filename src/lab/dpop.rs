@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::VerifyingKey;
@@ -39,7 +39,11 @@ pub(super) fn verify(server: &Server, headers: &HeaderMap, about: &About<'_>) ->
     let Some(first) = proofs.next() else { return Ok(None) };
     let proof = match proofs.next_back() {
         None => first,
-        Some(last) if server.has(Flaw::DpopMultipleHeaders) => last,
+        Some(last) if server.has(Flaw::DpopMultipleHeaders) => {
+            let fits =
+                |proof: &HeaderValue| proof.to_str().ok().and_then(Compact::parse).is_some_and(|jwt| jwt.text("htm") == Some(about.method));
+            if fits(first) { first } else { last }
+        }
         Some(_) => return Err("there is more than one DPoP header"),
     };
     let jwt = proof.to_str().ok().and_then(Compact::parse).ok_or("the DPoP proof is not a JWT")?;

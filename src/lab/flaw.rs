@@ -1,37 +1,13 @@
 //! The named mistakes the lab can be told to make, one line each.
 
-use std::fmt;
-use std::str::FromStr;
+use super::switch::switches;
 
-macro_rules! flaws {
-    ($($variant:ident $name:literal $what:literal)+) => {
-        /// One deliberate mistake of the authorization server.
-        ///
-        /// A flaw changes only what its description says; several flaws
-        /// given together combine.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Flaw {
-            $(#[doc = $what] $variant,)+
-        }
-
-        impl Flaw {
-            /// Every flaw, in the order in which they are documented.
-            pub const ALL: &'static [Flaw] = &[$(Flaw::$variant,)+];
-
-            /// The name used on the command line and in reports.
-            pub fn name(self) -> &'static str {
-                match self { $(Flaw::$variant => $name,)+ }
-            }
-
-            /// One sentence that says what the server does wrong.
-            pub fn describes(self) -> &'static str {
-                match self { $(Flaw::$variant => $what,)+ }
-            }
-        }
-    };
-}
-
-flaws! {
+switches! { "flaw"
+    /// One deliberate mistake of the authorization server.
+    ///
+    /// A flaw changes only what its description says; several flaws
+    /// given together combine.
+    Flaw {
     // PKCE (RFC 7636)
     PkcePlainAccepted "pkce-plain-accepted"
         "The code_challenge_method plain is accepted, stated or left out, so the challenge is the verifier."
@@ -249,6 +225,8 @@ flaws! {
         "The redirect_uri and the scope that the consent form carries are taken as they come back."
     ConsentDenialIgnored "consent-denial-ignored"
         "A user who refuses consent gives the client a code all the same."
+    ConsentForNewest "consent-for-newest"
+        "Consent is taken for what the session was asked last, although the form is that of another client's question."
     RedirectUriFromSession "redirect-uri-from-session"
         "A login goes on with the redirect_uri that its browser asked for last, although that request was refused."
     SessionCookieFlags "session-cookie-flags"
@@ -340,7 +318,7 @@ flaws! {
     DpopJktUnchecked "dpop-jkt-unchecked"
         "A code that was asked for with dpop_jkt is redeemed with any key, or without a proof."
     DpopMultipleHeaders "dpop-multiple-headers"
-        "Of several DPoP headers the last is used, whatever the others are."
+        "Of several DPoP headers one that is for this method is used, whatever the others are."
     DpopInvalidProofIgnored "dpop-invalid-proof-ignored"
         "A token request with an invalid DPoP proof is answered as one without a proof, with a token that is bound to nothing."
     DpopCnfMissing "dpop-cnf-missing"
@@ -715,30 +693,4 @@ flaws! {
         "The published key set has a second key with the kid of the first."
     SigningKeyWeak "signing-key-weak"
         "The published key set has an RSA key of 1024 bits."
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A name that is not the name of a flaw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownFlaw(pub String);
-
-impl fmt::Display for UnknownFlaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "there is no flaw named {:?}", self.0)
-    }
-}
-
-impl std::error::Error for UnknownFlaw {}
-
-impl FromStr for Flaw {
-    type Err = UnknownFlaw;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Flaw::ALL.iter().copied().find(|flaw| flaw.name() == name).ok_or_else(|| UnknownFlaw(name.to_owned()))
-    }
-}
+}}

@@ -155,6 +155,18 @@ fn challenge_as_last_sent(server: &Server, store: &Store, transaction: &mut Tran
     }
 }
 
+/// The mistake of `consent-for-newest`.
+fn request_as_last_asked(server: &Server, store: &mut Store, transaction: &mut Transaction, session: &Session) {
+    let Some(newest) = store.newest_of(&session.id).filter(|_| transaction.began_logged_out) else { return };
+    let is_other = store.transactions.get(&newest).is_some_and(|newest| newest.request.client_id != transaction.request.client_id);
+    if is_other
+        && server.has(Flaw::ConsentForNewest)
+        && let Some(other) = store.transactions.remove(&newest)
+    {
+        transaction.request = other.request;
+    }
+}
+
 /// Handles `GET /consent`: the question.
 pub(super) async fn show_consent(State(server): State<Arc<Server>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
@@ -220,6 +232,7 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, headers: HeaderMap
                 }
                 redirect_as_last_asked(&server, &store, &mut transaction);
                 challenge_as_last_sent(&server, &store, &mut transaction);
+                request_as_last_asked(&server, &mut store, &mut transaction, &session);
                 (transaction, session)
             }
             Err(why) => {

@@ -29,6 +29,7 @@ mod dpop;
 mod exchange;
 mod fetch;
 mod flaw;
+mod habit;
 mod introspection;
 mod jar;
 mod jarm;
@@ -58,6 +59,7 @@ mod secrets;
 mod server;
 mod signed_introspection;
 mod store;
+mod switch;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -80,7 +82,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use directory::{DemoClient, DemoIssuer, DemoUser, Directory};
-pub use flaw::{Flaw, UnknownFlaw};
+pub use flaw::Flaw;
+pub use habit::Habit;
+pub use switch::UnknownSwitch;
 
 use asked::Asked;
 use registration::Registry;
@@ -99,6 +103,8 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub struct LabConfig {
     /// The mistakes to make; none for a strict server.
     pub flaws: BTreeSet<Flaw>,
+    /// What it does otherwise than the strict server does, and may.
+    pub habits: BTreeSet<Habit>,
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// Token requests a client may make per minute before it is answered
@@ -129,6 +135,7 @@ impl Default for LabConfig {
     fn default() -> Self {
         Self {
             flaws: BTreeSet::new(),
+            habits: BTreeSet::new(),
             port: 0,
             rate_limit: None,
             code_lifetime: Duration::from_secs(60),
@@ -261,6 +268,7 @@ fn router(server: Server) -> Router {
         .layer(careless)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), mtls::front))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), habit::dress))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), clock::at_its_time))
         .with_state(server)
 }

@@ -198,6 +198,14 @@ pub(super) fn error(server: &Server, status: StatusCode, why: &str) -> Response 
     page(server, status, "Error", &body, None)
 }
 
+/// A page that leads on by itself.
+pub(super) fn leading_to(server: &Server, location: &str) -> Response {
+    let location = escape(location);
+    let body =
+        format!("<meta http-equiv=\"refresh\" content=\"0; url={location}\">\n<p><a href=\"{location}\">Back to the application</a></p>");
+    page(server, StatusCode::OK, "You are being led back", &body, None)
+}
+
 /// A form that posts the response to the client by itself (OAuth 2.0 Form
 /// Post Response Mode).
 pub(super) fn form_post(server: &Server, action: &str, params: &[(&str, &str)]) -> Response {

@@ -156,9 +156,8 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
     }
     metadata.extend(name.as_ref().map(|name| ("client_name".to_owned(), json!(name))));
     metadata.extend(uris.metadata);
-    if let Some(value) = asked.get("skip_consent").filter(|_| server.has(Flaw::DcrMassAssignment)) {
-        metadata.insert("skip_consent".to_owned(), value.clone());
-    }
+    let skips_consent = asked.get("skip_consent").is_some_and(|value| *value == json!(true) || *value == json!("true"));
+    let skips_consent = skips_consent && server.has(Flaw::DcrMassAssignment);
     if let AuthMethod::Assertion(keys) = &auth {
         metadata.insert("token_endpoint_auth_signing_alg".to_owned(), json!(keys.alg));
         metadata.extend(asked.get("jwks").map(|jwks| ("jwks".to_owned(), jwks.clone())));
@@ -176,6 +175,7 @@ async fn answer(server: &Server, headers: &HeaderMap, body: &[u8]) -> Result<Val
         scope,
         introspects: if matches!(auth, AuthMethod::None) { Introspects::Nothing } else { Introspects::Own },
         is_anonymous,
+        skips_consent,
         auth,
         redirect_uris,
         sector: uris.sector,

@@ -15,7 +15,7 @@ use super::registration::Registry;
 use super::scope::Scope;
 use super::store::{Session, Store};
 use super::target::SecondApi;
-use super::{Flaw, LabConfig, cookie, secrets};
+use super::{Flaw, Habit, LabConfig, cookie, secrets};
 
 /// One authorization server.
 pub(super) struct Server {
@@ -47,6 +47,11 @@ impl Server {
     pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.asked.note(flaw);
         self.is_on(flaw)
+    }
+
+    /// Whether it has a habit.
+    pub(super) fn keeps(&self, habit: Habit) -> bool {
+        self.config.habits.contains(&habit)
     }
 
     /// Whether a flaw is on, without a note that it was looked for: where that changes nothing yet. As soon as it does,

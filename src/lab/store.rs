@@ -216,6 +216,10 @@ pub(super) struct Store {
     one_time_codes: HashMap<&'static str, u64>,
     /// Who has logged in last, and when.
     pub(super) newest_user: Option<(&'static str, Instant)>,
+    /// The tokens behind opaque ones.
+    pub(super) opaque: HashMap<String, String>,
+    /// The family of the newest code that a client has redeemed for a user.
+    pub(super) newest_family: HashMap<(String, String), FamilyId>,
     next_family: FamilyId,
     added: u32,
 }
@@ -286,6 +290,11 @@ impl Store {
         self.leaving.insert(id.clone(), leaving);
         self.tidy();
         (id, csrf)
+    }
+
+    /// Ends every session of a user.
+    pub(super) fn log_out_user(&mut self, sub: &str) {
+        self.sessions.retain(|_, session| session.sub != sub);
     }
 
     /// Ends a session.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::Flaw;
 use super::clock;
 use super::details;
+use super::habit::{self, Habit};
 use super::jws::{self, Compact};
 use super::keys;
 use super::oauth_error::OAuthError;
@@ -46,6 +47,7 @@ impl Issue {
         scope: Scope,
         with_refresh_token: bool,
     ) -> Self {
+        let with_refresh_token = with_refresh_token && !server.keeps(Habit::NoRefreshTokens);
         let refresh_token = with_refresh_token.then(|| store.add_refresh_token(server, family, grant.clone()));
         Self {
             jti: store.add_access_token(family, server.config.access_token_lifetime),
@@ -84,10 +86,12 @@ impl Issue {
         if !self.details.is_empty() {
             claims[details::NAME] = json!(self.details);
         }
-        if server.second.is_sole(&self.audience) {
-            return jws::sign_for_second(server, ACCESS_TOKEN_TYPE, &claims).ok_or_else(OAuthError::server_error);
-        }
-        jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims).ok_or_else(OAuthError::server_error)
+        let signed = if server.second.is_sole(&self.audience) {
+            jws::sign_for_second(server, ACCESS_TOKEN_TYPE, &claims)
+        } else {
+            jws::sign(server.key, if untyped { "JWT" } else { ACCESS_TOKEN_TYPE }, &claims)
+        };
+        signed.map(|token| habit::given(server, token)).ok_or_else(OAuthError::server_error)
     }
 
     /// The signed ID token that goes with `access_token`.

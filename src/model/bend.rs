@@ -32,6 +32,8 @@ pub enum Proof {
     Bent(Box<JwtBend>),
     /// The genuine one, and before it a bent one in a header of its own.
     Beside(Box<JwtBend>),
+    /// The same in the other order.
+    Behind(Box<JwtBend>),
 }
 
 /// How the parameters of an authorization request travel.
@@ -86,7 +88,7 @@ impl Proof {
     pub fn references<'a>(&'a self, found: &mut Vec<&'a Reference>) {
         match self {
             Proof::Text(template) => template.references(found),
-            Proof::Bent(bend) | Proof::Beside(bend) => bend.references(found),
+            Proof::Bent(bend) | Proof::Beside(bend) | Proof::Behind(bend) => bend.references(found),
             Proof::Genuine | Proof::Withheld | Proof::Missing => {}
         }
     }
@@ -95,7 +97,7 @@ impl Proof {
     pub fn substitute(&mut self, variable: &str, text: &str) {
         match self {
             Proof::Text(template) => template.substitute(variable, text),
-            Proof::Bent(bend) | Proof::Beside(bend) => bend.substitute(variable, text),
+            Proof::Bent(bend) | Proof::Beside(bend) | Proof::Behind(bend) => bend.substitute(variable, text),
             Proof::Genuine | Proof::Withheld | Proof::Missing => {}
         }
     }
@@ -148,6 +150,7 @@ impl std::fmt::Display for Proof {
             Proof::Text(template) => write!(f, "the DPoP proof {template}"),
             Proof::Bent(bend) => write!(f, "a DPoP proof, {bend}"),
             Proof::Beside(bend) => write!(f, "two DPoP headers: a proof, {bend}; then a right one"),
+            Proof::Behind(bend) => write!(f, "two DPoP headers: a right proof; then one, {bend}"),
         }
     }
 }

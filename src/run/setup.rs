@@ -11,6 +11,10 @@ const PKCE: &str = "the server objects to PKCE as grantproof does it (S256): see
 /// fits speaks. What is more telling stands first.
 const WORDS: &[(&[&str], &str)] = &[
     (
+        &["consent", "prompt"],
+        "with `offline_access` some servers want the user to be asked each time: add `authorization_parameters: {prompt: consent}`, or take `offline_access` out of `scope` (OpenID Connect Core §11)",
+    ),
+    (
         &["pushed authorization"],
         "the server demands pushed authorization requests (RFC 9126) of this client: use a client that need not push",
     ),
@@ -117,6 +121,7 @@ mod tests {
             ("authorize was refused: invalid_state (the state is missing or has less than 8 characters entropy)", "22 characters"),
             ("authorize was refused: an error page “We are sorry... — HTTPS required”", "https in `issuer`"),
             ("redeem was refused: 400 not_allowed (Offline tokens not allowed for the user or client)", "take `offline_access` out"),
+            ("authorize was refused: invalid_request (consent in prompt)", "prompt: consent"),
             ("authorize was refused: invalid_scope (x)", "look at `scope`"),
             ("authorize was refused: an error page “We are sorry... — Invalid parameter: redirect_uri”", "`redirect_uri`"),
             ("redeem was refused: 401 invalid_client (no)", "look at the client's `id`"),

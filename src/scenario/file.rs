@@ -287,6 +287,8 @@ pub enum ProofFile {
     Bent(Box<BendFile>),
     /// Two headers: a proof that differs, and behind it the genuine one.
     Beside(Box<BendFile>),
+    /// Two headers: the genuine proof, and behind it one that differs.
+    Behind(Box<BendFile>),
 }
 
 /// How an assertion, a proof or a request object differs from the genuine one; without `key` its own key signs it.

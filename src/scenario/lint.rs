@@ -20,6 +20,7 @@ pub fn attack(file: &AttackFile, attack: &Attack, control: &Control, found: &mut
     order(file, &steps, found);
     knowledge(file, attack, &steps, found);
     loop_variable(file, attack, &steps, found);
+    absence(file, attack, found);
     contradiction(file, attack, &steps, found);
     for (what, condition) in [("holds", &attack.holds), ("broken", &attack.broken)] {
         for step in condition.predicates().filter_map(named_step) {
@@ -119,6 +120,30 @@ fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
             format!("`for_each` has `{variable}`, and nothing uses it"),
             Some(format!("write `${{{variable}}}` in a value")),
         );
+    }
+}
+
+/// A field that differs, lacks or excludes something is also one that never came: what else the alternative says of the same step tells that it did.
+fn absence(file: &AttackFile, attack: &Attack, found: &mut Diagnostics) {
+    let negative = |test: &Test| matches!(test, Test::Differs(_) | Test::Lacks(_) | Test::Excludes(_));
+    for list in attack.holds.alternatives().iter().chain(attack.broken.alternatives()) {
+        for predicate in list {
+            let Predicate::Field { subject: Reference::Field { step, .. }, test } = predicate else { continue };
+            let says_more = |other: &Predicate| match other {
+                Predicate::Outcome { step: other, .. } => other == step,
+                Predicate::Field { subject: Reference::Field { step: other, .. }, test } => {
+                    other == step && !negative(test) && *test != Test::Absent
+                }
+                Predicate::Field { .. } => false,
+            };
+            if negative(test) && !list.iter().any(says_more) {
+                found.at(
+                    &file.id,
+                    format!("`{predicate}` is true too where `{step}` came to something else altogether"),
+                    Some(format!("say what it came to as well: `{step}: issued`, or that a field of it is `present`")),
+                );
+            }
+        }
     }
 }
 

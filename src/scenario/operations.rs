@@ -169,6 +169,7 @@ fn read_proof(file: &ProofFile, scope: &Scope, found: &mut Diagnostics) -> Optio
         ProofFile::Text(text) => Proof::Text(read_text(text, scope, found)?),
         ProofFile::Bent(bend) => Proof::Bent(Box::new(read_bend(bend, scope, found)?)),
         ProofFile::Beside(bend) => Proof::Beside(Box::new(read_bend(bend, scope, found)?)),
+        ProofFile::Behind(bend) => Proof::Behind(Box::new(read_bend(bend, scope, found)?)),
     })
 }
 

@@ -342,7 +342,12 @@ pub fn is_of(url: &url::Url, origin: &str) -> bool {
 
 /// Whether an origin is on this machine.
 pub fn is_loopback(origin: &str) -> bool {
-    match url::Url::parse(origin).ok().as_ref().and_then(|u| u.host()) {
+    url::Url::parse(origin).is_ok_and(|url| is_on_loopback(&url))
+}
+
+/// The same of an address that has been read.
+pub fn is_on_loopback(url: &url::Url) -> bool {
+    match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -160,6 +160,9 @@ pub struct Run {
     /// A flaw of the embedded lab, repeatable (see `grantproof lab --list-flaws`)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
+    /// A habit of the embedded lab, repeatable: what it does otherwise, and may (see `grantproof lab --list-habits`)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub habit: Vec<String>,
     #[command(flatten)]
     pub choose: Choose,
     /// Riskier scenarios than the load of a login: noisy, destructive
@@ -226,6 +229,9 @@ pub struct Replay {
     /// A flaw of the embedded lab, repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
+    /// A habit of the embedded lab, repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub habit: Vec<String>,
     /// Riskier scenarios than the load of a login: noisy, destructive
     #[arg(long, value_name = "RISK", value_delimiter = ',')]
     pub allow: Vec<RiskName>,
@@ -442,6 +448,12 @@ pub struct Lab {
     /// A flaw to switch on, repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
+    /// A habit to switch on, repeatable: what other servers do in their own way, and may
+    #[arg(long, value_name = "NAME")]
+    pub habit: Vec<String>,
+    /// List the habits, and do nothing else
+    #[arg(long)]
+    pub list_habits: bool,
     /// List the flaws, and do nothing else
     #[arg(long)]
     pub list_flaws: bool,
@@ -458,6 +470,9 @@ pub struct Selftest {
     /// Print the whole flaw × scenario table, not only its summary
     #[arg(long)]
     pub table: bool,
+    /// On a lab with this habit, repeatable: no verdict may be wrong, and any may stay open; flaws that it hides are left out (see `grantproof lab --list-habits`)
+    #[arg(long, value_name = "NAME")]
+    pub habit: Vec<String>,
     /// Only these flaws
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,

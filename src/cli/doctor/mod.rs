@@ -202,7 +202,7 @@ async fn drive(seen: &mut Seen, engine: &Engine, control: &Control, needed: &Con
             }
             seen.out.push('\n');
         }
-        if step.outcome == Outcome::Stuck || engine.login_was_refused(&user) {
+        if step.outcome == Outcome::Stuck || engine.logins.was_refused(&user) {
             seen.locked_out.insert(user.clone());
         }
     }

@@ -108,6 +108,8 @@ struct Journey<'t, 'e> {
     asked_outside: bool,
     /// The authorization request was sent once more, after a login that led elsewhere.
     asked_again: bool,
+    /// It opens the address of a page that came in answer to a form: only a code shows that this was the page.
+    of_form: bool,
     form_pages: u32,
     unframed: Vec<String>,
     /// The error that the address of the server's own page carries: code and description.
@@ -199,6 +201,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             codes_sent: 0,
             asked_outside: false,
             asked_again: false,
+            of_form: false,
             form_pages: 0,
             unframed: Vec::new(),
             page_error: None,
@@ -333,7 +336,7 @@ impl<'t, 'e> Journey<'t, 'e> {
     fn refuses_login(&mut self, response: &Response, user: &User) -> bool {
         let engine = self.trial.engine;
         let asks_again = || html::read(&response.body).forms.iter().any(|f| f.fields.iter().any(|field| field.kind == "password"));
-        if engine.has_logged_in(&user.name) || asks_again() {
+        if engine.logins.is_known(&user.name) || asks_again() {
             return false;
         }
         let words = answer::first_words(response).map(|w| format!(" “{w}”")).unwrap_or_default();
@@ -345,7 +348,7 @@ impl<'t, 'e> Journey<'t, 'e> {
             self.end(Outcome::Stuck, why);
             return true;
         }
-        engine.count_login(&user.name, true);
+        engine.logins.refused(&user.name, &self.counted_client());
         self.end(
             Outcome::Stuck,
             format!("the login is answered with {}{words}: the name or the password of `{}` is refused", response.status, user.name),

@@ -226,6 +226,7 @@ impl crate::engine::Engine {
             Prove::Text(text) => vec![text.clone()],
             Prove::Bent(bend) => vec![made(bend)?],
             Prove::Beside(bend) => vec![made(bend)?, made(&Bend::default())?],
+            Prove::Behind(bend) => vec![made(&Bend::default())?, made(bend)?],
         })
     }
 

@@ -7,9 +7,10 @@ use crate::engine::browser::Browser;
 use crate::engine::html;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::login::{self, Action, Filled, What};
+use crate::engine::logins::MOST_REFUSED;
 use crate::engine::page::{Button, Form, Page};
 use crate::engine::submission::Document;
-use crate::engine::{MOST_REFUSED_LOGINS, RawStep, RunningTrial, answer, button, submission, told};
+use crate::engine::{RawStep, RunningTrial, answer, button, submission, told};
 use crate::model::observation::Outcome;
 use crate::model::step::Place;
 use crate::target::{self, User};
@@ -169,9 +170,9 @@ impl Visit<'_, '_> {
         let action = login::act(&page, user, &engine.target.login, self.passwords_sent > 0, "");
         match action {
             Action::Submit(filled) if matches!(filled.what, What::Password | What::Name | What::Code) => {
-                let refused = engine.refused_logins(&user.name);
-                if filled.what == What::Password && (self.passwords_sent > 0 || refused >= MOST_REFUSED_LOGINS) || self.others_sent > 2 {
-                    engine.count_login(&user.name, true);
+                let refused = engine.logins.refusals(&user.name, "");
+                if filled.what == What::Password && (self.passwords_sent > 0 || refused >= MOST_REFUSED) || self.others_sent > 2 {
+                    engine.logins.refused(&user.name, "");
                     return self.over(Outcome::Stuck, format!("the login of `{}` is refused", user.name));
                 }
                 if filled.what == What::Password {
@@ -268,7 +269,7 @@ impl Visit<'_, '_> {
 
     fn logged_in(&self, user: &User) {
         if self.passwords_sent > 0 {
-            self.trial.engine.count_login(&user.name, false);
+            self.trial.engine.logins.took(&user.name, "");
         }
     }
 

@@ -229,6 +229,17 @@ async fn after_second_request(t: &Tester, changes: Pairs<'_>) -> Outcome<Answer>
     Ok(sent)
 }
 
+pub(super) async fn consent_of_newest_request(t: &Tester) -> Outcome<bool> {
+    t.set_cookie(None);
+    let hidden = fields(&page(t, &[("prompt", "consent")]).await?.1);
+    let user = &t.lab.directory().users[0];
+    let asked = answer(t, "/login", &hidden, &[("username", &user.name), ("password", &user.password)]).await?;
+    let hidden = fields(&t.browse(asked.location(), None).await?);
+    page(t, &[("client_id", "lab-confidential"), ("state", "of-another-client"), ("prompt", "consent")]).await?;
+    let sent = answer(t, "/consent", &hidden, &[("decision", "allow")]).await?;
+    Ok(sent.param("state").as_deref() == Some("of-another-client"))
+}
+
 pub(super) async fn cookie_for_scripts(t: &Tester) -> Outcome<bool> {
     t.set_cookie(None);
     let hidden = fields(&page(t, &[]).await?.1);

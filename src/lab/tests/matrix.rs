@@ -145,6 +145,7 @@ attacks! {
         code_of_unasked_client: [ConsentForAnyClient];
         code_after_refusal: [ConsentDenialIgnored];
         redirect_of_second_request: [RedirectUriFromSession];
+        consent_of_newest_request: [ConsentForNewest];
         challenge_of_second_request: [PkceVerifierIgnored, PkceNotBoundToCode, PkceChallengeFromSession];
         cookie_for_scripts: [SessionCookieFlags];
         page_tells_address: [ReferrerLeak];

@@ -7,6 +7,7 @@ mod endpoints;
 mod forge;
 mod front_attacks;
 mod grant_attacks;
+mod habits;
 mod interaction_attacks;
 mod matrix;
 mod request_attacks;

@@ -13,7 +13,7 @@ use crate::target::LoginDriver;
 use crate::wire;
 
 use super::address::{carries_asked, same_page, same_place, without_query};
-use super::{Journey, Leads, signed};
+use super::{Journey, Leads, led, signed};
 
 /// Where in a callback the answer stands.
 fn answer_in(url: &Url, posted: bool) -> &'static str {
@@ -52,6 +52,9 @@ impl Journey<'_, '_> {
             let error = self.raw.fields.get("error").map(|error| format!("{error}{}", self.description()));
             let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
             self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
+        } else if let Some(why) = answer::says_no(response) {
+            // No browser goes on from it.
+            self.end(Outcome::Refused, format!("{} with {}: {why}", response.status, response.media()));
         } else {
             self.end(Outcome::Unclear, format!("the authorization endpoint answers {} with {}", response.status, response.media()));
         }
@@ -90,7 +93,7 @@ impl Journey<'_, '_> {
     /// The browser leaves the server.
     pub(super) fn callback(&mut self, url: &Url, where_to: &'static str, posted: Option<Vec<(String, String)>>) {
         if self.passwords_sent > 0 {
-            self.trial.engine.count_login(&self.user, false);
+            self.trial.engine.logins.took(&self.user, &self.counted_client());
         }
         let mut values: BTreeMap<String, String> = BTreeMap::new();
         self.raw.field("answer_in", Some(answer_in(url, posted.is_some())));
@@ -149,6 +152,11 @@ impl Journey<'_, '_> {
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, note: String) {
+        let (outcome, note) = match outcome {
+            Outcome::Issued | Outcome::Strayed => (outcome, note),
+            _ if self.of_form => (Outcome::Impossible, led::NO_ADDRESS.to_owned()),
+            _ => (outcome, note),
+        };
         self.raw.outcome = Some(outcome);
         let remarks = std::mem::take(&mut self.remarks);
         self.raw.note = std::iter::once(note).chain(remarks).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");

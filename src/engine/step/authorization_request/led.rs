@@ -19,7 +19,7 @@ use crate::wire;
 use super::{Journey, Turn};
 
 /// Why a page cannot be opened.
-const NO_ADDRESS: &str = "the page comes in answer to a form, and has no address of its own";
+pub(super) const NO_ADDRESS: &str = "the page comes in answer to a form, and has no address of its own";
 
 /// A page at which a browser stopped.
 #[derive(Debug, Clone)]
@@ -66,8 +66,11 @@ impl Journey<'_, '_> {
         };
         if taken == Taken::Page {
             let url = match self.conduct.path_of.as_ref().map(|other| (other, self.trial.paused.get(other))) {
-                None if paused.is_posted => Err((Outcome::Impossible, NO_ADDRESS.to_owned())),
-                None => Ok(paused.at.url),
+                None => {
+                    // Many servers show the same question to whoever opens the address that the form went to.
+                    self.of_form = paused.is_posted;
+                    Ok(paused.at.url)
+                }
                 Some((other, None)) => Err((Outcome::NotSent, format!("{other} did not stop at a page"))),
                 Some((_, Some(other))) => as_page_of(&paused, other).map_err(|why| (Outcome::Impossible, why)),
             };

@@ -1,8 +1,8 @@
 //! The rules of conduct of a login, whoever carries it out: what is sent how often, and what is counted and remarked.
 
-use crate::engine::MOST_REFUSED_LOGINS;
 use crate::engine::http::Response;
 use crate::engine::login::{self, What};
+use crate::engine::logins::MOST_REFUSED;
 use crate::engine::page::{PLANTED, Page};
 use crate::model::observation::Outcome;
 use crate::target::User;
@@ -16,29 +16,48 @@ impl Journey<'_, '_> {
         self.raw.sent.get("scope").cloned().unwrap_or_default()
     }
 
+    /// The client that the login is for, as refusals are counted.
+    pub(super) fn counted_client(&self) -> String {
+        self.trial.engine.counted(self.raw.sent.get("client_id").map_or("", String::as_str)).to_owned()
+    }
+
+    /// What is refused where a login is: the password, as long as none was taken.
+    pub(super) fn refused_login(&self, user: &User) -> String {
+        if self.trial.engine.logins.is_known(&user.name) {
+            let client = self.raw.sent.get("client_id").map_or("this client", String::as_str);
+            return format!("the login of `{}` at {client} is refused, although the password was taken before", user.name);
+        }
+        format!("the name or the password of `{}` is refused", user.name)
+    }
+
     /// Whether a form may be sent; false: the journey has ended, and its end says why not.
     pub(super) fn may(&mut self, what: What, response: &Response, page: &Page, user: &User) -> bool {
-        let refused_so_far = self.trial.engine.refused_logins(&user.name);
+        let client = self.counted_client();
+        let refused_so_far = self.trial.engine.logins.refusals(&user.name, &client);
         match what {
             // An error page may carry a search form or a "back" button; a 4xx is an answer unless it asks to log in.
             What::Consent | What::Automatic if response.status >= 400 || self.page_error.is_some() => {
                 self.last_page(response, page);
             }
+            // A form that had become stale was refused, not the password: whoever sees the page again fills it in once more.
+            What::Password
+                if self.passwords_sent == 1 && self.conduct.goes_on.is_some() && self.trial.engine.logins.is_known(&user.name) =>
+            {
+                return true;
+            }
             What::Password if self.passwords_sent > 0 => {
-                self.trial.engine.count_login(&user.name, true);
+                if self.conduct.goes_on.is_none() {
+                    self.trial.engine.logins.refused(&user.name, &client);
+                }
                 let watched = self.captcha.map(|maker| format!(", or its CAPTCHA ({maker}) takes grantproof for the program that it is"));
                 let watched = watched.unwrap_or_default();
-                let note = format!("the login page came back: the name or the password of `{}` is refused{watched}", user.name);
+                let note = format!("the login page came back: {}{watched}", self.refused_login(user));
                 self.end(Outcome::Stuck, note);
             }
-            What::Password if refused_so_far >= MOST_REFUSED_LOGINS => {
-                self.end(
-                    Outcome::Stuck,
-                    format!(
-                        "the name or the password of `{}` is refused (tried {refused_so_far} times, and not again, so that the account does not lock)",
-                        user.name
-                    ),
-                );
+            What::Password if refused_so_far >= MOST_REFUSED => {
+                let what = self.refused_login(user);
+                let note = format!("{what} (tried {refused_so_far} times, and not again, so that the account does not lock)");
+                self.end(Outcome::Stuck, note);
             }
             What::Name if self.names_sent > 1 => {
                 self.end(Outcome::Stuck, format!("the page that asks for the name of `{}` came back", user.name));
