@@ -80,9 +80,13 @@ impl Habit {
             Habit::ErrorsElsewhere => &[Flaw::ErrorPageUnescaped, Flaw::ExpressionsEvaluated],
             Habit::AnswersByPage => &[Flaw::Redirect307],
             // What a session cannot have, nobody takes out of it; and of two guesses that wait at a page one finds the request used.
-            Habit::LoginEachTime => {
-                &[Flaw::CodeUserConfusion, Flaw::PkceChallengeFromSession, Flaw::ConsentRememberedForPublic, Flaw::ParRequestUriUnchecked]
-            }
+            Habit::LoginEachTime => &[
+                Flaw::CodeUserConfusion,
+                Flaw::PkceChallengeFromSession,
+                Flaw::ConsentForAnyClient,
+                Flaw::ConsentRememberedForPublic,
+                Flaw::ParRequestUriUnchecked,
+            ],
             Habit::ConsentEachTime => {
                 &[Flaw::ConsentRememberedForPublic, Flaw::ConsentSkipped, Flaw::Redirect307, Flaw::ParRequestUriUnchecked]
             }
@@ -126,7 +130,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// What a poll is told, and a client without a nonce: no error but a step of the protocol.
-const STEPS: &[&str] = &["authorization_pending", "slow_down", "use_dpop_nonce", "use_attestation_challenge"];
+const STEPS: &[&str] = &["authorization_pending", "slow_down", "use_dpop_nonce"];
 
 /// The page of its own for errors.
 const ERROR: &str = "/error";
