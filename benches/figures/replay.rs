@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grantproof::model::observation::{Exchange, StepObservation, Trial};
-use grantproof::model::report::{CaseRecord, Recording};
+use grantproof::model::report::Recording;
+use grantproof::model::scenario::case_name;
 use grantproof::redact::mark;
 use grantproof::target::Target;
 use grantproof::wire;
@@ -118,7 +119,8 @@ impl Plan {
         let mut first = Phase { chains: vec![reader.chain([(&unrecorded(&metadata), &none)])], beside: false };
         let trial = |reader: &mut Reader<'_>, t: &Trial| reader.chain(exchanges(&t.steps, t.proof.as_deref()));
         let mut controls: HashMap<&str, &Trial> = recording.controls.iter().map(|control| (control.name.as_str(), control)).collect();
-        let mut cases: HashMap<String, _> = recording.cases.iter().map(|case| (name(case), &case.attempts)).collect();
+        let mut cases: HashMap<String, _> =
+            recording.cases.iter().map(|case| (case_name(&case.scenario, &case.attack, case.word.as_deref()), &case.attempts)).collect();
         let mut phases = Vec::<Phase>::new();
         for name in order {
             let control = controls.remove(name.as_str());
@@ -181,12 +183,6 @@ impl Plan {
             op.kept.retain(|kept| needed.contains(&kept.name));
         }
     }
-}
-
-/// What a run calls a case.
-fn name(case: &CaseRecord) -> String {
-    let word = case.word.as_ref().map(|word| format!("[{word}]")).unwrap_or_default();
-    format!("{}/{}{word}", case.scenario, case.attack)
 }
 
 type Sent = BTreeMap<String, String>;

@@ -321,6 +321,21 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_that_says_no_is_a_refusal() {
+        for body in [
+            r#"{"status":"error","msg":"Please login first","sub":""}"#,
+            r#"{"success":false,"message":"no"}"#,
+            r#"{"ok":false}"#,
+            r#"{"sub":"","name":""}"#,
+        ] {
+            assert_eq!(resource(&answer(200, body)).0, Outcome::Refused, "{body}");
+        }
+        for body in [r#"{"sub":"u-1"}"#, r#"{"status":"active"}"#, r#"{"ok":true}"#, r#"{"id":7}"#, "[]", "hello"] {
+            assert_eq!(resource(&answer(200, body)).0, Outcome::Accepted, "{body}");
+        }
+    }
+
+    #[test]
     fn errors_in_the_address_of_a_page() {
         let of = |text: &str| error_in_address(&url::Url::parse(text).expect("a URL")).map(|(code, _)| code);
         assert_eq!(of("https://as.example/error?error=invalid_client&error_description=x"), Some("invalid_client".into()));

@@ -93,6 +93,7 @@ pub struct Engine {
     verified_keys: Mutex<BTreeSet<(String, String)>>,
     /// A browser in which each user is logged in, by user name.
     sessions: Mutex<HashMap<String, Browser>>,
+    /// How the logins of each user went.
     pub(crate) logins: Logins,
     /// The newest one-time code of each user, by the number of its step: servers take each code once.
     codes: tokio::sync::Mutex<HashMap<String, u64>>,

@@ -144,7 +144,7 @@ pub(super) async fn dress(State(server): State<Arc<Server>>, request: Request, n
     let (mut parts, body) = request.into_parts();
     let Ok(mut body) = to_bytes(body, MAX_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let path = parts.uri.path().to_owned();
-    if path == ERROR {
+    if path == ERROR && keeps(Habit::ErrorsElsewhere) {
         return pages::error(&server, StatusCode::OK, "This request cannot be answered.");
     }
     if keeps(Habit::FewEndpoints) && ["/introspect", "/revoke"].contains(&path.as_str()) {
@@ -167,15 +167,16 @@ pub(super) async fn dress(State(server): State<Arc<Server>>, request: Request, n
         }
     }
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
-    let type_of =
-        |answer: &Response| answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let media = answer.headers().get(header::CONTENT_TYPE).cloned();
+    let is = |wanted: &str| media.as_ref().is_some_and(|media| media.as_bytes().starts_with(wanted.as_bytes()));
     if answer.status().is_redirection() {
-        return led_back(&server, answer);
-    }
-    match type_of(&answer) {
-        html if html.starts_with("text/html") => shown(&server, answer),
-        json if json.starts_with("application/json") => told(&server, &path, answer).await,
-        _ => answer,
+        led_back(&server, answer)
+    } else if is("text/html") {
+        shown(&server, answer)
+    } else if is("application/json") {
+        told(&server, &path, answer).await
+    } else {
+        answer
     }
 }
 
@@ -194,9 +195,10 @@ fn undress(server: &Server, uri: &mut Uri, headers: &mut HeaderMap, body: Bytes)
 
 /// The text with the tokens behind opaque ones; None: there is none in it.
 fn real(server: &Server, text: &str) -> Option<String> {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
     let mut found = false;
-    let parts = text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))).map(|part| {
-        let name = part.trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')));
+    let parts = text.split_inclusive(ends).map(|part| {
+        let name = part.trim_end_matches(ends);
         let behind = server.store().opaque.get(name).cloned().filter(|_| name.starts_with(OPAQUE));
         found |= behind.is_some();
         behind.map_or_else(|| part.to_owned(), |token| token + &part[name.len()..])

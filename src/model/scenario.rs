@@ -126,6 +126,12 @@ impl Control {
     }
 }
 
+/// What a case is called: `pkce/wrong-verifier/random`, and `[word]` behind it where there is one.
+pub fn case_name(scenario: &str, attack: &str, word: Option<&str>) -> String {
+    let word = word.map(|word| format!("[{word}]")).unwrap_or_default();
+    format!("{scenario}/{attack}{word}")
+}
+
 /// A variant of the scenario's attack.
 #[derive(Debug, Clone)]
 pub struct Attack {

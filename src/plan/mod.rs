@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::authentication::{Authentication, ShownCertificate};
-use crate::model::scenario::{Attack, Control, Risk, Scenario};
+use crate::model::scenario::{Attack, Control, Risk, Scenario, case_name};
 use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, StepKind, Transport, UserRole};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
@@ -25,10 +25,9 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// `pkce/wrong-verifier/random`, and `[word]` behind it where there is one.
+    /// What it is called.
     pub fn name(&self) -> String {
-        let word = self.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
-        format!("{}/{}{word}", self.scenario.id, self.attack.id)
+        case_name(&self.scenario.id, &self.attack.id, self.word.as_deref())
     }
 
     /// It may not run beside another trial.

@@ -9,7 +9,7 @@ use crate::model::finding::{Measure, MeasuredBy, Probe};
 use crate::model::observation::Trial;
 use crate::model::predicate::Condition;
 use crate::model::report::{CaseRecord, Recording, Report, SCHEMA_VERSION, ScenarioVerdict, Summary, VariantVerdict};
-use crate::model::scenario::{Attack, Operation, Scenario};
+use crate::model::scenario::{Attack, Operation, Scenario, case_name};
 use crate::model::verdict::{Judgement, Verdict};
 use crate::scenario::catalogue::Catalogue;
 
@@ -228,9 +228,8 @@ fn measured(
 }
 
 fn variant(scenario: &Scenario, attack: &Attack, case: CaseRecord, judgement: Judgement, account: Account) -> VariantVerdict {
-    let word = case.word.as_ref().map(|w| format!("[{w}]")).unwrap_or_default();
     VariantVerdict {
-        id: format!("{}/{}{word}", scenario.id, attack.id),
+        id: case_name(&scenario.id, &attack.id, case.word.as_deref()),
         title: attack.title.clone(),
         verdict: judgement.verdict,
         confirmed: judgement.confirmed,

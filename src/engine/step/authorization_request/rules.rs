@@ -41,14 +41,15 @@ impl Journey<'_, '_> {
             }
             // A form that had become stale was refused, not the password: whoever sees the page again fills it in once more.
             What::Password
-                if self.passwords_sent == 1 && self.conduct.goes_on.is_some() && self.trial.engine.logins.is_known(&user.name) =>
+                if self.passwords_sent == 1
+                    && self.conduct.goes_on.is_some()
+                    && self.trial.engine.logins.is_known(&user.name)
+                    && refused_so_far < MOST_REFUSED =>
             {
                 return true;
             }
             What::Password if self.passwords_sent > 0 => {
-                if self.conduct.goes_on.is_none() {
-                    self.trial.engine.logins.refused(&user.name, &client);
-                }
+                self.trial.engine.logins.refused(&user.name, &client);
                 let watched = self.captcha.map(|maker| format!(", or its CAPTCHA ({maker}) takes grantproof for the program that it is"));
                 let watched = watched.unwrap_or_default();
                 let note = format!("the login page came back: {}{watched}", self.refused_login(user));
