@@ -295,6 +295,8 @@ impl Redactor {
             }
         } else if is("dpop") {
             masked("dpop_proof", value).into()
+        } else if says_nothing(value) {
+            value.into()
         } else {
             self.text(value)
         }
@@ -327,6 +329,29 @@ impl Redactor {
         }
         clean
     }
+}
+
+/// Whether a header's value is a word of HTTP that nearly every message has: it is nobody's secret, even where somebody's password is the
+/// same word.
+pub fn says_nothing(value: &str) -> bool {
+    matches!(
+        value,
+        "" | "*/*"
+            | "0"
+            | "?1"
+            | "DENY"
+            | "application/json"
+            | "application/x-www-form-urlencoded"
+            | "cross-site"
+            | "document"
+            | "navigate"
+            | "no-cache"
+            | "no-store"
+            | "none"
+            | "nosniff"
+            | "same-origin"
+            | "text/html; charset=utf-8"
+    )
 }
 
 /// Whether a value is one mark and nothing else.

@@ -9,7 +9,7 @@ use crate::model::attempts::Attempts;
 use crate::model::observation::{CertificateSeen, Exchange, NegativeControl, Outcome, StepObservation, Trial};
 use crate::model::report::CaseRecord;
 use crate::model::step::StepKind;
-use crate::redact::{Redactor, secret_kind};
+use crate::redact::{Redactor, says_nothing, secret_kind};
 use crate::target::{ClientAuthentication, Target};
 use crate::totp::Totp;
 use crate::wire;
@@ -122,8 +122,11 @@ impl Sweeper {
         for exchange in &mut step.exchanges {
             let texts = [&mut exchange.url, &mut exchange.request_body, &mut exchange.response_body];
             let headers = exchange.request_headers.iter_mut().chain(&mut exchange.response_headers);
-            let pairs = headers.flat_map(|(name, value)| [name, value]);
-            found |= self.texts(texts.into_iter().chain(exchange.error.as_mut()).chain(pairs));
+            for (name, value) in headers {
+                found |= !is_common(name) && self.text(name);
+                found |= !says_nothing(value) && self.text(value);
+            }
+            found |= self.texts(texts.into_iter().chain(exchange.error.as_mut()));
         }
         found
     }
@@ -319,14 +322,27 @@ fn is_common(header: &str) -> bool {
             | "cache-control"
             | "connection"
             | "content-length"
+            | "content-security-policy"
             | "content-type"
             | "cookie"
             | "date"
+            | "dpop"
+            | "keep-alive"
             | "location"
+            | "origin"
             | "pragma"
+            | "referer"
+            | "referrer-policy"
+            | "sec-fetch-dest"
+            | "sec-fetch-mode"
+            | "sec-fetch-site"
+            | "sec-fetch-user"
             | "set-cookie"
+            | "strict-transport-security"
             | "user-agent"
             | "vary"
+            | "x-content-type-options"
+            | "x-frame-options"
     )
 }
 

@@ -44,6 +44,7 @@ fn scenario_of(text: &str) -> Scenario {
         flows: [("authorization_code".to_owned(), flow)].into(),
         requirements: ["X".to_owned()].into(),
         flaws: ["flaw".to_owned()].into(),
+        ..Library::default()
     };
     resolve::scenario("test.yaml", text, None, &library).unwrap_or_else(|d| panic!("{}", d[0]))
 }

@@ -6,7 +6,7 @@ use super::bend::JwtBend;
 use super::value::{Reference, Template};
 
 /// How a step's client authentication differs from the registered one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
     /// client_id in the body, nothing else.
     ClientIdOnly,
@@ -33,7 +33,7 @@ pub enum ShownCertificate {
 }
 
 /// A client assertion that differs from the genuine one in one thing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssertionForgery {
     /// Signed with a fresh key of the same type, kid kept.
     FreshKey,

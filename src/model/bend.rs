@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::value::{Expression, Reference, Signature, Template};
 
 /// How such a JWT differs from the genuine one. What is not named is as the client makes it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JwtBend {
     /// The `alg` of the header.
     pub alg: Option<Template>,
@@ -20,7 +20,7 @@ pub struct JwtBend {
 }
 
 /// The DPoP proof of a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     Genuine,
     /// None, and a token is shown as a bearer token.
@@ -37,7 +37,7 @@ pub enum Proof {
 }
 
 /// How the parameters of an authorization request travel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried {
     /// In the front channel as they are, whatever the target asks for.
     Plain,
@@ -46,7 +46,7 @@ pub enum Carried {
 }
 
 /// A request object of the client's own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestObject {
     pub bend: JwtBend,
     /// Parameters that stand beside it.

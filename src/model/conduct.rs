@@ -80,7 +80,7 @@ impl Keep {
 }
 
 /// How the browser is led.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conduct {
     pub stops_at: Option<Stop>,
     /// Begins with the page at which this step stopped, in place of a request.

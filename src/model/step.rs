@@ -179,7 +179,7 @@ pub enum Origin {
 }
 
 /// One parameter of a planned request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
     pub name: String,
     pub value: Value,
@@ -200,7 +200,7 @@ pub struct Transport {
 }
 
 /// One step of a plan, ready to be driven: values are still symbolic, names are absolute.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStep {
     /// `authorize`, or `attacker.authorize` with its session.
     pub name: String,
@@ -220,7 +220,7 @@ pub struct PlannedStep {
     pub proof: Option<Proof>,
     /// The way of an authorization request, where it is not what the target asks for.
     pub carried: Option<Carried>,
-    pub transport: Transport,
+    pub transport: Arc<Transport>,
     /// A pause before the step, as text of a duration (`65s`).
     pub wait: Option<Template>,
     /// How many identical requests are released at once.

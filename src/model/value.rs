@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bend::JwtBend;
 
 /// A value as the scenario writes it, with every reference resolved to what it names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Text(Template),
     /// A JSON Web Token made from a genuine one, byte by byte.
@@ -18,17 +18,17 @@ pub enum Value {
 }
 
 /// Literal text and expressions, in order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Template(pub Vec<Part>);
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     Literal(String),
     Expression(Expression),
 }
 
 /// What may stand between `${` and `}`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expression {
     Text(String),
     Reference(Reference),
@@ -236,7 +236,7 @@ impl Function {
 }
 
 /// A genuine JWT that is bent. What the bend does not name stays byte for byte; without a key of its own there is none.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgery {
     /// The genuine token.
     pub from: Expression,

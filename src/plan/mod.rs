@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::authentication::{Authentication, ShownCertificate};
 use crate::model::scenario::{Attack, Control, Risk, Scenario, case_name};
-use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, StepKind, Transport, UserRole};
+use crate::model::step::{ClientRole, Origin, Parameter, Place, PlannedStep, StepKind, UserRole};
 use crate::model::value::{Expression, Part, Reference, Template, Value};
 use crate::scenario::change::attack_steps;
 use crate::scenario::resolve::roles;
@@ -363,7 +363,7 @@ fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blat
             authentication: Some(Authentication::Nothing),
             certificate: None,
             proof: None,
-            transport: Transport::default(),
+            transport: Arc::default(),
             wait: None,
             burst: None,
             each: None,

@@ -276,7 +276,7 @@ fn is_bystander(step: &PlannedStep, member: &[PlannedStep], known: &Known<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::step::{ClientRole, Origin, Parameter, ResourcePlace, Transport, UserRole};
+    use crate::model::step::{ClientRole, Origin, Parameter, ResourcePlace, UserRole};
     use crate::model::value::{Expression, Part, Template, Value};
 
     /// `session.name`, by a client, using what another step was answered.
@@ -296,7 +296,7 @@ mod tests {
             certificate: None,
             proof: None,
             carried: None,
-            transport: Transport::default(),
+            transport: std::sync::Arc::default(),
             wait: None,
             burst: None,
             each: None,

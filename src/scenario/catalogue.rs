@@ -188,6 +188,7 @@ impl Catalogue {
             flows: flows.map(|flow| (flow.flow.value.clone(), flow)).collect(),
             requirements: self.requirements.keys().cloned().collect(),
             flaws: flaws.clone(),
+            ..Library::default()
         }
     }
 }

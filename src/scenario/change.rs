@@ -1,5 +1,7 @@
 //! A change applied to the steps of a control: the attack is the control with this difference and no other.
 
+use std::sync::Arc;
+
 use crate::diagnostic::suggestion;
 use crate::model::bend::{Carried, Proof};
 use crate::model::predicate::{Condition, Predicate};
@@ -76,14 +78,14 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
                 }
             }
         }
-        Operation::Method(method) => steps[index].transport.method = Some(method.clone()),
-        Operation::ContentType(media) => steps[index].transport.content_type = Some(media.clone()),
-        Operation::PathSuffix(suffix) => steps[index].transport.path_suffix = Some(suffix.clone()),
+        Operation::Method(method) => Arc::make_mut(&mut steps[index].transport).method = Some(method.clone()),
+        Operation::ContentType(media) => Arc::make_mut(&mut steps[index].transport).content_type = Some(media.clone()),
+        Operation::PathSuffix(suffix) => Arc::make_mut(&mut steps[index].transport).path_suffix = Some(suffix.clone()),
         Operation::Unencoded(name) => {
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            steps[index].transport.unencoded.push(name.clone());
+            Arc::make_mut(&mut steps[index].transport).unencoded.push(name.clone());
         }
         Operation::Authenticate(authentication) => steps[index].authentication = Some(authentication.clone()),
         Operation::Certificate(certificate) => steps[index].certificate = Some(*certificate),

@@ -14,7 +14,7 @@ pub fn applies(list: &[Names<At<String>>], scope: &Scope, found: &mut Diagnostic
         return Vec::new();
     }
     let scope = Scope { control: true, ..scope.clone() };
-    let mut conditions = Vec::new();
+    let mut conditions = Vec::with_capacity(list.len());
     for entry in list {
         let otherwise = entry.0.iter().find(|(name, _)| name.value == "else").map(|(_, text)| text.value.clone());
         let subjects: Vec<_> = entry.0.iter().filter(|(name, _)| name.value != "else").collect();
@@ -161,13 +161,13 @@ pub fn condition(
             return None;
         }
     };
-    let mut alternatives = Vec::new();
+    let mut alternatives = Vec::with_capacity(list.len());
     for entry in list {
         let errors = entry.0.iter().find(|(name, _)| name.value == "as").map(|(_, e)| e.0.as_slice()).unwrap_or_default();
         let subjects: Vec<_> = entry.0.iter().filter(|(name, _)| name.value != "as").collect();
         // `as` belongs to the outcome of the item; beside it may stand tests of fields.
         let outcomes = subjects.iter().filter(|(subject, _)| scope.steps.iter().any(|(step, _)| *step == subject.value)).count();
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(subjects.len());
         for (subject, OneOrMore(tests)) in &subjects {
             let [test] = tests.as_slice() else {
                 found.at(subject, "one test for each predicate", None);

@@ -1,6 +1,7 @@
 //! `${ … }`: text → template, with every name resolved against what the scenario has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::diagnostic::suggestion;
 use crate::model::step::StepKind;
@@ -83,22 +84,22 @@ pub type Mistake = (String, Option<String>);
 /// A step and its kind, or a session (no kind).
 type Owner = (String, Option<StepKind>);
 
-/// The names that an expression may use.
+/// The names that an expression may use. Copies share what they have in common: each attack has one of its control's.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Absolute step names and their kinds, in the order they run.
-    pub steps: Vec<(String, StepKind)>,
+    pub steps: Arc<Vec<(String, StepKind)>>,
     /// Sessions other than the default one.
     pub sessions: BTreeSet<String>,
     /// Variables of the flow.
-    pub variables: BTreeSet<String>,
+    pub variables: Arc<BTreeSet<String>>,
     /// The variable of `for_each`.
     pub each: Option<String>,
     /// Names without a session mean this one ("" is the default session). Flows are written for any session;
     /// scenarios name sessions in full.
     pub own_session: String,
     /// What each step sends, by absolute name.
-    pub sent: BTreeMap<String, BTreeSet<String>>,
+    pub sent: Arc<BTreeMap<String, BTreeSet<String>>>,
     /// `control.` may be used (in `applies_when`).
     pub control: bool,
 }
@@ -248,6 +249,8 @@ pub fn template(text: &str, scope: &Scope) -> Result<Template, Mistake> {
     if !literal.is_empty() {
         parts.push(Part::Literal(literal));
     }
+    // A catalogue has ten thousands of them, and most have one part.
+    parts.shrink_to_fit();
     Ok(Template(parts))
 }
 
@@ -339,6 +342,7 @@ impl Reader<'_> {
         if count < least || count > most {
             return Err((format!("`{word}` takes {least} argument(s), not {count}"), None));
         }
+        arguments.shrink_to_fit();
         Ok(Expression::Call(function, arguments))
     }
 }

@@ -1,5 +1,6 @@
 //! File → scenario: names are resolved, changes are tried on the control, and every rule of the language is checked.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::beside;
 use super::change;
 use super::conditions::{applies, condition};
 use super::expression::{Scope, template};
-use super::file::{AttackFile, ControlFile, FlowFile, LevelFile, ScenarioFile, SessionFile};
+use super::file::{AttackFile, ControlFile, FlowFile, FlowStepFile, LevelFile, ScenarioFile, SessionFile};
 use super::lint;
 use super::operations::{known_step, read_authentication, read_operations};
 
@@ -27,6 +28,23 @@ pub struct Library {
     pub requirements: BTreeSet<String>,
     /// Names of the lab's flaws.
     pub flaws: BTreeSet<String>,
+    /// What the steps of flows send, as it was resolved for other controls.
+    pub sent: Sent,
+}
+
+/// What a step of a flow sends, by the step and what there is before it: nearly all controls send the same.
+#[derive(Debug, Default)]
+pub struct Sent(RefCell<BTreeMap<String, Arc<Vec<Parameter>>>>);
+
+impl Sent {
+    fn of(&self, step: &str, resolve: impl FnOnce() -> Option<Vec<Parameter>>) -> Option<Arc<Vec<Parameter>>> {
+        if let Some(known) = self.0.borrow().get(step) {
+            return Some(Arc::clone(known));
+        }
+        let resolved = Arc::new(resolve()?);
+        self.0.borrow_mut().insert(step.to_owned(), Arc::clone(&resolved));
+        Some(resolved)
+    }
 }
 
 /// Reads one scenario file.
@@ -66,9 +84,9 @@ fn build(file: &ScenarioFile, name: &str, expected_id: Option<&str>, library: &L
         found.at(&file.control.flow, format!("no flow `{}`", file.control.flow.value), help);
         return None;
     };
-    let (mut control, scope) = control(&file.control, flow, found)?;
+    let (mut control, scope) = control(&file.control, flow, &library.sent, found)?;
     let applies = applies(&file.applies_when, &scope, found);
-    let mut attacks = Vec::new();
+    let mut attacks = Vec::with_capacity(file.attacks.len());
     let mut seen = BTreeSet::new();
     for attack_file in &file.attacks {
         if !seen.insert(attack_file.id.value.clone()) {
@@ -171,14 +189,15 @@ pub fn flow_of(name: &str, flow: &FlowFile, takes: impl Fn(&str) -> bool) -> Res
     let mut found = Diagnostics::new(name, "");
     let steps = flow.steps.0.iter().map(|(step, _)| step).filter(|step| takes(&step.value)).cloned().collect();
     let file = ControlFile { flow: flow.flow.clone(), steps, client: None, sessions: Names::default(), change: Names::default() };
-    match control(&file, flow, &mut found) {
+    match control(&file, flow, &Sent::default(), &mut found) {
         Some((control, _)) if found.is_empty() => Ok(control),
         _ => Err(found.into_vec()),
     }
 }
 
-fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Option<(Control, Scope)> {
-    let mut scope = Scope { variables: flow.vars.0.iter().map(|(n, _)| n.value.clone()).collect(), ..Scope::default() };
+fn control(file: &ControlFile, flow: &FlowFile, known_sent: &Sent, found: &mut Diagnostics) -> Option<(Control, Scope)> {
+    let variables_of_flow: BTreeSet<String> = flow.vars.0.iter().map(|(n, _)| n.value.clone()).collect();
+    let mut scope = Scope { variables: Arc::new(variables_of_flow), ..Scope::default() };
     let sessions: BTreeMap<&str, &SessionFile> = file.sessions.0.iter().map(|(n, s)| (n.value.as_str(), s)).collect();
     for step in &file.steps {
         let session = PlannedStep::session_of(&step.value);
@@ -196,8 +215,10 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
         }
     }
     let known: Vec<&str> = flow.steps.0.iter().map(|(n, _)| n.value.as_str()).collect();
-    let mut steps: Vec<PlannedStep> = Vec::new();
+    let mut steps: Vec<PlannedStep> = Vec::with_capacity(file.steps.len());
     let mut sound = true;
+    // What a step may name: the steps before it, and the sessions.
+    let mut before = format!("{}: {:?}", flow.flow.value, scope.sessions);
     for step in &file.steps {
         let session = PlannedStep::session_of(&step.value).to_owned();
         let base = step.value.rsplit('.').next().unwrap_or(&step.value);
@@ -212,27 +233,16 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             continue;
         }
         scope.own_session.clone_from(&session);
-        let mut parameters = Vec::new();
-        let headers = flow_step.headers.0.iter().map(|header| (header, Some(Place::Header)));
-        for ((name, text), place) in flow_step.params.0.iter().map(|parameter| (parameter, None)).chain(headers) {
-            match template(&text.value, &scope) {
-                Ok(value) => {
-                    parameters.push(Parameter { name: name.value.clone(), value: Value::Text(value), place, origin: Origin::Kept })
-                }
-                Err((message, _)) => {
-                    found.at(
-                        step,
-                        format!("the step `{}` cannot stand here: {message}", step.value),
-                        Some("put the step that it needs before it".into()),
-                    );
-                    sound = false;
-                }
-            }
-        }
+        before.push(' ');
+        before.push_str(&step.value);
+        let parameters = known_sent.of(&before, || parameters(step, flow_step, &scope, found)).unwrap_or_else(|| {
+            sound = false;
+            Arc::default()
+        });
         let authentication = flow_step.authenticate.as_ref().and_then(|a| read_authentication(a, &scope, found));
         scope.own_session.clear();
-        scope.sent.insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
-        scope.steps.push((step.value.clone(), flow_step.send));
+        Arc::make_mut(&mut scope.sent).insert(step.value.clone(), parameters.iter().map(|p| p.name.clone()).collect());
+        Arc::make_mut(&mut scope.steps).push((step.value.clone(), flow_step.send));
         let session_file = sessions.get(session.as_str());
         let session_client = session_file.map(|s| s.client).or(file.client.filter(|_| session.is_empty())).unwrap_or_default();
         steps.push(PlannedStep {
@@ -241,13 +251,17 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             kind: flow_step.send,
             client: flow_step.client.unwrap_or(session_client),
             user: session_file.map_or(UserRole::Default, |s| s.user),
-            parameters: Arc::new(parameters),
+            parameters,
             removed: Vec::new(),
             authentication,
             certificate: None,
             proof: None,
             carried: None,
-            transport: Transport { method: flow_step.method.clone(), content_type: flow_step.content_type.clone(), ..Transport::default() },
+            transport: Arc::new(Transport {
+                method: flow_step.method.clone(),
+                content_type: flow_step.content_type.clone(),
+                ..Transport::default()
+            }),
             wait: None,
             burst: None,
             each: None,
@@ -281,13 +295,29 @@ fn control(file: &ControlFile, flow: &FlowFile, found: &mut Diagnostics) -> Opti
             bent.push(step.value.clone());
         }
     }
-    for step in &steps {
-        scope.sent.insert(step.name.clone(), sent(step));
+    if !bent.is_empty() {
+        // What the control repeats under a new name is a step like any other.
+        scope.steps = Arc::new(steps.iter().map(|s| (s.name.clone(), s.kind)).collect());
+        scope.sent = Arc::new(steps.iter().map(|step| (step.name.clone(), sent(step))).collect());
     }
-    // What the control repeats under a new name is a step like any other.
-    scope.steps = steps.iter().map(|s| (s.name.clone(), s.kind)).collect();
     let variables = variables(flow, &steps, &scope, found);
     sound.then_some((Control { flow: flow.flow.value.clone(), variables, steps, bent, parts: Vec::new() }, scope))
+}
+
+/// What a step of a flow sends; None: something in it cannot be named where the step stands.
+fn parameters(step: &At<String>, flow_step: &FlowStepFile, scope: &Scope, found: &mut Diagnostics) -> Option<Vec<Parameter>> {
+    let headers = flow_step.headers.0.iter().map(|header| (header, Some(Place::Header)));
+    let written = flow_step.params.0.iter().map(|parameter| (parameter, None)).chain(headers);
+    let read = written.map(|((name, text), place)| match template(&text.value, scope) {
+        Ok(value) => Some(Parameter { name: name.value.clone(), value: Value::Text(value), place, origin: Origin::Kept }),
+        Err((message, _)) => {
+            let help = Some("put the step that it needs before it".into());
+            found.at(step, format!("the step `{}` cannot stand here: {message}", step.value), help);
+            None
+        }
+    });
+    // Every mistake is told, not the first one alone.
+    read.collect::<Vec<_>>().into_iter().collect()
 }
 
 /// The variables of the flow, once for each session that runs in it.
@@ -338,7 +368,7 @@ fn attack(
         {
             let session = PlannedStep::session_of(&step.value);
             let name = if session.is_empty() { repeat.value.clone() } else { format!("{session}.{}", repeat.value) };
-            scope.steps.insert(at + 1, (name, kind));
+            Arc::make_mut(&mut scope.steps).insert(at + 1, (name, kind));
         }
     }
     let mut steps = control.steps.clone();
@@ -368,7 +398,10 @@ fn attack(
     }
     // After a `set` the attack sends what the control does not: predicates may name it.
     for step in &steps {
-        scope.sent.insert(step.name.clone(), sent(step));
+        let is_unchanged = |own: &PlannedStep| own.name == step.name && own.parameters == step.parameters && own.proof == step.proof;
+        if !control.steps.iter().any(is_unchanged) {
+            Arc::make_mut(&mut scope.sent).insert(step.name.clone(), sent(step));
+        }
     }
     let holds = condition("holds", &attack.holds_if_any, &attack.holds_if_all, &attack.id, &scope, found);
     let broken = condition("broken", &attack.broken_if_any, &attack.broken_if_all, &attack.id, &scope, found);
