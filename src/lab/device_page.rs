@@ -15,7 +15,7 @@ use super::params::Params;
 use super::server::{Server, own_form};
 use super::store::Session;
 use super::tokens::now;
-use super::{Flaw, directory, pages, secrets};
+use super::{Flaw, Habit, directory, pages, secrets};
 
 /// Wrong passwords before a device is forgotten.
 const MAX_TRIES: u8 = 5;
@@ -123,9 +123,10 @@ fn question(server: &Server, code: &str, session_id: &str, sub: &str) -> Respons
 /// Handles `POST /device/confirm`: the user's decision.
 pub(super) async fn confirm(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(params) = own_form(&headers, &body) else { return refuse(&server, "This is not the form of the page.") };
-    let Some((id, session)) = server.session(&headers) else { return refuse(&server, "Nobody is logged in.") };
-    let code = params.get("user_code").unwrap_or_default();
-    if !is_own(&server, code, &id, params.get("csrf").unwrap_or_default()) {
+    let (code, csrf) = (params.get("user_code").unwrap_or_default(), params.get("csrf").unwrap_or_default());
+    let of_form = server.keeps(Habit::FormsKeepUser).then(|| shown_to(&server, code, csrf)).flatten();
+    let Some((id, session)) = of_form.or_else(|| server.session(&headers)) else { return refuse(&server, "Nobody is logged in.") };
+    if !is_own(&server, code, &id, csrf) {
         return refuse(&server, "This form does not belong to this login.");
     }
     let (decision, words) = decision(params.get("decision"), &session);
@@ -140,6 +141,14 @@ fn is_own(server: &Server, code: &str, session_id: &str, csrf: &str) -> bool {
     let expected = server.store().device_of(code).and_then(|device| device.csrf.clone());
     let is_own = expected.is_some_and(|(session, token)| session == session_id && secrets::equal(token.as_bytes(), csrf.as_bytes()));
     is_own || server.has(Flaw::DeviceApprovalCsrf)
+}
+
+/// The session in which this form was shown.
+fn shown_to(server: &Server, code: &str, csrf: &str) -> Option<(String, Session)> {
+    let mut store = server.store();
+    let (id, expected) = store.device_of(code)?.csrf.clone()?;
+    let session = store.session(&id)?;
+    secrets::equal(expected.as_bytes(), csrf.as_bytes()).then_some((id, session))
 }
 
 fn decision(said: Option<&str>, session: &Session) -> (Option<Decision>, &'static str) {

@@ -32,6 +32,8 @@ switches! { "habit"
         "The session ends with the answer to the client: each authorization request asks for a login."
     ConsentEachTime "consent-each-time"
         "Consent is not remembered."
+    FormsKeepUser "forms-keep-user"
+        "The form that asks about a device answers for the user to whom it was shown, whoever sends it."
     StateRequired "state-required"
         "An authorization request without state is refused."
     UnknownParametersRefused "unknown-parameters-refused"
@@ -90,6 +92,7 @@ impl Habit {
             Habit::ConsentEachTime => {
                 &[Flaw::ConsentRememberedForPublic, Flaw::ConsentSkipped, Flaw::Redirect307, Flaw::ParRequestUriUnchecked]
             }
+            Habit::FormsKeepUser => &[Flaw::DeviceApprovalCsrf],
             Habit::StateRequired => &[Flaw::StateNotRequired, Flaw::StateInvented],
             Habit::UnknownParametersRefused => &[Flaw::IssInjected, Flaw::VerifierKeptFromAuthorization],
             Habit::CoarseErrors | Habit::ErrorsWithoutJson => &[Flaw::PasswordGrantOracle],

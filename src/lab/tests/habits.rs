@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{Habit, LabConfig};
-use super::{Outcome, Tester};
+use super::{Outcome, Tester, grant_attacks};
 
 /// Whether a lab does what the habit says.
 async fn shows(t: &Tester, habit: Habit) -> Outcome<bool> {
@@ -21,6 +21,7 @@ async fn shows(t: &Tester, habit: Habit) -> Outcome<bool> {
             let path = format!("/authorize?{}", super::encode(&super::with(&BASE, &[])));
             t.browse(&path, None).await?.location().starts_with("/consent")
         }
+        Habit::FormsKeepUser => grant_attacks::device_form_of_other_session(t).await?,
         Habit::StateRequired => t.ask(&[("state", "")]).await?.status == 400,
         Habit::UnknownParametersRefused => t.ask(&[("foo", "bar")]).await?.status == 400,
         Habit::CoarseErrors => unknown_code().await?.text("error") == "invalid_request",
