@@ -23,7 +23,19 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub http_only: bool,
+    /// `Strict`, `Lax` or `None`, where it says one.
+    pub same_site: Option<&'static str>,
 }
+
+impl Cookie {
+    /// Whether browsers of today keep it: one for other sites as well must be Secure.
+    pub fn is_kept_by_browsers(&self) -> bool {
+        self.secure || self.same_site != Some("None")
+    }
+}
+
+/// The words of the attribute SameSite.
+pub const SAME_SITE: [&str; 3] = ["Strict", "Lax", "None"];
 
 impl Browser {
     /// One in which nobody has been anywhere, for a session of this name.
@@ -132,6 +144,7 @@ impl Browser {
                 path: cookie.path().unwrap_or("/").to_owned(),
                 secure: cookie.secure().unwrap_or(false),
                 http_only: cookie.http_only().unwrap_or(false),
+                same_site: cookie.same_site().and_then(|said| SAME_SITE.into_iter().find(|word| said.to_string() == *word)),
             })
         });
         kept.collect()
@@ -149,6 +162,9 @@ impl Browser {
             }
             if cookie.with_subdomains {
                 text.push_str(&format!("; Domain={}", cookie.host));
+            }
+            if let Some(same_site) = cookie.same_site {
+                text.push_str(&format!("; SameSite={same_site}"));
             }
             // The other browser has taken it already.
             let _ = self.jar.parse(&text, &url);
@@ -190,6 +206,7 @@ mod tests {
             ("__Host-sid=a=b; Secure; HttpOnly; Path=/", "https://as.example/login"),
             ("lang=en; Domain=as.example; Path=/x", "https://login.as.example/x"),
             ("plain=1", "http://127.0.0.1:8080/auth/start"),
+            ("at-home=1; SameSite=Lax", "http://127.0.0.1:8080/auth/start"),
         ] {
             first.jar.parse(cookie, &Url::parse(url).expect("a URL")).expect("a cookie");
         }
@@ -202,7 +219,8 @@ mod tests {
             kept
         };
         assert_eq!(sort(&first), sort(&second));
-        assert_eq!(second.kept().len(), 3);
+        assert_eq!(second.kept().len(), 4);
+        assert_eq!(second.without_same_site().kept().len(), 3, "another site's request goes without it");
     }
 
     #[test]

@@ -104,7 +104,12 @@ async fn ask(engine: &Engine, endpoint: &ProofEndpoint, shown: Option<Shown<'_>>
     }
     // In a form body a token goes as RFC 6750 §2.2 has it, which is no message.
     let is_message = endpoint.is_mcp && !shown.is_some_and(|s| s.place == Some(Place::Body));
-    let accept = if is_message { mcp::ACCEPT } else { "application/json" };
+    let accept = match endpoint.name {
+        _ if is_message => mcp::ACCEPT,
+        // An API need not answer in JSON.
+        "resource" => "application/json, */*;q=0.5",
+        _ => "application/json",
+    };
     let mut headers = vec![("accept".to_owned(), accept.to_owned()), ("user-agent".to_owned(), USER_AGENT.to_owned())];
     let (client, certificate) = (shown.and_then(|s| s.client), shown.and_then(|s| s.certificate));
     if !introspection && let Some(client) = client {

@@ -517,6 +517,8 @@ switches! { "flaw"
     // ID tokens (OpenID Connect)
     IdTokenUnsigned "id-token-unsigned"
         "ID tokens have the alg none and no signature."
+    IdTokenKeyUnknown "id-token-key-unknown"
+        "ID tokens are signed with HS256 and a secret that no client knows."
     IdTokenClaimsWrong "id-token-claims-wrong"
         "ID tokens name another issuer than the metadata."
     NonceNotEchoed "nonce-not-echoed"

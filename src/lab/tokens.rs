@@ -171,6 +171,9 @@ fn id_token(server: &Server, grant: &Grant, hash: &str, hashed: &str) -> Result<
     if server.has(Flaw::IdTokenUnsigned) {
         return Ok(jws::unsigned("JWT", &claims));
     }
+    if server.has(Flaw::IdTokenKeyUnknown) {
+        return jws::sign_for_second(server, "JWT", &claims).ok_or_else(OAuthError::server_error);
+    }
     jws::sign(server.key, "JWT", &claims).ok_or_else(OAuthError::server_error)
 }
 

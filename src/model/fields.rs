@@ -109,7 +109,10 @@ impl StepKind {
                 ("access_token_lifetime", "the seconds until its exp when it came"),
                 ("refresh_expires_in", "the lifetime of the refresh token in seconds, as some servers say it"),
                 ("id_token_alg", "the alg of the ID token"),
-                ("id_token_key", "as `access_token_key`, of the ID token; absent where that cannot be told, and where nobody asks for it"),
+                (
+                    "id_token_key",
+                    "as `access_token_key`, of the ID token, but that `secret` is the client's own; absent where that cannot be told, and where nobody asks for it",
+                ),
                 ("id_token_iss", "its issuer"),
                 ("id_token_sub", "its subject"),
                 ("id_token_aud", "its audiences, separated by spaces"),

@@ -14,7 +14,7 @@ pub use webdriver::{ENTER, Session, Trouble};
 
 use crate::target::Target;
 
-use super::browser::{Browser, Cookie};
+use super::browser::{Browser, Cookie, SAME_SITE};
 use super::http::Http;
 use process::Process;
 use relay::Relay;
@@ -76,7 +76,8 @@ impl Chromium {
         for origin in http.origins() {
             self.session.devtools("Storage.clearDataForOrigin", json!({"origin": origin, "storageTypes": "all"})).await?;
         }
-        let cookies: Vec<Value> = browser.kept().iter().map(to_devtools).collect();
+        // What it would not have taken from the server it must not be given by us: it could never renew it.
+        let cookies: Vec<Value> = browser.kept().iter().filter(|cookie| cookie.is_kept_by_browsers()).map(to_devtools).collect();
         self.session.devtools("Network.setCookies", json!({ "cookies": cookies })).await?;
         // What was logged until now is none of the journey's.
         self.session.network_log().await.map(drop)
@@ -210,6 +211,9 @@ fn to_devtools(cookie: &Cookie) -> Value {
         "name": cookie.name, "value": cookie.value, "path": cookie.path, "secure": cookie.secure, "httpOnly": cookie.http_only,
         "url": format!("{scheme}://{}{}", cookie.host, cookie.path),
     });
+    if let Some(same_site) = cookie.same_site {
+        parameter["sameSite"] = same_site.into();
+    }
     if cookie.with_subdomains {
         // Without the dot it would be a cookie of this host alone, which no page could take back.
         parameter["domain"] = format!(".{}", cookie.host).into();
@@ -229,6 +233,7 @@ fn from_devtools(cookie: &Value) -> Option<Cookie> {
         path: text("path")?,
         secure: truth("secure"),
         http_only: truth("httpOnly"),
+        same_site: text("sameSite").and_then(|said| SAME_SITE.into_iter().find(|word| said == *word)),
     })
 }
 
@@ -244,7 +249,9 @@ mod tests {
 
     #[test]
     fn cookies_keep_their_properties_on_the_way_to_the_browser_and_back() {
-        for (with_subdomains, secure, domain) in [(false, true, "as.example"), (true, false, ".as.example")] {
+        for (with_subdomains, secure, domain, same_site) in
+            [(false, true, "as.example", Some("Lax")), (true, false, ".as.example", None), (false, true, "as.example", Some("None"))]
+        {
             let cookie = Cookie {
                 name: "sid".into(),
                 value: "a b".into(),
@@ -253,6 +260,7 @@ mod tests {
                 path: "/login".into(),
                 secure,
                 http_only: true,
+                same_site,
             };
             let mut sent = to_devtools(&cookie);
             assert_eq!(sent["url"], format!("{}://as.example/login", if secure { "https" } else { "http" }));

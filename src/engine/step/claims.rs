@@ -1,12 +1,13 @@
 //! What access token and ID token say of themselves: fields that an honest client would look at.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::engine::{RawStep, RunningTrial, answer, forge, keys};
 use crate::model::step::ID_TOKEN_KEY;
+use crate::target::{Client, ClientAuthentication};
 
 /// How far the clocks of server and tester may differ, in seconds.
 const LEEWAY: i64 = 60;
@@ -61,13 +62,14 @@ pub fn names(members: &Map<String, Value>) -> String {
 
 /// The ID token as OpenID Connect Core §3.1.3.7 has it looked at.
 ///
-/// `verified`: its signature too.
-pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str, verified: bool) {
+/// `verified`: its signature too, as this client would verify it.
+pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token: &str, verified: bool, client: &Client) {
     let Some(parts) = forge::split(token) else { return };
     let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
     let alg = answer::text(&header, "alg").unwrap_or_default();
     if verified {
-        raw.field(ID_TOKEN_KEY, key(trial, token, &alg).await);
+        let key = key(trial, token, &alg).await;
+        raw.field(ID_TOKEN_KEY, key.map(|key| if key == "secret" { keyed_with_secret(token, &alg, client) } else { key }));
     }
     for (field, claim) in
         [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_acr", "acr"), ("id_token_nonce", "nonce")]
@@ -102,6 +104,18 @@ pub async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option
     }
     let Some(jwk) = trial.known.jwk_of(token) else { return Some("unpublished") };
     keys::verified(token, alg, jwk).map(|verified| if verified { "public" } else { "unverified" })
+}
+
+/// Whether a client verifies an HMAC: with its secret, whose octets are the key (OpenID Connect Core §10.1), or which says them in base64 as some
+/// servers have it. The secret of a client that authenticates otherwise is not known here, and a public client has none.
+fn keyed_with_secret(token: &str, alg: &str, client: &Client) -> &'static str {
+    let Some(secret) = client.authentication.secret() else {
+        return if matches!(client.authentication, ClientAuthentication::None) { "unverified" } else { "secret" };
+    };
+    let Some(((input, _), parts)) = token.rsplit_once('.').zip(forge::split(token)) else { return "unverified" };
+    let (tag, octets) = (forge::decoded(parts.signature), secret.reveal().as_bytes().to_vec());
+    let mut keys = [STANDARD.decode(&octets).ok(), URL_SAFE_NO_PAD.decode(&octets).ok(), Some(octets)].into_iter().flatten();
+    if keys.any(|key| forge::hmac(alg, &key, input.as_bytes()).is_ok_and(|made| made == tag)) { "secret" } else { "unverified" }
 }
 
 pub fn audiences(claims: &Map<String, Value>) -> Option<String> {

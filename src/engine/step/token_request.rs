@@ -174,7 +174,7 @@ async fn read(trial: &mut RunningTrial<'_>, step: &Ready<'_>, raw: &mut RawStep,
         }
     }
     if let Some(token) = raw.fields.get("id_token").cloned() {
-        claims::of_id_token(trial, raw, &token, step.planned.verified).await;
+        claims::of_id_token(trial, raw, &token, step.planned.verified, step.client).await;
     }
 }
 

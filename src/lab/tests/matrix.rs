@@ -160,7 +160,7 @@ attacks! {
         logout_unasked: [LogoutCsrf];
         logout_by_forged_hint: [LogoutHintUnverified];
         logout_leads_elsewhere: [LogoutRedirectUnchecked];
-        session_outlives_logout: [LogoutIneffective, PromptNoneWithoutSession, IdTokenUnsigned, IdTokenClaimsWrong];
+        session_outlives_logout: [LogoutIneffective, PromptNoneWithoutSession, IdTokenUnsigned, IdTokenKeyUnknown, IdTokenClaimsWrong];
     }
     on_tokens {
         client_as_user: [ClientSubCollision];
@@ -327,7 +327,7 @@ attacks! {
         code_of_stranger: [ConsentSkipped];
         more_without_question: [ConsentNotIncremental];
         introspected_by_other: [IntrospectionCrossClient, IntrospectionOpen];
-        refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenClaimsWrong];
+        refreshed_after_logout: [RefreshSurvivesLogout, IdTokenUnsigned, IdTokenKeyUnknown, IdTokenClaimsWrong];
     }
     on_callouts {
         request_uri_of_stranger: [SsrfRequestUri];

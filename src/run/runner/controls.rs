@@ -37,13 +37,16 @@ impl Runner<'_> {
         let mut groups = Vec::new();
         let mut broken: Vec<Broken> = Vec::new();
         let mut any_granted = false;
-        // The place of proof is chosen with the first token, so that this is one that anybody may show: bound ones come last. And what is wrong with
-        // the set-up shows where nothing is bent.
+        // The place of proof is chosen with the first token, so that this is one that anybody may show, and has the scope that the target file names:
+        // bound ones come last, and pushed requests, devices and other flows after the plain one. And what is wrong with the set-up shows where
+        // nothing is bent.
         let mut planned = plan.groups;
         planned.sort_by_key(|group| {
             let control = &group.control;
             let is_bound = control.steps.iter().any(|step| step.proof.is_some() || step.certificate.is_some());
-            (is_bound, control.steps.first().is_some_and(|first| control.bent.contains(&first.name)))
+            let first = control.steps.first();
+            let is_bent = first.is_some_and(|first| control.bent.contains(&first.name));
+            (is_bound, is_bent, first.is_none_or(|first| first.kind != StepKind::AuthorizationRequest))
         });
         for group in planned {
             if self.stop.is_stopped() {

@@ -48,12 +48,16 @@ impl Journey<'_, '_> {
         for name in ["error", "error_description"] {
             self.raw.field(name, answer::member(response, name));
         }
+        let code = self.raw.fields.get("error").cloned().filter(|code| !code.is_empty());
+        let error = code.as_ref().map(|code| format!("{code}{}", self.description()));
         if answer::refuses(response.status) {
-            let error = self.raw.fields.get("error").map(|error| format!("{error}{}", self.description()));
             let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
             self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
-        } else if let Some(why) = answer::says_no(response) {
+        } else if let (200..=299, Some(code), Some(error)) = (response.status, code, error.as_ref()) {
             // No browser goes on from it.
+            let outcome = if answer::is_fault_of_server(&code) { Outcome::Crashed } else { Outcome::Refused };
+            self.end(outcome, format!("{} with {}: {error}", response.status, response.media()));
+        } else if let Some(why) = answer::says_no(response) {
             self.end(Outcome::Refused, format!("{} with {}: {why}", response.status, response.media()));
         } else {
             self.end(Outcome::Unclear, format!("the authorization endpoint answers {} with {}", response.status, response.media()));

@@ -1,5 +1,7 @@
 //! The rules of conduct of a login, whoever carries it out: what is sent how often, and what is counted and remarked.
 
+use std::collections::BTreeMap;
+
 use crate::engine::http::Response;
 use crate::engine::login::{self, What};
 use crate::engine::logins::MOST_REFUSED;
@@ -11,9 +13,17 @@ use super::Journey;
 use super::address::{path_of, protected_from_framing};
 
 impl Journey<'_, '_> {
-    /// The scope that the authorization request asks for.
+    /// The scope that the authorization request asks for, itself or as it was pushed.
     pub(super) fn scope(&self) -> String {
-        self.raw.sent.get("scope").cloned().unwrap_or_default()
+        self.raw.sent.get("scope").or_else(|| self.pushed()?.get("scope")).cloned().unwrap_or_default()
+    }
+
+    /// What the step sent that was given this request_uri (RFC 9126 §2.2).
+    fn pushed(&self) -> Option<&BTreeMap<String, String>> {
+        const NAME: &str = "request_uri";
+        let (uri, known) = (self.raw.sent.get(NAME)?, &self.trial.known);
+        let (step, _) = known.fields.iter().find(|(_, fields)| fields.get(NAME) == Some(uri))?;
+        known.sent.get(step)
     }
 
     /// The client that the login is for, as refusals are counted.
