@@ -153,7 +153,8 @@ impl Member {
             let is_fine = |(done, needed): (usize, &BTreeSet<&str>)| {
                 let (before, after) = steps.split_at(done);
                 // Before the control begins there may be anything: so may another trial before its own.
-                done == 0 || (anywhere || leaves(step, needed, known)) && leaves_browsers(step, before, after)
+                let leaves_rest = done == 0 || (anywhere || leaves(step, needed, known)) && leaves_browsers(step, before, after);
+                leaves_rest && !takes_consent(step, after, known)
             };
             needed.iter().enumerate().map(is_fine).collect()
         };
@@ -210,6 +211,16 @@ fn leaves_browsers(step: &PlannedStep, before: &[PlannedStep], after: &[PlannedS
     let is_led = |step: &PlannedStep| matches!(step.kind, StepKind::AuthorizationRequest | StepKind::LogoutRequest | StepKind::PageRequest);
     let goes_on = |later: &PlannedStep| is_led(later) && before.iter().any(|earlier| is_led(earlier) && earlier.session == later.session);
     !is_led(step) || !after.iter().any(|later| later.user == step.user && later.session != step.session && goes_on(later))
+}
+
+/// Whether a user who answers this request is not asked about the same client later: of one that was registered in the flow, nobody has agreed to
+/// anything before.
+fn takes_consent(step: &PlannedStep, after: &[PlannedStep], known: &Known<'_>) -> bool {
+    let registered =
+        |step: &PlannedStep| uses_of(known, &step.name).iter().find(|(_, field)| *field == Some("client_id")).map(|(from, _)| *from);
+    let asks = |step: &PlannedStep| step.kind == StepKind::AuthorizationRequest;
+    let of = registered(step).filter(|_| asks(step));
+    of.is_some() && after.iter().any(|later| asks(later) && later.user == step.user && registered(later) == of)
 }
 
 /// What nothing but time takes the use from.
@@ -281,7 +292,8 @@ mod tests {
 
     /// `session.name`, by a client, using what another step was answered.
     fn step(name: &str, kind: StepKind, client: ClientRole, uses: Option<&str>) -> PlannedStep {
-        let field = |step: &str| Expression::Reference(Reference::Field { step: step.into(), field: "x".into() });
+        let of = |step: &str| if step == "register" { "client_id" } else { "x" };
+        let field = |step: &str| Expression::Reference(Reference::Field { step: step.into(), field: of(step).into() });
         let value = uses.map(|step| Value::Text(Template(vec![Part::Expression(field(step))])));
         let parameter = |value| Parameter { name: "p".into(), value, place: None, origin: Origin::Kept };
         PlannedStep {
@@ -318,6 +330,18 @@ mod tests {
     fn united(one: &[PlannedStep], other: &[PlannedStep]) -> Option<Vec<String>> {
         let (one, other) = (control(one), control(other));
         unite(&[Arc::new(one.clone())], &one, &other).map(|c| c.steps.into_iter().map(|s| s.name).collect())
+    }
+
+    #[test]
+    fn no_request_of_a_new_client_comes_before_the_one_whose_question_is_looked_at() {
+        use ClientRole::Public;
+        use StepKind::{AuthorizationRequest as A, EndpointRequest as E};
+        let of_new = |name| step(name, A, Public, Some("register"));
+        let (register, authorize, again) = (step("register", E, Public, None), of_new("authorize"), of_new("authorize_again"));
+        let with = |asks: &PlannedStep| [register.clone(), asks.clone()];
+        assert_eq!(united(&with(&again), &with(&authorize)), None, "whichever comes second is not asked about");
+        let read = step("read", E, Public, None);
+        assert!(united(&[register.clone(), authorize.clone(), read.clone()], &[register.clone(), read]).is_some());
     }
 
     #[test]

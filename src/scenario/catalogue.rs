@@ -364,13 +364,24 @@ pub struct Selection {
 
 impl Selection {
     /// # Errors
-    /// A pattern that matches nothing of all scenarios, with what is near.
+    /// A pattern that matches nothing of all scenarios, with what is near, or nothing that the profile asks for: who names it would take a
+    /// report that says nothing of it for a passed one.
     pub fn check<'c, S: Choosable + 'c>(&self, all: impl Iterator<Item = &'c S> + Clone) -> Result<(), String> {
         for pattern in self.include.iter().chain(&self.exclude) {
             if !all.clone().any(|s| matches(pattern, s.head())) {
                 let ids = all.clone().map(|s| s.head().id).chain(all.clone().map(|s| s.head().group()));
                 let help = suggestion(pattern, ids).filter(|s| s.starts_with("did you")).unwrap_or_else(|| "see `grantproof list`".into());
                 return Err(format!("`{pattern}` selects nothing; {help}"));
+            }
+        }
+        let Some(profile) = self.profile else { return Ok(()) };
+        for pattern in &self.include {
+            let matching = || all.clone().map(Choosable::head).filter(|head| matches(pattern, *head));
+            if matching().all(|head| head.level_in(profile).is_none()) {
+                let others = Profile::ALL.iter().filter(|other| matching().any(|head| head.level_in(**other).is_some()));
+                let others: Vec<&str> = others.map(|other| other.name()).collect();
+                let (name, others) = (profile.name(), others.join(" or "));
+                return Err(format!("`{pattern}` selects nothing in the profile {name}; run it with `--profile` {others}"));
             }
         }
         Ok(())

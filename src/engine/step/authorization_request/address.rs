@@ -47,14 +47,15 @@ pub(super) fn carries_asked(url: &Url, asked: &Url, registered: &Url) -> bool {
 /// report-only policy protect nothing.
 pub(super) fn protected_from_framing(response: &Response) -> bool {
     let options = response.all("x-frame-options").any(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "deny" | "sameorigin"));
-    let mut policies = response.all("content-security-policy").flat_map(|v| v.split([';', ','])).filter_map(|directive| {
+    let policies = response.all("content-security-policy").flat_map(|v| v.split([';', ','])).filter_map(|directive| {
         let mut words = directive.split_whitespace();
         words.next().filter(|w| w.eq_ignore_ascii_case("frame-ancestors"))?;
         Some(words.map(str::to_owned).collect::<Vec<_>>())
     });
-    let ancestors =
-        policies.any(|sources| !sources.iter().any(|s| s == "*" || s == "https:" || s == "http:" || s == "https://*" || s == "http://*"));
-    options || ancestors
+    let anybody = |source: &String| matches!(source.as_str(), "*" | "https:" | "http:" | "https://*" | "http://*");
+    // Each policy must allow it; and where one says who may, browsers do not look at the older header (CSP 3, frame-ancestors).
+    let mut said = policies.map(|sources| !sources.iter().any(anybody)).peekable();
+    if said.peek().is_some() { said.any(|protects| protects) } else { options }
 }
 
 #[cfg(test)]
@@ -72,6 +73,12 @@ mod tests {
         assert!(!protected_from_framing(&with_header("X-Frame-Options", "ALLOW-FROM https://x")));
         assert!(!protected_from_framing(&with_header("Content-Security-Policy", "frame-ancestors *")));
         assert!(!protected_from_framing(&with_header("Content-Security-Policy-Report-Only", "frame-ancestors 'none'")));
+        let both = |policy: &str| Response {
+            headers: vec![("X-Frame-Options".into(), "DENY".into()), ("Content-Security-Policy".into(), policy.into())],
+            ..Response::default()
+        };
+        assert!(!protected_from_framing(&both("frame-ancestors *")), "the policy counts, and not the older header");
+        assert!(protected_from_framing(&both("default-src 'self'")));
     }
 
     #[test]
