@@ -119,22 +119,25 @@ fn unproven<'a>(server: &'a Server, presented: &Presented, params: &Params) -> O
     client.filter(|_| server.has(Flaw::ClientCredentialsSecretUnchecked))
 }
 
-/// The public client that a code or a refresh token belongs to, where a
-/// flaw takes a request that names no client for its.
+/// The client that a code or a refresh token belongs to, where a flaw takes a request that names no client for its.
 fn unnamed<'a>(server: &'a Server, params: &Params, headers: &HeaderMap) -> Option<&'a Client> {
     let is_named = headers.contains_key(header::AUTHORIZATION)
         || ["client_id", "client_secret", "client_assertion"].iter().any(|name| params.get(name).is_some());
     if is_named {
         return None;
     }
-    let (id, flaw) = match params.get("grant_type")? {
-        "authorization_code" => (server.store().codes.get(params.get("code")?)?.grant.client_id.clone(), Flaw::TokenEndpointNoClientId),
+    let (id, of_public, of_others) = match params.get("grant_type")? {
+        "authorization_code" => {
+            let id = server.store().codes.get(params.get("code")?)?.grant.client_id.clone();
+            (id, Flaw::TokenEndpointNoClientId, Flaw::CodeOwnerTrusted)
+        }
         "refresh_token" => {
-            (server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone(), Flaw::RefreshWithoutClient)
+            let id = server.store().refresh_tokens.get(params.get("refresh_token")?)?.grant.client_id.clone();
+            (id, Flaw::RefreshWithoutClient, Flaw::RefreshOwnerTrusted)
         }
         _ => return None,
     };
-    server.client(&id).filter(|client| matches!(client.auth, AuthMethod::None) && server.has(flaw))
+    server.client(&id).filter(|client| server.has(if matches!(client.auth, AuthMethod::None) { of_public } else { of_others }))
 }
 
 async fn grant(server: &Server, client: &Client, params: &Params, headers: &HeaderMap) -> Result<Value, OAuthError> {

@@ -65,12 +65,18 @@ pub async fn resource(trial: &mut RunningTrial<'_>, step: &Ready<'_>) -> RawStep
 /// expires, whoever has revoked it.
 fn is_for_the_named_api(trial: &RunningTrial<'_>, at: ResourcePlace, token: &Sent) -> bool {
     let asks = match at {
-        ResourcePlace::Proof if trial.holder(&token.value).is_some() => !forge::is_self_contained(&token.value),
+        ResourcePlace::Proof if trial.holder(&token.value).is_some() => !forge::is_self_contained(&token.value) || is_expired(&token.value),
         ResourcePlace::Proof => token.changed,
         ResourcePlace::Api => token.changed && trial.holder(&token.value).is_none(),
         ResourcePlace::Resource | ResourcePlace::SecondResource => false,
     };
     asks && matches!(token.place, None | Some(Place::Header))
+}
+
+/// Whether a JWT says that it is over.
+fn is_expired(token: &str) -> bool {
+    let claims = forge::split(token).and_then(|parts| forge::object(parts.payload));
+    claims.and_then(|claims| claims.get("exp")?.as_f64()).is_some_and(|exp| exp < crate::engine::clock::now() as f64)
 }
 
 /// Shows a token that the first place did not take to the API of the target file, which may take it all the same: then that is what came of

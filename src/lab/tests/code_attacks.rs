@@ -297,6 +297,10 @@ pub(super) async fn code_without_client(t: &Tester) -> Outcome<bool> {
     trade(t, &[], &[("client_id", "")]).await
 }
 
+pub(super) async fn code_of_secret_client_without_client(t: &Tester) -> Outcome<bool> {
+    trade(t, &[("client_id", "lab-confidential")], &[("client_id", "")]).await
+}
+
 /// Whether a code goes to the second of two redirect URIs.
 pub(super) async fn doubled_redirect_uri(t: &Tester) -> Outcome<bool> {
     let twice = [("redirect_uri", CALLBACK), ("redirect_uri", "https://evil.example/cb")];

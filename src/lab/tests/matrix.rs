@@ -78,6 +78,7 @@ attacks! {
         no_redirect_uri: [CodeRedirectUriOptional];
         empty_redirect_uri: [CodeRedirectUriOptional, CodeRedirectUriEmptyAccepted];
         code_without_client: [TokenEndpointNoClientId];
+        code_of_secret_client_without_client: [CodeOwnerTrusted];
         doubled_redirect_uri: [DuplicateParameterAccepted];
         doubled_redirect_uri_before: [DuplicateRedirectUriLastChecked];
         doubled_method: [DuplicateParameterAccepted];
@@ -197,6 +198,7 @@ attacks! {
         refresh_race: [RefreshReuseAccepted, RefreshRace, RefreshRaceCapped];
         refresh_token_stays: [RefreshNotRotated];
         refresh_without_client: [RefreshWithoutClient];
+        refresh_of_secret_client_without_client: [RefreshOwnerTrusted];
         refresh_with_wrong_secret: [ClientSecretUnchecked, RefreshClientUnchecked];
         refresh_with_empty_secret: [ClientSecretEmptyAccepted, RefreshClientUnchecked];
         refresh_of_unknown_client: [RefreshClientUnchecked];

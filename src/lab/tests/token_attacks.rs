@@ -402,6 +402,15 @@ pub(super) async fn refresh_without_client(t: &Tester) -> Outcome<bool> {
 
 /// Whether a refresh token of the client with a secret is taken with this name and secret.
 async fn refreshed_as(t: &Tester, id: &str, secret: &str) -> Outcome<bool> {
+    refreshed_with(t, &[("authorization", &basic_header(id, secret))]).await
+}
+
+pub(super) async fn refresh_of_secret_client_without_client(t: &Tester) -> Outcome<bool> {
+    refreshed_with(t, &[]).await
+}
+
+/// The same with these headers.
+async fn refreshed_with(t: &Tester, headers: Pairs<'_>) -> Outcome<bool> {
     let code = t.code(&[("client_id", "lab-confidential")]).await?;
     let form = [
         ("grant_type", "authorization_code"),
@@ -412,7 +421,7 @@ async fn refreshed_as(t: &Tester, id: &str, secret: &str) -> Outcome<bool> {
     let token = t.send("/token", Some(&form), &[("authorization", &t.basic()?)]).await?.text("refresh_token");
     assert!(!token.is_empty());
     let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
-    Ok(t.send("/token", Some(&form), &[("authorization", &basic_header(id, secret))]).await?.status == 200)
+    Ok(t.send("/token", Some(&form), headers).await?.status == 200)
 }
 
 pub(super) async fn refresh_with_wrong_secret(t: &Tester) -> Outcome<bool> {

@@ -39,6 +39,10 @@ fn is_answer(url: &Url, state: &str) -> bool {
     is_given && pairs.iter().any(|(name, value)| name == "state" && value == state)
 }
 
+/// How Keycloak describes the `temporarily_unavailable` with which it sends a browser back to the client whose login has expired, or has begun in
+/// another browser: the client may begin anew.
+const LOGIN_IS_OVER: &str = "authentication_expired";
+
 impl Journey<'_, '_> {
     /// An answer that is neither a redirect nor a page.
     pub(super) fn document(&mut self, response: &Response) {
@@ -134,8 +138,10 @@ impl Journey<'_, '_> {
             (true, _, _) => (Outcome::Issued, String::new()),
             (false, Some(error), "registered") => {
                 let why = self.description();
-                // A server that stumbled has refused nothing.
-                let outcome = if answer::is_fault_of_server(&error) { Outcome::Crashed } else { Outcome::Refused };
+                // A server that stumbled has refused nothing; one that says so of a login which another browser began has.
+                let is_others = self.conduct.goes_on.is_some() && why.contains(LOGIN_IS_OVER);
+                let stumbled = answer::is_fault_of_server(&error) && !is_others;
+                let outcome = if stumbled { Outcome::Crashed } else { Outcome::Refused };
                 (outcome, format!("{error}{why} at the registered redirect_uri"))
             }
             (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
