@@ -36,6 +36,8 @@ struct Ways {
 #[derive(Debug)]
 struct Front {
     lab: String,
+    /// The header that moves the lab's clock.
+    clock: Option<&'static str>,
     ways: Ways,
     http: reqwest::Client,
     /// Each token as clients have it, and as the lab has it.
@@ -76,7 +78,8 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     }
     let query = head.uri.query().map(|query| format!("?{}", front.in_lab_words(query))).unwrap_or_default();
     let mut forwarded = front.http.request(head.method.clone(), format!("{}{path}{query}", front.lab)).body(front.in_lab_words(&body));
-    for name in [header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION] {
+    let clock = front.clock.map(header::HeaderName::from_static);
+    for name in [header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION].into_iter().chain(clock) {
         if let Some(value) = text(name.clone()) {
             forwarded = forwarded.header(name, front.in_lab_words(&value));
         }
@@ -112,7 +115,14 @@ async fn fronted(flaws: &[Flaw], ways: Ways) -> (Lab, Target) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
-    let front = Arc::new(Front { lab: lab.issuer().to_owned(), ways, http, tokens: Mutex::default(), refresh_tokens: Mutex::default() });
+    let front = Arc::new(Front {
+        lab: lab.issuer().to_owned(),
+        clock: lab.clock_header(),
+        ways,
+        http,
+        tokens: Mutex::default(),
+        refresh_tokens: Mutex::default(),
+    });
     let app = axum::Router::new().fallback(serve).with_state(front);
     tokio::spawn(async move { axum::serve(listener, app).await });
     target.origins.extend(origin(&base));
@@ -122,7 +132,7 @@ async fn fronted(flaws: &[Flaw], ways: Ways) -> (Lab, Target) {
     target.extras.resource_indicator = target.resource.take();
     target.resource = at("/api/me");
     target.scope = "profile offline_access".into();
-    // The front does not hand on what moves the lab's clock.
+    // As at other servers, where a pause takes time.
     target.clock_header = None;
     (lab, target)
 }
@@ -158,6 +168,17 @@ async fn what_introspection_calls_dead_is_shown_to_the_api() {
             let reason = &seen(&report, ids[0]).reason;
             assert!(reason.contains("introspection did not take it; at "), "{reason}");
         }
+    }
+}
+
+/// A JWT that introspection refuses as it has expired is refused by an API that looks at its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_shown_to_the_api() {
+    for (remembers, expected) in [(false, Verdict::Holds), (true, Verdict::Broken)] {
+        let (lab, mut target) = fronted(&[], Ways { remembers, ..Ways::default() }).await;
+        target.clock_header = lab.clock_header();
+        let report = run_on(&target, &["jwt-access-token/expired-accepted"]).await;
+        assert_all(&report, &["jwt-access-token/expired-accepted"], expected);
     }
 }
 

@@ -91,6 +91,7 @@ fn exit_codes_of_wrong_input() {
         (&["run", "pkce/wrong-verifer"], "did you mean `pkce/wrong-verifier`"),
         (&["run", "staging.yaml"], "`--target staging.yaml`"),
         (&["run", "-s", "state", "--profile", "fapi2", "-x", "state"], "nothing is selected"),
+        (&["run", "jar", "pkce/wrong-verifier"], "`jar` selects nothing in the profile baseline"),
         (&["run", "--profile", "fapi3"], "no profile `fapi3`"),
         (&["run", "--target", "no-such.yaml"], "no-such.yaml"),
         (&["run", "--target", text(&target)], "t.yaml:2:1"),

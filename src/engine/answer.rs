@@ -52,6 +52,11 @@ pub fn is_fault_of_server(code: &str) -> bool {
     matches!(code, "server_error" | "temporarily_unavailable")
 }
 
+/// What an error comes to: a refusal, if the server has not stumbled.
+pub fn outcome_of(code: &str) -> Outcome {
+    if is_fault_of_server(code) { Outcome::Crashed } else { Outcome::Refused }
+}
+
 /// The OAuth error, and its description, that the address of a page carries. A login page whose address says `?error` in words
 /// of its own says nothing of the request.
 pub fn error_in_address(url: &url::Url) -> Option<(String, String)> {

@@ -34,8 +34,10 @@ impl Cookie {
     }
 }
 
-/// The words of the attribute SameSite.
-pub const SAME_SITE: [&str; 3] = ["Strict", "Lax", "None"];
+/// The word of the attribute SameSite that this is.
+pub fn same_site(said: &str) -> Option<&'static str> {
+    ["Strict", "Lax", "None"].into_iter().find(|word| *word == said)
+}
 
 impl Browser {
     /// One in which nobody has been anywhere, for a session of this name.
@@ -144,7 +146,7 @@ impl Browser {
                 path: cookie.path().unwrap_or("/").to_owned(),
                 secure: cookie.secure().unwrap_or(false),
                 http_only: cookie.http_only().unwrap_or(false),
-                same_site: cookie.same_site().and_then(|said| SAME_SITE.into_iter().find(|word| said.to_string() == *word)),
+                same_site: cookie.same_site().and_then(|said| same_site(&said.to_string())),
             })
         });
         kept.collect()

@@ -157,6 +157,12 @@ pub fn hmac(alg: &str, key: &[u8], input: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Whether a JWS has the HMAC that this key makes; false where its alg is no HMAC.
+pub fn is_keyed_with(token: &str, alg: &str, key: &[u8]) -> bool {
+    let parts = token.rsplit_once('.').zip(split(token));
+    parts.is_some_and(|((input, _), parts)| hmac(alg, key, input.as_bytes()).is_ok_and(|made| made == decoded(parts.signature)))
+}
+
 /// The text with another first character of the base64url alphabet.
 pub fn flip_first(text: &str) -> String {
     let mut characters = text.chars();

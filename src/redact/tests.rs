@@ -148,6 +148,15 @@ fn what_travels_under_a_secret_name_is_learnt() {
 }
 
 #[test]
+fn a_word_of_http_stays_where_a_password_is_the_same() {
+    let redactor = Redactor::default();
+    redactor.learn_own("password", "navigate");
+    assert_eq!(redactor.header("sec-fetch-mode", "navigate"), "navigate");
+    assert_eq!(redactor.header("x-said", "navigate it"), "‹password› it");
+    assert!(!redactor.header("authorization", "navigate").contains("navigate"));
+}
+
+#[test]
 fn cookies_and_credentials_never_stand_in_headers() {
     let redactor = Redactor::default();
     assert!(!redactor.header("Cookie", "sid=abcdef; t=ghi").contains("abcdef"));

@@ -14,7 +14,7 @@ pub use webdriver::{ENTER, Session, Trouble};
 
 use crate::target::Target;
 
-use super::browser::{Browser, Cookie, SAME_SITE};
+use super::browser::{Browser, Cookie, same_site};
 use super::http::Http;
 use process::Process;
 use relay::Relay;
@@ -233,7 +233,7 @@ fn from_devtools(cookie: &Value) -> Option<Cookie> {
         path: text("path")?,
         secure: truth("secure"),
         http_only: truth("httpOnly"),
-        same_site: text("sameSite").and_then(|said| SAME_SITE.into_iter().find(|word| said == *word)),
+        same_site: text("sameSite").and_then(|said| same_site(&said)),
     })
 }
 

@@ -50,7 +50,7 @@ pub fn granted_scope(claims: &Map<String, Value>) -> Option<String> {
 }
 
 /// The seconds until the exp; 0 where it is past, None where there is none.
-fn left(claims: &Map<String, Value>) -> Option<i64> {
+pub fn left(claims: &Map<String, Value>) -> Option<i64> {
     let exp = claims.get("exp").and_then(Value::as_f64)?;
     Some((exp as i64).saturating_sub(crate::engine::clock::now()).max(0))
 }
@@ -68,8 +68,11 @@ pub async fn of_id_token(trial: &mut RunningTrial<'_>, raw: &mut RawStep, token:
     let (Some(header), Some(claims)) = (forge::object(parts.header), forge::object(parts.payload)) else { return };
     let alg = answer::text(&header, "alg").unwrap_or_default();
     if verified {
-        let key = key(trial, token, &alg).await;
-        raw.field(ID_TOKEN_KEY, key.map(|key| if key == "secret" { keyed_with_secret(token, &alg, client) } else { key }));
+        let key = match key(trial, token, &alg).await {
+            Some("secret") => keyed_with_secret(token, &alg, &client.authentication),
+            key => key,
+        };
+        raw.field(ID_TOKEN_KEY, key);
     }
     for (field, claim) in
         [("id_token_iss", "iss"), ("id_token_sub", "sub"), ("id_token_azp", "azp"), ("id_token_acr", "acr"), ("id_token_nonce", "nonce")]
@@ -107,15 +110,15 @@ pub async fn key(trial: &mut RunningTrial<'_>, token: &str, alg: &str) -> Option
 }
 
 /// Whether a client verifies an HMAC: with its secret, whose octets are the key (OpenID Connect Core §10.1), or which says them in base64 as some
-/// servers have it. The secret of a client that authenticates otherwise is not known here, and a public client has none.
-fn keyed_with_secret(token: &str, alg: &str, client: &Client) -> &'static str {
-    let Some(secret) = client.authentication.secret() else {
-        return if matches!(client.authentication, ClientAuthentication::None) { "unverified" } else { "secret" };
-    };
-    let Some(((input, _), parts)) = token.rsplit_once('.').zip(forge::split(token)) else { return "unverified" };
-    let (tag, octets) = (forge::decoded(parts.signature), secret.reveal().as_bytes().to_vec());
-    let mut keys = [STANDARD.decode(&octets).ok(), URL_SAFE_NO_PAD.decode(&octets).ok(), Some(octets)].into_iter().flatten();
-    if keys.any(|key| forge::hmac(alg, &key, input.as_bytes()).is_ok_and(|made| made == tag)) { "secret" } else { "unverified" }
+/// servers have it. A public client has none; None: it authenticates otherwise, and what else it was given is not known here.
+fn keyed_with_secret(token: &str, alg: &str, authentication: &ClientAuthentication) -> Option<&'static str> {
+    if matches!(authentication, ClientAuthentication::None) {
+        return Some("unverified");
+    }
+    let octets = authentication.secret()?.reveal().as_bytes();
+    let said = [STANDARD.decode(octets).ok(), URL_SAFE_NO_PAD.decode(octets).ok()];
+    let verifies = |key: &[u8]| forge::is_keyed_with(token, alg, key);
+    Some(if verifies(octets) || said.into_iter().flatten().any(|key| verifies(&key)) { "secret" } else { "unverified" })
 }
 
 pub fn audiences(claims: &Map<String, Value>) -> Option<String> {
@@ -140,12 +143,30 @@ fn half_hash(alg: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Secret;
 
     #[test]
     fn the_at_hash_of_openid_connect_core_appendix_a_4() {
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(half_hash("RS256", token).as_deref(), Some("77QmUPtjPfzWtF2AnpK9RQ"));
         assert_eq!(half_hash("EdDSA", token), None);
+    }
+
+    #[test]
+    fn an_hmac_is_verified_as_the_client_would() {
+        let secret = |text: &str| ClientAuthentication::Basic(Secret::new(text));
+        let signed = |key: &[u8]| {
+            let input = format!("{}.e30", forge::encoded(br#"{"alg":"HS256"}"#));
+            let tag = forge::hmac("HS256", key, input.as_bytes()).expect("an HMAC");
+            format!("{input}.{}", forge::encoded(&tag))
+        };
+        let of = |key: &[u8], client: &ClientAuthentication| keyed_with_secret(&signed(key), "HS256", client);
+        assert_eq!(of(b"c2VjcmV0", &secret("c2VjcmV0")), Some("secret"));
+        assert_eq!(of(b"secret", &secret("c2VjcmV0")), Some("secret"), "said in base64");
+        assert_eq!(of(b"another", &secret("c2VjcmV0")), Some("unverified"));
+        assert_eq!(of(b"", &ClientAuthentication::None), Some("unverified"), "nobody has the key");
+        let key = ClientAuthentication::PrivateKeyJwt { key: Secret::new("a key"), kid: None };
+        assert_eq!(of(b"secret", &key), None, "whatever else it was given");
     }
 
     #[test]

@@ -52,15 +52,14 @@ impl Journey<'_, '_> {
         for name in ["error", "error_description"] {
             self.raw.field(name, answer::member(response, name));
         }
-        let code = self.raw.fields.get("error").cloned().filter(|code| !code.is_empty());
-        let error = code.as_ref().map(|code| format!("{code}{}", self.description()));
+        let error = self.raw.fields.get("error").filter(|code| !code.is_empty());
+        let error = error.map(|code| (answer::outcome_of(code), format!("{code}{}", self.description())));
         if answer::refuses(response.status) {
-            let words = error.or_else(|| answer::first_words(response).map(|w| format!("“{w}”"))).unwrap_or_default();
-            self.end(Outcome::Refused, format!("{} {words}", response.status).trim().to_owned());
-        } else if let (200..=299, Some(code), Some(error)) = (response.status, code, error.as_ref()) {
+            let words = error.map(|(_, words)| words).or_else(|| answer::first_words(response).map(|w| format!("“{w}”")));
+            self.end(Outcome::Refused, format!("{} {}", response.status, words.unwrap_or_default()).trim().to_owned());
+        } else if let (200..=299, Some((outcome, words))) = (response.status, error) {
             // No browser goes on from it.
-            let outcome = if answer::is_fault_of_server(&code) { Outcome::Crashed } else { Outcome::Refused };
-            self.end(outcome, format!("{} with {}: {error}", response.status, response.media()));
+            self.end(outcome, format!("{} with {}: {words}", response.status, response.media()));
         } else if let Some(why) = answer::says_no(response) {
             self.end(Outcome::Refused, format!("{} with {}: {why}", response.status, response.media()));
         } else {
@@ -72,7 +71,7 @@ impl Journey<'_, '_> {
     /// there are servers that show every error with 500.
     pub(super) fn error_page(&mut self, response: &Response) {
         let Some((code, description)) = self.page_error.take() else { return };
-        let outcome = if answer::is_fault_of_server(&code) { Outcome::Crashed } else { Outcome::Refused };
+        let outcome = answer::outcome_of(&code);
         let why = if description.is_empty() { String::new() } else { format!(" ({description})") };
         self.raw.field("error", Some(code.as_str()));
         self.raw.field("error_description", Some(description).filter(|d| !d.is_empty()));
@@ -140,8 +139,7 @@ impl Journey<'_, '_> {
                 let why = self.description();
                 // A server that stumbled has refused nothing; one that says so of a login which another browser began has.
                 let is_others = self.conduct.goes_on.is_some() && why.contains(LOGIN_IS_OVER);
-                let stumbled = answer::is_fault_of_server(&error) && !is_others;
-                let outcome = if stumbled { Outcome::Crashed } else { Outcome::Refused };
+                let outcome = if is_others { Outcome::Refused } else { answer::outcome_of(&error) };
                 (outcome, format!("{error}{why} at the registered redirect_uri"))
             }
             (false, Some(error), _) => (Outcome::Strayed, format!("{error}, sent to {url}")),
