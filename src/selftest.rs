@@ -2,7 +2,9 @@
 //! flaw: exactly what declares it breaks, and what that implies; no other verdict moves.
 //!
 //! Most cells need not be run. The strict lab says for which flaws a scenario made it look; where it never looked for one, the lab with
-//! that flaw would have given the same answers, and the verdict is the strict one.
+//! that flaw would have given the same answers, and the verdict is the strict one. And what no lab with several flaws moves, none of them
+//! is taken to move: flaws that nearly every scenario meets (a header that is missing, a claim of every token) are tried together first,
+//! then by halves with the scenarios that moved. What declares a flaw is always run with that flaw alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +19,8 @@ use crate::run::{Options, Stop};
 use crate::scenario::catalogue::Catalogue;
 use crate::target::Target;
 
-/// A target that stays up while it is tested, with the flaw that it was started with ("" is the strict one).
+/// A target that stays up while it is tested.
 pub struct Subject {
-    pub flaw: String,
     pub target: Target,
     /// The flaws that it has looked for so far; None: it cannot tell.
     pub asked: Option<Box<dyn Fn() -> BTreeSet<String> + Send + Sync>>,
@@ -31,7 +32,8 @@ pub struct Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cells {
     All,
-    /// Those whose scenario makes the strict lab look for the flaw, or declares that it breaks with it.
+    /// Those whose scenario makes the strict lab look for the flaw, or declares that it breaks with it; where that is nearly every
+    /// scenario, those which move when several such flaws are tried together.
     Asked,
 }
 
@@ -53,8 +55,10 @@ pub struct Matrix {
     /// flaw → (scenario → verdict); the strict lab is "".
     pub rows: BTreeMap<String, Verdicts>,
     pub problems: Vec<String>,
-    /// Scenarios with a flaw that were run; the others have the verdict of the strict lab.
+    /// Scenarios with one flaw that were run; the others have the verdict of the strict lab.
     pub run: usize,
+    /// Scenarios that were run with several flaws at once.
+    pub together: usize,
     /// Verdicts on attacks, variants and words counted, that were judged by a run.
     pub judged: usize,
     pub requests: u64,
@@ -63,37 +67,69 @@ pub struct Matrix {
 /// Runs on each core at a time: some scenarios wait.
 const RUNS_PER_CORE: usize = 4;
 
-/// Runs the matrix, each row on a thread of its own that subject and run share. `start` starts the target for a flaw.
+/// A flaw that more than one scenario in so many meets is tried together with others.
+const NEARLY_EVERY: usize = 4;
+
+/// Runs the matrix, each row on a thread of its own that subject and run share. `start` starts the target with flaws (none: the strict one).
 ///
 /// # Errors
 /// The system gives no event queue.
 pub fn matrix<F, Fut>(catalogue: &Catalogue, flaws: &[String], cells: Cells, asks: Asks, start: F) -> std::io::Result<Matrix>
 where
-    F: Fn(String) -> Fut + Sync,
+    F: Fn(Vec<String>) -> Fut + Sync,
     Fut: Future<Output = Result<Subject, String>>,
 {
     let every: Vec<&Scenario> = catalogue.scenarios.values().collect();
     let mut matrix = Matrix::default();
     // The strict lab and, beside it, each scenario alone.
     let alone = if cells == Cells::Asked { every.as_slice() } else { &[] };
-    let alone = alone.iter().map(|scenario| Row { flaw: String::new(), scenarios: vec![*scenario] });
-    let strict: Vec<Row> = std::iter::once(Row { flaw: String::new(), scenarios: every.clone() }).chain(alone).collect();
-    let (whole, alone) = all(catalogue, &strict, &start)?.into_iter().partition(|(row, _)| std::ptr::eq(*row, &strict[0]));
-    matrix.take(whole);
+    let alone = alone.iter().map(|scenario| Row { flaws: vec![], scenarios: vec![*scenario] });
+    let strict: Vec<Row> = std::iter::once(Row { flaws: vec![], scenarios: every.clone() }).chain(alone).collect();
+    let mut alone = Vec::new();
+    for (row, ran) in all(catalogue, &strict, &start)? {
+        if std::ptr::eq(row, &strict[0]) {
+            matrix.take(row, ran);
+        } else {
+            matrix.count(&ran);
+            alone.extend(ran);
+        }
+    }
     let strict = matrix.rows.get("").cloned().unwrap_or_default();
-    let asked = asked(alone, &strict, &mut matrix.requests);
+    let asked = asked(alone, &strict);
+    let declares = |scenario: &Scenario, flaw: &String| scenario.attacks.iter().any(|attack| attack.proved_by.contains(flaw));
     // What is not known is run.
-    let concerned = |scenario: &Scenario, flaw: &String| {
-        let declared = scenario.attacks.iter().any(|attack| attack.proved_by.contains(flaw));
-        declared || asked.get(&scenario.id).is_none_or(|asked| asked.contains(flaw))
+    let meets = |scenario: &Scenario, flaw: &String| asked.get(&scenario.id).is_none_or(|asked| asked.contains(flaw));
+    let with = |flaws: &[String], among: &[&Scenario]| {
+        let is_among = |scenario: &Scenario| among.iter().any(|one| std::ptr::eq(*one, scenario));
+        let is_declared = |scenario: &Scenario| matches!(flaws, [flaw] if declares(scenario, flaw));
+        let is_run = |scenario: &&Scenario| is_declared(scenario) || is_among(scenario) && flaws.iter().any(|flaw| meets(scenario, flaw));
+        Row { flaws: flaws.to_vec(), scenarios: every.iter().copied().filter(is_run).collect() }
     };
-    let with_flaw =
-        |flaw: &String| Row { flaw: flaw.clone(), scenarios: every.iter().copied().filter(|scenario| concerned(scenario, flaw)).collect() };
-    let mut rows: Vec<Row> = flaws.iter().map(with_flaw).collect();
-    // The longest first, so that none is left alone at the end.
-    rows.sort_by_key(|row| std::cmp::Reverse(row.scenarios.len()));
-    matrix.run = rows.iter().map(|row| row.scenarios.len()).sum();
-    matrix.take(all(catalogue, &rows, &start)?);
+    let (common, mut open): (Vec<Row>, Vec<Row>) = flaws
+        .iter()
+        .map(|flaw| with(std::slice::from_ref(flaw), &every))
+        .partition(|row| cells == Cells::Asked && row.scenarios.len() * NEARLY_EVERY > every.len());
+    let common: Vec<String> = common.into_iter().flat_map(|row| row.flaws).collect();
+    if !common.is_empty() {
+        open.push(with(&common, &every));
+    }
+    while !open.is_empty() {
+        // The longest first, so that none is left alone at the end.
+        open.sort_by_key(|row| std::cmp::Reverse(row.scenarios.len()));
+        let mut next = Vec::new();
+        for (row, ran) in all(catalogue, &open, &start)? {
+            let (one, other) = row.flaws.split_at(row.flaws.len() / 2);
+            if one.is_empty() {
+                matrix.run += row.scenarios.len();
+                matrix.take(row, ran);
+            } else {
+                matrix.together += row.scenarios.len();
+                let moved = matrix.count(&ran).map_or_else(|| row.scenarios.clone(), |ran| ran.moved(row, &strict));
+                next.extend([with(one, &moved), with(other, &moved)]);
+            }
+        }
+        open = next;
+    }
     for row in matrix.rows.values_mut() {
         for (id, verdict) in &strict {
             row.entry(id.clone()).or_insert_with(|| Arc::clone(verdict));
@@ -106,34 +142,43 @@ where
 }
 
 impl Matrix {
-    /// Takes what rows came to.
-    fn take(&mut self, rows: Vec<(&Row<'_>, Result<Ran, String>)>) {
-        for (row, ran) in rows {
-            match ran {
-                Err(why) => self.problems.push(format!("{}: {why}", shown(&row.flaw))),
-                Ok(ran) => {
-                    self.requests += ran.requests;
-                    if let Some(fatal) = &ran.fatal {
-                        self.problems.push(format!("{}: {fatal}", shown(&row.flaw)));
-                    }
-                    self.judged += ran.verdicts.values().map(|v| v.variants.len()).sum::<usize>();
-                    self.rows.insert(row.flaw.clone(), ran.verdicts);
+    /// Takes what a row of one flaw, or none, came to.
+    fn take(&mut self, row: &Row<'_>, ran: Result<Ran, String>) {
+        let flaw = row.flaws.first().cloned().unwrap_or_default();
+        self.count(&ran);
+        match ran {
+            Err(why) => self.problems.push(format!("{}: {why}", shown(&flaw))),
+            Ok(ran) => {
+                if let Some(fatal) = &ran.fatal {
+                    self.problems.push(format!("{}: {fatal}", shown(&flaw)));
                 }
+                self.rows.insert(flaw, ran.verdicts);
             }
         }
     }
+
+    /// Counts what a row took. None of it where it did not start.
+    fn count<'r>(&mut self, ran: &'r Result<Ran, String>) -> Option<&'r Ran> {
+        let ran = ran.as_ref().ok()?;
+        self.requests += ran.requests;
+        self.judged += ran.verdicts.values().map(|v| v.variants.len()).sum::<usize>();
+        Some(ran)
+    }
+}
+
+/// The verdict on each case of a scenario.
+fn cases(verdict: &ScenarioVerdict) -> BTreeMap<&str, Verdict> {
+    verdict.variants.iter().map(|case| (case.id.as_str(), case.verdict)).collect()
 }
 
 /// For each scenario the flaws that the strict lab looks for while it runs alone. Only where it comes to the verdicts that it has beside all
 /// others: one that got less far has not made the lab look for everything.
-fn asked(alone: Vec<(&Row<'_>, Result<Ran, String>)>, strict: &Verdicts, requests: &mut u64) -> BTreeMap<String, BTreeSet<String>> {
-    let verdicts = |v: &ScenarioVerdict| v.variants.iter().map(|case| (case.id.clone(), case.verdict)).collect::<BTreeMap<_, _>>();
+fn asked(alone: Vec<Ran>, strict: &Verdicts) -> BTreeMap<String, BTreeSet<String>> {
     let mut known = BTreeMap::new();
-    for (_, ran) in alone {
-        let Ok(Ran { verdicts: own, requests: own_requests, asked: Some(flaws), .. }) = ran else { continue };
-        *requests += own_requests;
-        for (id, own) in own {
-            if strict.get(&id).is_some_and(|beside| verdicts(beside) == verdicts(&own)) {
+    for ran in alone {
+        let Some(flaws) = ran.asked else { continue };
+        for (id, own) in ran.verdicts {
+            if strict.get(&id).is_some_and(|beside| cases(beside) == cases(&own)) {
                 known.insert(id, flaws.clone());
             }
         }
@@ -141,9 +186,9 @@ fn asked(alone: Vec<(&Row<'_>, Result<Ran, String>)>, strict: &Verdicts, request
     known
 }
 
-/// Scenarios against the lab with a flaw.
+/// Scenarios against the lab with flaws.
 struct Row<'c> {
-    flaw: String,
+    flaws: Vec<String>,
     scenarios: Vec<&'c Scenario>,
 }
 
@@ -164,12 +209,21 @@ impl Ran {
         let verdicts = report.verdicts.into_iter().filter(|v| v.selected).map(bare).collect();
         Ran { verdicts, fatal: report.fatal, requests: report.run.requests, asked }
     }
+
+    /// The scenarios of a row that came to something else than on the strict lab.
+    fn moved<'c>(&self, row: &Row<'c>, strict: &Verdicts) -> Vec<&'c Scenario> {
+        let is_moved = |scenario: &&Scenario| {
+            let (own, strict) = (self.verdicts.get(&scenario.id), strict.get(&scenario.id));
+            self.fatal.is_some() || own.map(|verdict| cases(verdict)) != strict.map(|verdict| cases(verdict))
+        };
+        row.scenarios.iter().copied().filter(is_moved).collect()
+    }
 }
 
 /// Runs rows, several at a time. In the order in which they end.
 fn all<'r, 'c, F, Fut>(catalogue: &Catalogue, rows: &'r [Row<'c>], start: &F) -> std::io::Result<Vec<(&'r Row<'c>, Result<Ran, String>)>>
 where
-    F: Fn(String) -> Fut + Sync,
+    F: Fn(Vec<String>) -> Fut + Sync,
     Fut: Future<Output = Result<Subject, String>>,
 {
     let next = AtomicUsize::new(0);
@@ -178,7 +232,7 @@ where
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
             let ran = runtime.block_on(async {
-                let subject = start(row.flaw.clone()).await?;
+                let subject = start(row.flaws.clone()).await?;
                 // Nobody reads the evidence of a row, and a row is small.
                 let (options, stop) = (Options { in_memory: usize::MAX, ..Options::default() }, Stop::default());
                 let recording = crate::run::run(catalogue, &row.scenarios, &subject.target, &options, &stop, &|_| {}).await;

@@ -246,10 +246,11 @@ impl Bench {
         self.row("  verdicts in a second", format!("{rate:.0}"), "thousands", Some(rate >= 1000.0));
         let (judged, requests, problems) = (matrix.judged, matrix.requests, matrix.problems.len());
         self.note(format!(
-            "matrix: {} flaws and the strict lab: {} of {} cells run, {judged} verdicts, {requests} requests, {:.0} requests in a second, {problems} problem(s)",
+            "matrix: {} flaws and the strict lab: {} of {} cells run, and {} with several flaws at once, {judged} verdicts, {requests} requests, {:.0} requests in a second, {problems} problem(s)",
             flaws.len(),
             matrix.run,
             flaws.len() * self.catalogue.scenarios.len(),
+            matrix.together,
             requests as f64 / seconds
         ));
         Ok(())

@@ -30,7 +30,7 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
     let hidden = |flaw: &String| habits.iter().flat_map(|habit| habit.hides()).any(|hidden| hidden.name() == flaw);
     let flaws: Vec<String> = flaws.into_iter().filter(|flaw| !hidden(flaw)).collect();
     let asks = if habits.is_empty() { Asks::Everything } else { Asks::NoError };
-    let start_lab = |flaw| start_with(flaw, habits.clone());
+    let start_lab = |flaws| start_with(flaws, habits.clone());
     let result = matrix(&catalogue, &flaws, cells, asks, start_lab).map_err(|e| super::no_runtime(&e))?;
     let mut out = String::new();
     if arguments.table {
@@ -41,11 +41,12 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
     }
     let _ = writeln!(
         out,
-        "{} scenarios × {} flaws and the strict lab: {} of {} cells run, the others never look for their flaw; {} verdicts, {} requests, {:.1} s, {} problem(s)",
+        "{} scenarios × {} flaws and the strict lab: {} of {} cells run, and {} with several flaws at once; the others never look for their flaw, or did not move; {} verdicts, {} requests, {:.1} s, {} problem(s)",
         catalogue.scenarios.len(),
         flaws.len(),
         result.run,
         catalogue.scenarios.len() * flaws.len(),
+        result.together,
         result.judged,
         result.requests,
         start.elapsed().as_secs_f64(),
@@ -55,20 +56,20 @@ pub fn selftest(arguments: &Selftest) -> Result<u8, Failure> {
     Ok(u8::from(!result.problems.is_empty()))
 }
 
-/// The lab with a flaw, as a subject of the matrix.
-pub async fn start_subject(flaw: String) -> Result<Subject, String> {
-    start_with(flaw, BTreeSet::new()).await
+/// The lab with flaws, as a subject of the matrix.
+pub async fn start_subject(flaws: Vec<String>) -> Result<Subject, String> {
+    start_with(flaws, BTreeSet::new()).await
 }
 
 /// The same of one with habits.
-pub async fn start_with(flaw: String, habits: BTreeSet<Habit>) -> Result<Subject, String> {
-    let flaws = flaw.parse::<Flaw>().into_iter().collect();
-    let lab =
-        crate::lab::start(LabConfig { flaws, habits, movable_clock: true, ..LabConfig::default() }).await.map_err(|e| e.to_string())?;
-    let target = inputs::lab_target(&lab, &flaw.parse::<Flaw>().into_iter().collect());
+pub async fn start_with(flaws: Vec<String>, habits: BTreeSet<Habit>) -> Result<Subject, String> {
+    let flaws = flaws.iter().map(|name| name.parse::<Flaw>().map_err(|_| format!("no flaw {name}"))).collect::<Result<BTreeSet<_>, _>>()?;
+    let config = LabConfig { flaws: flaws.clone(), habits, movable_clock: true, ..LabConfig::default() };
+    let lab = crate::lab::start(config).await.map_err(|e| e.to_string())?;
+    let target = inputs::lab_target(&lab, &flaws);
     let asked = lab.asked();
     let asked = move || asked().iter().map(|flaw| flaw.name().to_owned()).collect();
-    Ok(Subject { flaw, target, asked: Some(Box::new(asked)), server: Box::new(lab) })
+    Ok(Subject { target, asked: Some(Box::new(asked)), server: Box::new(lab) })
 }
 
 /// One line for each flaw: what it broke, and what that implies.

@@ -476,7 +476,8 @@ pub struct Selftest {
     /// Only these flaws
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub flaw: Vec<String>,
-    /// Run each scenario with each flaw, also where the strict lab never looks for that flaw while the scenario runs
+    /// Run each scenario with each flaw alone, also where the strict lab never looks for that flaw while the scenario runs, and where
+    /// a lab with several such flaws moved nothing
     #[arg(long)]
     pub all_cells: bool,
     /// Scenario files of your own
