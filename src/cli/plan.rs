@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::step::{PlannedStep, StepKind, UserRole};
@@ -202,7 +203,7 @@ fn length(wait: &Template, target: &Target) -> Option<Duration> {
 }
 
 /// One request for each step of a user who is logged in; a burst counts whole.
-fn requests(steps: &[PlannedStep]) -> usize {
+fn requests(steps: &[Arc<PlannedStep>]) -> usize {
     steps
         .iter()
         .map(|s| s.burst.map_or(1, |n| n as usize) * if s.kind == StepKind::AuthorizationRequest && s.logged_out { 3 } else { 1 })

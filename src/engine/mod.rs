@@ -286,7 +286,7 @@ impl Engine {
     }
 
     /// Runs the steps of a trial in order, as far as their values come.
-    pub async fn run(&self, name: &str, variables: &[(String, Template)], steps: &[PlannedStep]) -> RunningTrial<'_> {
+    pub async fn run(&self, name: &str, variables: &[(String, Template)], steps: &[Arc<PlannedStep>]) -> RunningTrial<'_> {
         let mut trial = self.begin(name, variables);
         for planned in steps {
             trial.step(planned).await;

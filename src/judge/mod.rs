@@ -12,6 +12,8 @@
 
 mod predicate;
 
+use std::sync::Arc;
+
 pub use predicate::View;
 
 pub use crate::model::account::{Account, Shown, Sight, Truth};
@@ -375,8 +377,9 @@ impl<'t> Bend<'t> {
     pub fn before(control: &Control, trial: &'t Trial, failed: &Failed) -> Option<Bend<'t>> {
         let at = control.steps.iter().position(|s| s.name == failed.step)?;
         let (before, step) = (control.steps.get(..=at)?, control.steps.get(at)?);
-        let own =
-            |s: &&PlannedStep| s.session == step.session && control.bent.contains(&s.name) && control.has_together(&s.name, &step.name);
+        let own = |s: &&Arc<PlannedStep>| {
+            s.session == step.session && control.bent.contains(&s.name) && control.has_together(&s.name, &step.name)
+        };
         let bent = before.iter().rev().find(own)?;
         Some(Bend { step: trial.step(&bent.name)?, failed: step.kind })
     }
@@ -477,7 +480,7 @@ fn supplied(condition: &Applicability) -> bool {
 /// Whether the client that a step acts as was given tokens earlier in the trial: its credentials are right.
 fn given_tokens(control: &Control, trial: &Trial, step: &str) -> bool {
     let Some(at) = control.steps.iter().position(|s| s.name == step) else { return false };
-    let own = |s: &&PlannedStep| s.kind == StepKind::TokenRequest && s.client == control.steps[at].client;
+    let own = |s: &&Arc<PlannedStep>| s.kind == StepKind::TokenRequest && s.client == control.steps[at].client;
     control.steps[..at].iter().filter(own).any(|s| trial.step(&s.name).is_some_and(|seen| seen.outcome.granted()))
 }
 

@@ -1,5 +1,7 @@
 //! A scenario: a control flow that must be granted, and attacks that are the same flow with a named change.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::authentication::{Authentication, ShownCertificate};
@@ -91,7 +93,7 @@ pub struct Control {
     /// Variables drawn anew in each trial, by absolute name (`verifier`, `attacker.verifier`).
     pub variables: Vec<(String, Template)>,
     /// Steps in order, the control's own change applied.
-    pub steps: Vec<PlannedStep>,
+    pub steps: Vec<Arc<PlannedStep>>,
     /// Names of the steps that the control's own change bends: a server that refuses them has not failed the set-up.
     pub bent: Vec<String>,
     /// Where it stands for several controls, the names of the steps of each.
@@ -119,8 +121,8 @@ impl Control {
     pub fn as_client(&self, client: Option<ClientRole>) -> Control {
         let mut control = self.clone();
         if let Some(client) = client {
-            let own = |s: &&mut PlannedStep| s.session.is_empty() && s.client != ClientRole::Introspection;
-            control.steps.iter_mut().filter(own).for_each(|s| s.client = client);
+            let own = |s: &&mut Arc<PlannedStep>| s.session.is_empty() && ![client, ClientRole::Introspection].contains(&s.client);
+            control.steps.iter_mut().filter(own).for_each(|s| Arc::make_mut(s).client = client);
         }
         control
     }

@@ -2,7 +2,7 @@
 
 mod unite;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::authentication::{Authentication, ShownCertificate};
@@ -19,7 +19,7 @@ pub struct Case<'a> {
     pub scenario: &'a Scenario,
     pub attack: &'a Attack,
     pub word: Option<String>,
-    pub steps: Vec<PlannedStep>,
+    pub steps: Vec<Arc<PlannedStep>>,
     /// The flow that must be granted for this case to be judged; the cases of an attack share it.
     pub control: Arc<Control>,
 }
@@ -75,12 +75,16 @@ pub struct Plan<'a> {
     pub left: Vec<Left<'a>>,
 }
 
-/// The control of a client, and what the target file lacks for it.
-type OfClient = (Arc<Control>, Option<(String, Lack)>);
+/// The control of a client, as it is written and with its clients by name, and what the target file lacks for it.
+type OfClient = (Arc<Control>, Arc<Control>, Option<(String, Lack)>);
+
+/// Steps as they are written, which others hold as well, and the same with their client by name: nearly all steps of a plan are copies of few.
+type Named = HashMap<*const PlannedStep, [Arc<PlannedStep>; 2]>;
 
 /// Draws the plan: which cases run, under which controls.
 pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> Plan<'a> {
     let mut plan = Plan::default();
+    let mut named = Named::new();
     for scenario in scenarios {
         // Most attacks of a scenario are on one client, and share its control.
         let mut controls: BTreeMap<Option<ClientRole>, OfClient> = BTreeMap::new();
@@ -89,21 +93,22 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
                 Some((_, words)) => words.iter().map(|w| Some(w.as_str())).collect(),
                 None => vec![None],
             };
-            let (control, mut lacking) = controls
+            let (written, control, mut lacking) = controls
                 .entry(attack.client)
                 .or_insert_with(|| {
-                    let mut control = scenario.control.as_client(attack.client);
-                    let lacking = missing(&control.steps, target);
-                    by_name(&mut control.steps, target, None);
-                    (Arc::new(control), lacking)
+                    let written = scenario.control.as_client(attack.client);
+                    let lacking = missing(&written.steps, target);
+                    let mut control = written.clone();
+                    by_name(&mut control.steps, target, None, &mut named);
+                    (Arc::new(written), Arc::new(control), lacking)
                 })
                 .clone();
             let cases: Vec<Case> = words
                 .into_iter()
                 .filter_map(|word| {
-                    let mut steps = attack_steps(&scenario.control, attack, word).ok()?;
+                    let mut steps = attack_steps(&written, attack, word).ok()?;
                     lacking = lacking.take().or_else(|| missing(&steps, target));
-                    by_name(&mut steps, target, None);
+                    by_name(&mut steps, target, None, &mut named);
                     Some(Case { scenario, attack, word: word.map(str::to_owned), steps, control: Arc::clone(&control) })
                 })
                 .collect();
@@ -122,10 +127,20 @@ pub fn draw<'a>(scenarios: &[&'a Scenario], target: &Target, allowed: Risk) -> P
 
 /// Steps of "the default client", or of who may introspect, name the client that this is: two controls that differ in the word alone are one.
 /// `default`: who plays the default client, if not the first that can.
-fn by_name(steps: &mut [PlannedStep], target: &Target, default: Option<ClientRole>) {
+fn by_name(steps: &mut [Arc<PlannedStep>], target: &Target, default: Option<ClientRole>, named: &mut Named) {
     for step in steps.iter_mut().filter(|s| matches!(s.client, ClientRole::Default | ClientRole::Introspection)) {
-        let named = default.filter(|_| step.client == ClientRole::Default);
-        step.client = named.or_else(|| target.role(step.client)).unwrap_or(step.client);
+        if let Some([_, known]) = named.get(&Arc::as_ptr(step)) {
+            *step = Arc::clone(known);
+            continue;
+        }
+        let default = default.filter(|_| step.client == ClientRole::Default);
+        let Some(client) = default.or_else(|| target.role(step.client)) else { continue };
+        let written = Arc::clone(step);
+        Arc::make_mut(step).client = client;
+        // What an attack has changed is its own.
+        if Arc::strong_count(&written) > 1 {
+            named.insert(Arc::as_ptr(&written), [written, Arc::clone(step)]);
+        }
     }
 }
 
@@ -143,8 +158,9 @@ pub fn with_next_client<'a>(case: &Case<'a>, target: &Target) -> Option<Case<'a>
     let next = target.default_client_after(default_client(case)?)?;
     let mut control = case.scenario.control.clone();
     let mut steps = attack_steps(&case.scenario.control, case.attack, case.word.as_deref()).ok()?;
-    by_name(&mut control.steps, target, Some(next));
-    by_name(&mut steps, target, Some(next));
+    let mut named = Named::new();
+    by_name(&mut control.steps, target, Some(next), &mut named);
+    by_name(&mut steps, target, Some(next), &mut named);
     let lacking = missing(&control.steps, target).or_else(|| missing(&steps, target));
     lacking.is_none().then(|| Case { steps, control: Arc::new(control), ..case.clone() })
 }
@@ -229,7 +245,7 @@ pub fn control_of<'c, 'a: 'c>(cases: impl IntoIterator<Item = &'c Case<'a>>, gro
 }
 
 /// What the target file lacks for these steps, in words and by kind.
-fn missing(steps: &[PlannedStep], target: &Target) -> Option<(String, Lack)> {
+fn missing(steps: &[Arc<PlannedStep>], target: &Target) -> Option<(String, Lack)> {
     let roles = roles(steps);
     if let Some(role) = roles.iter().copied().find(|role| target.client(*role).is_none()) {
         let why = match role {
@@ -247,7 +263,7 @@ fn missing(steps: &[PlannedStep], target: &Target) -> Option<(String, Lack)> {
         })
     };
     let alone = || {
-        let shows_another = |step: &&PlannedStep| step.certificate == Some(ShownCertificate::OtherClient);
+        let shows_another = |step: &&Arc<PlannedStep>| step.certificate == Some(ShownCertificate::OtherClient);
         let client = steps.iter().find(shows_another).and_then(|step| target.client(step.client))?;
         let why = "give another client of the target file a `certificate` too: this attack shows it in the place of the client's own";
         target.other_with_certificate(client).is_none().then(|| why.to_owned())
@@ -283,7 +299,7 @@ const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub struct Blatant {
     pub kind: StepKind,
     pub what: &'static str,
-    pub step: PlannedStep,
+    pub step: Arc<PlannedStep>,
 }
 
 /// The blatantly invalid requests for the kinds of steps that the controls of some groups have.
@@ -306,7 +322,7 @@ pub fn blatant<'g>(groups: &[&'g Group<'g>]) -> Vec<Blatant> {
         if !step.parameters.iter().any(|p| p.name == name) || !seen.insert(step.kind) {
             continue;
         }
-        let mut step = step.clone();
+        let mut step = PlannedStep::clone(step);
         step.name = format!("negative control: {what}");
         step.session = "negative".into();
         for parameter in step.parameters_mut() {
@@ -323,7 +339,7 @@ pub fn blatant<'g>(groups: &[&'g Group<'g>]) -> Vec<Blatant> {
             }
         }
         all.extend(others(&step));
-        all.push(Blatant { kind: step.kind, what, step });
+        all.push(Blatant { kind: step.kind, what, step: Arc::new(step) });
     }
     let attacked = groups.iter().flat_map(|g| &g.cases).flat_map(|case| &case.steps);
     all.extend(unknown_clients(groups.iter().flat_map(|g| &g.control.steps).chain(attacked)));
@@ -332,7 +348,7 @@ pub fn blatant<'g>(groups: &[&'g Group<'g>]) -> Vec<Blatant> {
 
 /// Clients that never existed ask for a token of their own, as the steps of a run do, if any: a server may look for a client in another
 /// place where no user is in play, and refuse one that it does not find in words of their own.
-fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blatant> {
+fn unknown_clients<'s>(steps: impl Iterator<Item = &'s Arc<PlannedStep>>) -> Vec<Blatant> {
     let mut all: Vec<Blatant> = Vec::new();
     for step in steps.filter(|s| s.kind == StepKind::TokenRequest && asks_for_itself(s)) {
         let is_public = step.client == ClientRole::Public;
@@ -370,9 +386,9 @@ fn unknown_clients<'s>(steps: impl Iterator<Item = &'s PlannedStep>) -> Vec<Blat
             cookies_of: None,
             added: false,
             verified: false,
-            ..step.clone()
+            ..PlannedStep::clone(step)
         };
-        all.push(Blatant { kind: step.kind, what, step });
+        all.push(Blatant { kind: step.kind, what, step: Arc::new(step) });
     }
     all
 }
@@ -391,7 +407,7 @@ fn others(step: &PlannedStep) -> Vec<Blatant> {
         let mut other = step.clone();
         other.name = format!("negative control: {what}");
         change(&mut other);
-        all.push(Blatant { kind: step.kind, what, step: other });
+        all.push(Blatant { kind: step.kind, what, step: Arc::new(other) });
     };
     let refresh = |step: &mut PlannedStep| {
         let text = |value: &str| Value::Text(Template::literal(value));

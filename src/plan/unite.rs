@@ -40,7 +40,7 @@ pub fn unite(members: &[Arc<Control>], united: &Control, more: &Control) -> Opti
     let runs = runs(&united.steps, &more.steps)?;
     let orders = runs.iter().try_fold(1_usize, |product, run| product.checked_mul(run.places())).filter(|orders| *orders <= MOST_ORDERS)?;
     let parts: Vec<&Control> = members.iter().map(Arc::as_ref).chain([more]).collect();
-    let known: Known = united.steps.iter().chain(&more.steps).map(Uses::of).collect();
+    let known: Known = united.steps.iter().chain(&more.steps).map(|step| Uses::of(step)).collect();
     let members: Vec<Member> = parts.iter().map(|part| Member::of(&part.steps, united, more, &known)).collect();
     (0..orders).find_map(|order| {
         let order = in_order(united.steps.len(), &runs, order);
@@ -66,7 +66,7 @@ enum Which {
 }
 
 impl Which {
-    fn of<'a>(self, united: &'a Control, more: &'a Control) -> Option<&'a PlannedStep> {
+    fn of<'a>(self, united: &'a Control, more: &'a Control) -> Option<&'a Arc<PlannedStep>> {
         match self {
             Which::United(at) => united.steps.get(at),
             Which::More(at) => more.steps.get(at),
@@ -89,7 +89,7 @@ impl Run {
 }
 
 /// What the other flow has that the one has not. None where they have different steps of one name, or the same steps in another order.
-fn runs(united: &[PlannedStep], more: &[PlannedStep]) -> Option<Vec<Run>> {
+fn runs(united: &[Arc<PlannedStep>], more: &[Arc<PlannedStep>]) -> Option<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let (mut begun, mut behind) = (None, 0);
     for (at, step) in more.iter().enumerate() {
@@ -137,18 +137,18 @@ struct Member {
 }
 
 impl Member {
-    fn of(steps: &[PlannedStep], united: &Control, more: &Control, known: &Known<'_>) -> Member {
+    fn of(steps: &[Arc<PlannedStep>], united: &Control, more: &Control, known: &Known<'_>) -> Member {
         let at = |control: &Control, name: &str| control.steps.iter().position(|own| own.name == name);
-        let which = |step: &PlannedStep| at(united, &step.name).map(Which::United).or_else(|| at(more, &step.name).map(Which::More));
+        let which = |step: &Arc<PlannedStep>| at(united, &step.name).map(Which::United).or_else(|| at(more, &step.name).map(Which::More));
         // What the rest of the control hangs on of its first so many steps: what comes later nothing can have spoilt yet.
         let needed: Vec<BTreeSet<&str>> = (0..steps.len())
             .map(|done| {
                 let (made, rest) = steps.split_at(done);
-                let needed = origins(rest, known, is_lasting);
+                let needed = origins(rest.iter().map(|step| &**step), known, is_lasting);
                 made.iter().map(|step| step.name.as_str()).filter(|name| needed.contains(name)).collect()
             })
             .collect();
-        let harmless = |step: &PlannedStep| -> Vec<bool> {
+        let harmless = |step: &Arc<PlannedStep>| -> Vec<bool> {
             let anywhere = is_bystander(step, steps, known);
             let is_fine = |(done, needed): (usize, &BTreeSet<&str>)| {
                 let (before, after) = steps.split_at(done);
@@ -207,7 +207,7 @@ fn leaves(step: &PlannedStep, needed: &BTreeSet<&str>, known: &Known<'_>) -> boo
 
 /// Whether a request leaves the cookies of the browsers alone that go on after it. The browsers of a user begin with one session, and some
 /// servers give it another name when they have asked something: only the browser that was asked knows that.
-fn leaves_browsers(step: &PlannedStep, before: &[PlannedStep], after: &[PlannedStep]) -> bool {
+fn leaves_browsers(step: &PlannedStep, before: &[Arc<PlannedStep>], after: &[Arc<PlannedStep>]) -> bool {
     let is_led = |step: &PlannedStep| matches!(step.kind, StepKind::AuthorizationRequest | StepKind::LogoutRequest | StepKind::PageRequest);
     let goes_on = |later: &PlannedStep| is_led(later) && before.iter().any(|earlier| is_led(earlier) && earlier.session == later.session);
     !is_led(step) || !after.iter().any(|later| later.user == step.user && later.session != step.session && goes_on(later))
@@ -215,7 +215,7 @@ fn leaves_browsers(step: &PlannedStep, before: &[PlannedStep], after: &[PlannedS
 
 /// Whether a user who answers this request is not asked about the same client later: of one that was registered in the flow, nobody has agreed to
 /// anything before.
-fn takes_consent(step: &PlannedStep, after: &[PlannedStep], known: &Known<'_>) -> bool {
+fn takes_consent(step: &PlannedStep, after: &[Arc<PlannedStep>], known: &Known<'_>) -> bool {
     let registered =
         |step: &PlannedStep| uses_of(known, &step.name).iter().find(|(_, field)| *field == Some("client_id")).map(|(from, _)| *from);
     let asks = |step: &PlannedStep| step.kind == StepKind::AuthorizationRequest;
@@ -278,7 +278,7 @@ fn origins<'s, 'k: 's>(
 
 /// A step of a session that the member has not, that uses nothing of another session; of another client or user as well, since some servers keep one
 /// grant for each pair of them.
-fn is_bystander(step: &PlannedStep, member: &[PlannedStep], known: &Known<'_>) -> bool {
+fn is_bystander(step: &PlannedStep, member: &[Arc<PlannedStep>], known: &Known<'_>) -> bool {
     let alone = uses_of(known, &step.name).iter().all(|(name, _)| PlannedStep::session_of(name) == step.session);
     let apart = member.iter().all(|m| m.session != step.session && (m.client != step.client || m.user != step.user));
     alone && apart
@@ -291,24 +291,24 @@ mod tests {
     use crate::model::value::{Expression, Part, Template, Value};
 
     /// `session.name`, by a client, using what another step was answered.
-    fn step(name: &str, kind: StepKind, client: ClientRole, uses: Option<&str>) -> PlannedStep {
+    fn step(name: &str, kind: StepKind, client: ClientRole, uses: Option<&str>) -> Arc<PlannedStep> {
         let of = |step: &str| if step == "register" { "client_id" } else { "x" };
         let field = |step: &str| Expression::Reference(Reference::Field { step: step.into(), field: of(step).into() });
         let value = uses.map(|step| Value::Text(Template(vec![Part::Expression(field(step))])));
         let parameter = |value| Parameter { name: "p".into(), value, place: None, origin: Origin::Kept };
-        PlannedStep {
+        Arc::new(PlannedStep {
             name: name.into(),
             session: PlannedStep::session_of(name).into(),
             kind,
             client,
             user: UserRole::Default,
-            parameters: std::sync::Arc::new(value.map(parameter).into_iter().collect()),
+            parameters: Arc::new(value.map(parameter).into_iter().collect()),
             removed: Vec::new(),
             authentication: None,
             certificate: None,
             proof: None,
             carried: None,
-            transport: std::sync::Arc::default(),
+            transport: Arc::default(),
             wait: None,
             burst: None,
             each: None,
@@ -320,16 +320,16 @@ mod tests {
             at: ResourcePlace::Proof,
             added: false,
             verified: false,
-        }
+        })
     }
 
-    fn control(steps: &[PlannedStep]) -> Control {
+    fn control(steps: &[Arc<PlannedStep>]) -> Control {
         Control { flow: "f".into(), variables: Vec::new(), steps: steps.to_vec(), bent: Vec::new(), parts: Vec::new() }
     }
 
-    fn united(one: &[PlannedStep], other: &[PlannedStep]) -> Option<Vec<String>> {
+    fn united(one: &[Arc<PlannedStep>], other: &[Arc<PlannedStep>]) -> Option<Vec<String>> {
         let (one, other) = (control(one), control(other));
-        unite(&[Arc::new(one.clone())], &one, &other).map(|c| c.steps.into_iter().map(|s| s.name).collect())
+        unite(&[Arc::new(one.clone())], &one, &other).map(|c| c.steps.into_iter().map(|s| s.name.clone()).collect())
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
         use StepKind::{AuthorizationRequest as A, EndpointRequest as E};
         let of_new = |name| step(name, A, Public, Some("register"));
         let (register, authorize, again) = (step("register", E, Public, None), of_new("authorize"), of_new("authorize_again"));
-        let with = |asks: &PlannedStep| [register.clone(), asks.clone()];
+        let with = |asks: &Arc<PlannedStep>| [register.clone(), asks.clone()];
         assert_eq!(united(&with(&again), &with(&authorize)), None, "whichever comes second is not asked about");
         let read = step("read", E, Public, None);
         assert!(united(&[register.clone(), authorize.clone(), read.clone()], &[register.clone(), read]).is_some());
@@ -351,7 +351,7 @@ mod tests {
         let (authorize, redeem) = (step("authorize", A, Public, None), step("redeem", T, Public, Some("authorize")));
         let (used, rotate) = (step("use", R, Public, Some("redeem")), step("rotate", T, Public, Some("redeem")));
         let start = [authorize.clone(), redeem.clone()];
-        let with = |more: &[PlannedStep]| [&start[..], more].concat();
+        let with = |more: &[Arc<PlannedStep>]| [&start[..], more].concat();
 
         let names = |list: &[&str]| Some(list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         // A longer flow stands for its beginning; what only reads goes anywhere.
@@ -391,7 +391,7 @@ mod tests {
         // A use of two grants, between which there is a third.
         let both = {
             let mut both = step("both", T, Public, Some("redeem"));
-            both.parameters_mut().extend(step("x", T, Public, Some("authorize_again")).parameters.iter().cloned());
+            Arc::make_mut(&mut both).parameters_mut().extend(step("x", T, Public, Some("authorize_again")).parameters.iter().cloned());
             both
         };
         assert_eq!(united(&[authorize.clone(), redeem.clone(), again[0].clone(), both], &with(&[rotate.clone(), used.clone()])), None);

@@ -1,6 +1,7 @@
 //! Which trials would stumble over each other's pages.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::observation::Trial;
 use crate::model::scenario::Control;
@@ -49,7 +50,7 @@ pub fn concern(case: &Case<'_>, clients: &BTreeSet<String>, target: &Target) -> 
 }
 
 /// The same of steps.
-pub fn open(steps: &[PlannedStep], clients: &BTreeSet<String>, target: &Target) -> bool {
+pub fn open(steps: &[Arc<PlannedStep>], clients: &BTreeSet<String>, target: &Target) -> bool {
     // Another scope than the control's is one that nobody has agreed to.
     let page =
         |parameter: &Parameter| ASK.contains(&parameter.name.as_str()) || parameter.name == "scope" && parameter.origin != Origin::Kept;
@@ -77,8 +78,8 @@ fn is_own(parameter: &Parameter) -> bool {
     named.iter().all(|reference| matches!(reference, Reference::Client(_)))
 }
 
-fn requests<'s>(steps: &'s [PlannedStep], target: &'s Target) -> impl Iterator<Item = (&'s PlannedStep, &'s Client)> {
-    steps.iter().filter(|step| step.kind == StepKind::AuthorizationRequest).filter_map(|step| Some((step, target.client(step.client)?)))
+fn requests<'s>(steps: &'s [Arc<PlannedStep>], target: &'s Target) -> impl Iterator<Item = (&'s PlannedStep, &'s Client)> {
+    steps.iter().filter(|step| step.kind == StepKind::AuthorizationRequest).filter_map(|step| Some((&**step, target.client(step.client)?)))
 }
 
 #[cfg(test)]

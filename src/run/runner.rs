@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -387,7 +388,7 @@ impl<'r> Runner<'r> {
         &self,
         name: &str,
         case: &Case<'_>,
-        steps: &[PlannedStep],
+        steps: &[Arc<PlannedStep>],
         control: &Trial,
         share: Share<'_>,
         mut place: Option<SemaphorePermit<'_>>,

@@ -1,5 +1,6 @@
 //! What an attack waits for: how long, as its control shows, and the wait itself, which holds nobody up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,7 +16,7 @@ use super::{Event, Stop};
 
 /// How long some steps wait altogether, by what their control was told (a lifetime in seconds) and the target file says. None:
 /// the control does not say it.
-pub fn of(steps: &[PlannedStep], control: &Trial) -> Option<Duration> {
+pub fn of(steps: &[Arc<PlannedStep>], control: &Trial) -> Option<Duration> {
     steps.iter().filter_map(|step| step.wait.as_ref()).try_fold(Duration::ZERO, |sum, wait| sum.checked_add(one(wait, control)?))
 }
 

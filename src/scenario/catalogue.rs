@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::diagnostic::{Diagnostic, suggestion};
 use crate::model::profile::{Profile, Severity};
 use crate::model::scenario::{Control, Scenario};
-use crate::model::step::Parameter;
+use crate::model::step::PlannedStep;
 
 use super::file::{FlowFile, ScenarioFile};
 use super::outline::{self, Choosable, Head, Outline};
@@ -229,14 +229,18 @@ fn sources(own: BTreeMap<String, (String, String)>) -> Vec<Source> {
     all.into_iter().map(|(id, from)| Source { id, from }).collect()
 }
 
-/// Controls whose steps send the same share what they send: most of a catalogue is that.
-fn share(control: &mut Control, known: &mut BTreeMap<String, Vec<Arc<Vec<Parameter>>>>) {
+/// Controls whose steps are the same share them, or at least what they send: most of a catalogue is that.
+fn share(control: &mut Control, known: &mut BTreeMap<String, Vec<Arc<PlannedStep>>>) {
     for step in &mut control.steps {
         let same_name = known.entry(step.name.clone()).or_default();
-        match same_name.iter().find(|parameters| **parameters == step.parameters) {
-            Some(parameters) => step.parameters = Arc::clone(parameters),
-            None => same_name.push(Arc::clone(&step.parameters)),
+        if let Some(same) = same_name.iter().find(|known| *known == step) {
+            *step = Arc::clone(same);
+            continue;
         }
+        if let Some(same) = same_name.iter().find(|known| known.parameters == step.parameters) {
+            Arc::make_mut(step).parameters = Arc::clone(&same.parameters);
+        }
+        same_name.push(Arc::clone(step));
     }
 }
 

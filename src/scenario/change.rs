@@ -16,12 +16,12 @@ use super::expression::Mistake;
 /// # Errors
 /// `set` of a parameter that the control sends; `replace`, `remove`, `duplicate` or `move` of one that it does not send;
 /// an unknown step. Each says what to write.
-pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) -> Result<(), Mistake> {
+pub fn apply(steps: &mut Vec<Arc<PlannedStep>>, step: &str, operation: &Operation) -> Result<(), Mistake> {
     let Some(index) = steps.iter().position(|s| s.name == step) else {
         return Err((format!("the control has no step `{step}`"), suggestion(step, steps.iter().map(|s| s.name.as_str()))));
     };
-    let sends = |steps: &[PlannedStep], name: &str| steps[index].parameters.iter().any(|p| p.name == name);
-    let not_sent = |steps: &[PlannedStep], name: &str| -> Mistake {
+    let sends = |steps: &[Arc<PlannedStep>], name: &str| steps[index].parameters.iter().any(|p| p.name == name);
+    let not_sent = |steps: &[Arc<PlannedStep>], name: &str| -> Mistake {
         let known: Vec<&str> = steps[index].parameters.iter().map(|p| p.name.as_str()).collect();
         (format!("the step `{step}` sends no `{name}`"), suggestion(name, known))
     };
@@ -32,15 +32,16 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
                 return Err((format!("the step `{step}` sends `{name}` already"), Some("write `replace:` to change it".into())));
             }
             // What a bent control leaves out may be what an attack on it sends.
-            steps[index].removed.retain(|removed| removed != name);
-            steps[index].parameters_mut().push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
+            let step = changed(steps, index);
+            step.removed.retain(|removed| removed != name);
+            step.parameters_mut().push(Parameter { name: name.clone(), value: value.clone(), place: None, origin: Origin::Set });
         }
         Operation::Replace(name, value) => {
             if !sends(steps, name) {
                 let (message, help) = not_sent(steps, name);
                 return Err((message, help.or(Some("write `set:` to add it".into()))));
             }
-            for parameter in steps[index].parameters_mut().iter_mut().filter(|p| p.name == *name) {
+            for parameter in changed(steps, index).parameters_mut().iter_mut().filter(|p| p.name == *name) {
                 parameter.value = value.clone();
                 parameter.origin = Origin::Replaced;
             }
@@ -49,14 +50,14 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            steps[index].parameters_mut().retain(|p| p.name != *name);
-            steps[index].removed.push(name.clone());
+            changed(steps, index).parameters_mut().retain(|p| p.name != *name);
+            changed(steps, index).removed.push(name.clone());
         }
         Operation::Omit(name) => {
             if sends(steps, name) {
                 return Err((format!("the step `{step}` sends `{name}`"), Some("write `remove:` to leave it out".into())));
             }
-            steps[index].removed.push(name.clone());
+            changed(steps, index).removed.push(name.clone());
         }
         Operation::Duplicate(name, value) | Operation::DuplicateBefore(name, value) => {
             let Some(at) = steps[index].parameters.iter().position(|p| p.name == *name) else {
@@ -65,36 +66,36 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             let place = steps[index].parameters[at].place;
             let twin = Parameter { name: name.clone(), value: value.clone(), place, origin: Origin::Duplicated };
             let at = if matches!(operation, Operation::Duplicate(..)) { at + 1 } else { at };
-            steps[index].parameters_mut().insert(at, twin);
+            changed(steps, index).parameters_mut().insert(at, twin);
         }
         Operation::Move(name, place) => {
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            for parameter in steps[index].parameters_mut().iter_mut().filter(|p| p.name == *name) {
+            for parameter in changed(steps, index).parameters_mut().iter_mut().filter(|p| p.name == *name) {
                 parameter.place = Some(*place);
                 if parameter.origin == Origin::Kept {
                     parameter.origin = Origin::Moved;
                 }
             }
         }
-        Operation::Method(method) => Arc::make_mut(&mut steps[index].transport).method = Some(method.clone()),
-        Operation::ContentType(media) => Arc::make_mut(&mut steps[index].transport).content_type = Some(media.clone()),
-        Operation::PathSuffix(suffix) => Arc::make_mut(&mut steps[index].transport).path_suffix = Some(suffix.clone()),
+        Operation::Method(method) => Arc::make_mut(&mut changed(steps, index).transport).method = Some(method.clone()),
+        Operation::ContentType(media) => Arc::make_mut(&mut changed(steps, index).transport).content_type = Some(media.clone()),
+        Operation::PathSuffix(suffix) => Arc::make_mut(&mut changed(steps, index).transport).path_suffix = Some(suffix.clone()),
         Operation::Unencoded(name) => {
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
             }
-            Arc::make_mut(&mut steps[index].transport).unencoded.push(name.clone());
+            Arc::make_mut(&mut changed(steps, index).transport).unencoded.push(name.clone());
         }
-        Operation::Authenticate(authentication) => steps[index].authentication = Some(authentication.clone()),
-        Operation::Certificate(certificate) => steps[index].certificate = Some(*certificate),
-        Operation::Proof(proof) => steps[index].proof = Some(proof.clone()),
-        Operation::Carried(carried) => steps[index].carried = Some(carried.clone()),
-        Operation::As(client) => steps[index].client = *client,
-        Operation::User(user) => steps[index].user = *user,
-        Operation::LoggedOut => steps[index].logged_out = true,
-        Operation::BeforeLogin => steps[index].before_login = true,
+        Operation::Authenticate(authentication) => changed(steps, index).authentication = Some(authentication.clone()),
+        Operation::Certificate(certificate) => changed(steps, index).certificate = Some(*certificate),
+        Operation::Proof(proof) => changed(steps, index).proof = Some(proof.clone()),
+        Operation::Carried(carried) => changed(steps, index).carried = Some(carried.clone()),
+        Operation::As(client) => changed(steps, index).client = *client,
+        Operation::User(user) => changed(steps, index).user = *user,
+        Operation::LoggedOut => changed(steps, index).logged_out = true,
+        Operation::BeforeLogin => changed(steps, index).before_login = true,
         Operation::Browser(conduct) => {
             for needed in conduct.needs() {
                 let earlier = &steps[..index];
@@ -103,16 +104,16 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
                     return Err((format!("no authorization request `{needed}` is sent before `{step}`"), suggestion(needed, known)));
                 }
             }
-            steps[index].conduct = Some(conduct.clone());
+            changed(steps, index).conduct = Some(conduct.clone());
         }
-        Operation::CookiesOf(session) => steps[index].cookies_of = Some(session.clone()),
+        Operation::CookiesOf(session) => changed(steps, index).cookies_of = Some(session.clone()),
         Operation::Repeat(name) => {
             let session = PlannedStep::session_of(step);
             let name = if session.is_empty() { name.clone() } else { format!("{session}.{name}") };
             if steps.iter().any(|s| s.name == name) {
                 return Err((format!("there is a step `{name}` already"), Some("give the repetition a name of its own".into())));
             }
-            let mut again = steps[index].clone();
+            let mut again = PlannedStep::clone(&steps[index]);
             again.name = name;
             again.added = true;
             // In the browser that the first one has left.
@@ -123,13 +124,13 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
                 parameter.value = Value::Text(Template(vec![Part::Expression(Expression::Reference(sent))]));
                 parameter.origin = Origin::Kept;
             }
-            steps.insert(index + 1, again);
+            steps.insert(index + 1, Arc::new(again));
         }
         Operation::Skip => {
             steps.remove(index);
         }
-        Operation::Wait(duration) => steps[index].wait = Some(duration.clone()),
-        Operation::Burst(count) => steps[index].burst = Some(*count),
+        Operation::Wait(duration) => changed(steps, index).wait = Some(duration.clone()),
+        Operation::Burst(count) => changed(steps, index).burst = Some(*count),
         Operation::Each(name) => {
             if !sends(steps, name) {
                 return Err(not_sent(steps, name));
@@ -137,10 +138,15 @@ pub fn apply(steps: &mut Vec<PlannedStep>, step: &str, operation: &Operation) ->
             if steps[index].burst.is_some() {
                 return Err(("`each` sends one after the other, and `burst` all at once".into(), Some("write one of the two".into())));
             }
-            steps[index].each = Some(name.clone());
+            changed(steps, index).each = Some(name.clone());
         }
     }
     Ok(())
+}
+
+/// A step, to be changed for this attack alone.
+fn changed(steps: &mut [Arc<PlannedStep>], index: usize) -> &mut PlannedStep {
+    Arc::make_mut(&mut steps[index])
 }
 
 /// What would silently do nothing is a mistake.
@@ -215,7 +221,7 @@ pub fn pause(template: &Template) -> Result<(), Mistake> {
 ///
 /// # Errors
 /// The first operation that does not fit the control; a loaded scenario has none.
-pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> Result<Vec<PlannedStep>, Mistake> {
+pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> Result<Vec<Arc<PlannedStep>>, Mistake> {
     let mut steps = control.as_client(attack.client).steps;
     for (step, operations) in &attack.change {
         for operation in operations {
@@ -224,16 +230,18 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
     }
     if let (Some((variable, _)), Some(word)) = (&attack.for_each, word) {
         for step in &mut steps {
+            let mut with_word = PlannedStep::clone(step);
             if step.parameters.iter().any(|p| p.value.names(variable)) {
-                step.parameters_mut().iter_mut().for_each(|p| p.value.substitute(variable, word));
+                with_word.parameters_mut().iter_mut().for_each(|p| p.value.substitute(variable, word));
             }
-            step.wait.iter_mut().for_each(|wait| wait.substitute(variable, word));
-            if let Some(authentication) = &mut step.authentication {
-                authentication.substitute(variable, word);
+            with_word.wait.iter_mut().for_each(|wait| wait.substitute(variable, word));
+            with_word.authentication.iter_mut().for_each(|authentication| authentication.substitute(variable, word));
+            with_word.proof.iter_mut().for_each(|proof| proof.substitute(variable, word));
+            with_word.carried.iter_mut().for_each(|carried| carried.substitute(variable, word));
+            with_word.conduct.iter_mut().for_each(|conduct| conduct.substitute(variable, word));
+            if with_word != **step {
+                *step = Arc::new(with_word);
             }
-            step.proof.iter_mut().for_each(|proof| proof.substitute(variable, word));
-            step.carried.iter_mut().for_each(|carried| carried.substitute(variable, word));
-            step.conduct.iter_mut().for_each(|conduct| conduct.substitute(variable, word));
         }
     }
     let conditions = [&attack.holds, &attack.broken].into_iter().chain(&attack.moot);
@@ -242,15 +250,15 @@ pub fn attack_steps(control: &Control, attack: &Attack, word: Option<&str>) -> R
 }
 
 /// Has the signature verified of each ID token about which a predicate, or a step after it, asks that.
-pub fn verify_where_asked<'p>(steps: &mut [PlannedStep], predicates: impl IntoIterator<Item = &'p Predicate>) {
-    let mut read: Vec<&Reference> = steps.iter().flat_map(PlannedStep::references).collect();
+pub fn verify_where_asked<'p>(steps: &mut [Arc<PlannedStep>], predicates: impl IntoIterator<Item = &'p Predicate>) {
+    let mut read: Vec<&Reference> = steps.iter().flat_map(|step| step.references()).collect();
     predicates.into_iter().for_each(|predicate| predicate.references(&mut read));
     let asked = read.into_iter().filter_map(|reference| match reference {
         Reference::Field { step, field } | Reference::ControlField { step, field } if field == ID_TOKEN_KEY => Some(step.clone()),
         _ => None,
     });
     for name in asked.collect::<Vec<_>>() {
-        steps.iter_mut().filter(|step| step.name == name).for_each(|step| step.verified = true);
+        steps.iter_mut().filter(|step| step.name == name && !step.verified).for_each(|step| Arc::make_mut(step).verified = true);
     }
 }
 
@@ -267,7 +275,7 @@ mod tests {
         let verified = |id: &str| {
             let scenario = &catalogue.scenarios[id];
             let steps = attack_steps(&scenario.control, &scenario.attacks[0], None).expect("steps");
-            let names = |steps: &[PlannedStep]| steps.iter().filter(|s| s.verified).map(|s| s.name.clone()).collect::<Vec<_>>();
+            let names = |steps: &[Arc<PlannedStep>]| steps.iter().filter(|s| s.verified).map(|s| s.name.clone()).collect::<Vec<_>>();
             (names(&scenario.control.steps), names(&steps))
         };
         assert_eq!(verified("id-token/signature"), (vec![], vec!["redeem".to_owned()]), "its control is anybody's");

@@ -2,6 +2,7 @@
 //! "holds" and "broken" can never be true together.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::diagnostic::Diagnostics;
 use crate::model::predicate::{Predicate, Test, Word, conjunction};
@@ -46,7 +47,7 @@ fn step_of(reference: &Reference) -> Option<&str> {
 }
 
 /// A value must come from a step that runs earlier.
-fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
+fn order(file: &AttackFile, steps: &[Arc<PlannedStep>], found: &mut Diagnostics) {
     for (index, step) in steps.iter().enumerate() {
         let mut waits = Vec::new();
         step.wait.iter().for_each(|wait| wait.references(&mut waits));
@@ -66,7 +67,7 @@ fn order(file: &AttackFile, steps: &[PlannedStep], found: &mut Diagnostics) {
 }
 
 /// The attacker uses nothing but what he has, public facts and fresh values: this is what makes `harm` a proof.
-fn knowledge(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &mut Diagnostics) {
+fn knowledge(file: &AttackFile, attack: &Attack, steps: &[Arc<PlannedStep>], found: &mut Diagnostics) {
     let (Some(attacker), Some(attacker_file)) = (&attack.attacker, &file.attacker) else {
         return;
     };
@@ -103,7 +104,7 @@ fn knowledge(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &
 }
 
 /// The words of `for_each` must matter.
-fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &mut Diagnostics) {
+fn loop_variable(file: &AttackFile, attack: &Attack, steps: &[Arc<PlannedStep>], found: &mut Diagnostics) {
     let Some((variable, _)) = &attack.for_each else {
         return;
     };
@@ -148,7 +149,7 @@ fn absence(file: &AttackFile, attack: &Attack, found: &mut Diagnostics) {
 }
 
 /// No observation may satisfy "holds" and "broken" at once: each alternative of the one excludes each of the other.
-fn contradiction(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], found: &mut Diagnostics) {
+fn contradiction(file: &AttackFile, attack: &Attack, steps: &[Arc<PlannedStep>], found: &mut Diagnostics) {
     for holds in attack.holds.alternatives() {
         for broken in attack.broken.alternatives() {
             let exclusive = holds.iter().any(|h| broken.iter().any(|b| excludes(h, b, steps)));
@@ -163,11 +164,11 @@ fn contradiction(file: &AttackFile, attack: &Attack, steps: &[PlannedStep], foun
     }
 }
 
-fn excludes(one: &Predicate, other: &Predicate, steps: &[PlannedStep]) -> bool {
+fn excludes(one: &Predicate, other: &Predicate, steps: &[Arc<PlannedStep>]) -> bool {
     excludes_one_way(one, other, steps) || excludes_one_way(other, one, steps)
 }
 
-fn excludes_one_way(one: &Predicate, other: &Predicate, steps: &[PlannedStep]) -> bool {
+fn excludes_one_way(one: &Predicate, other: &Predicate, steps: &[Arc<PlannedStep>]) -> bool {
     match (one, other) {
         (Predicate::Outcome { step: a, word: x, .. }, Predicate::Outcome { step: b, word: y, .. }) => {
             if a == b {
@@ -218,7 +219,7 @@ fn tests_exclude(one: &Test, other: &Test) -> bool {
 }
 
 /// Whether a step can be sent only after the other was granted.
-fn needs(step: &str, other: &str, steps: &[PlannedStep], seen: &mut BTreeSet<String>) -> bool {
+fn needs(step: &str, other: &str, steps: &[Arc<PlannedStep>], seen: &mut BTreeSet<String>) -> bool {
     if !seen.insert(step.to_owned()) {
         return false;
     }

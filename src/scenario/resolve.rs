@@ -215,7 +215,7 @@ fn control(file: &ControlFile, flow: &FlowFile, known_sent: &Sent, found: &mut D
         }
     }
     let known: Vec<&str> = flow.steps.0.iter().map(|(n, _)| n.value.as_str()).collect();
-    let mut steps: Vec<PlannedStep> = Vec::with_capacity(file.steps.len());
+    let mut steps: Vec<Arc<PlannedStep>> = Vec::with_capacity(file.steps.len());
     let mut sound = true;
     // What a step may name: the steps before it, and the sessions.
     let mut before = format!("{}: {:?}", flow.flow.value, scope.sessions);
@@ -245,7 +245,7 @@ fn control(file: &ControlFile, flow: &FlowFile, known_sent: &Sent, found: &mut D
         Arc::make_mut(&mut scope.steps).push((step.value.clone(), flow_step.send));
         let session_file = sessions.get(session.as_str());
         let session_client = session_file.map(|s| s.client).or(file.client.filter(|_| session.is_empty())).unwrap_or_default();
-        steps.push(PlannedStep {
+        steps.push(Arc::new(PlannedStep {
             name: step.value.clone(),
             session,
             kind: flow_step.send,
@@ -273,7 +273,7 @@ fn control(file: &ControlFile, flow: &FlowFile, known_sent: &Sent, found: &mut D
             cookies_of: None,
             added: false,
             verified: false,
-        });
+        }));
     }
     if steps.is_empty() {
         found.at(&file.flow, "the control has no steps", Some(format!("choose from: {}", known.join(", "))));
@@ -321,7 +321,7 @@ fn parameters(step: &At<String>, flow_step: &FlowStepFile, scope: &Scope, found:
 }
 
 /// The variables of the flow, once for each session that runs in it.
-fn variables(flow: &FlowFile, steps: &[PlannedStep], scope: &Scope, found: &mut Diagnostics) -> Vec<(String, Template)> {
+fn variables(flow: &FlowFile, steps: &[Arc<PlannedStep>], scope: &Scope, found: &mut Diagnostics) -> Vec<(String, Template)> {
     let sessions: BTreeSet<&str> = steps.iter().map(|s| s.session.as_str()).collect();
     let mut all = Vec::new();
     let mut own = scope.clone();
@@ -398,7 +398,7 @@ fn attack(
     }
     // After a `set` the attack sends what the control does not: predicates may name it.
     for step in &steps {
-        let is_unchanged = |own: &PlannedStep| own.name == step.name && own.parameters == step.parameters && own.proof == step.proof;
+        let is_unchanged = |own: &Arc<PlannedStep>| own.name == step.name && own.parameters == step.parameters && own.proof == step.proof;
         if !control.steps.iter().any(is_unchanged) {
             Arc::make_mut(&mut scope.sent).insert(step.name.clone(), sent(step));
         }
@@ -484,6 +484,6 @@ fn sent(step: &PlannedStep) -> BTreeSet<String> {
 }
 
 /// The client roles that a plan needs, for "skipped: add clients.second".
-pub fn roles(steps: &[PlannedStep]) -> BTreeSet<ClientRole> {
+pub fn roles(steps: &[Arc<PlannedStep>]) -> BTreeSet<ClientRole> {
     steps.iter().map(|s| s.client).collect()
 }

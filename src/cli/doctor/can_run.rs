@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::judge::{self, Applies};
 use crate::model::observation::Trial;
@@ -78,7 +79,7 @@ fn obstacle(case: &Case, target: &Target, seen: &Seen) -> Option<String> {
         }
     }
     let trial = |role: ClientRole| target.role(role).and_then(|own| seen.works.get(&own));
-    let refreshes = |s: &&PlannedStep| !s.probe && s.parameters.iter().any(|p| names_refresh_token(&p.value));
+    let refreshes = |s: &&Arc<PlannedStep>| !s.probe && s.parameters.iter().any(|p| names_refresh_token(&p.value));
     for step in case.control.steps.iter().filter(refreshes) {
         let given = trial(step.client)?.step("redeem").is_some_and(|s| s.fields.contains_key("refresh_token"));
         if !given {

@@ -8,6 +8,7 @@ mod said;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::engine::http::Http;
 use crate::engine::{self, Engine, clock, discover, leavings, tls};
@@ -162,7 +163,7 @@ fn evidence(target: &Target) -> PathBuf {
 /// A control with every step of its default session as one client and user.
 fn acting_as(control: &Control, client: ClientRole, user: UserRole) -> Control {
     let mut control = control.clone();
-    for step in &mut control.steps {
+    for step in control.steps.iter_mut().map(Arc::make_mut) {
         step.client = client;
         step.user = user;
     }

@@ -72,6 +72,8 @@ fn lacks(case: &Case<'_>, trial: &Trial) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::observation::StepObservation;
     use crate::model::scenario::Risk;
@@ -90,7 +92,7 @@ mod tests {
             let plan = plan::draw(&[&catalogue.scenarios[id]], &target, Risk::Noisy);
             let case = plan.groups.iter().flat_map(|group| &group.cases).find(|case| plan::default_client(case).is_some());
             let case = case.unwrap_or_else(|| panic!("{id} is about clients that it names"));
-            let seen = |step: &crate::model::step::PlannedStep| StepObservation {
+            let seen = |step: &Arc<crate::model::step::PlannedStep>| StepObservation {
                 fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
                 ..StepObservation::new(
                     &step.name,
