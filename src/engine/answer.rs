@@ -170,7 +170,7 @@ pub fn token(response: &Response) -> (Outcome, String) {
             (Outcome::Refused, format!("{} {error}{why}", response.status))
         }
         (status, None) if refuses(status) => (Outcome::Refused, format!("{} without an error code", response.status)),
-        (200..=299, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
+        (200..=399, Some(error)) => (Outcome::Refused, format!("{error}, with the status {}", response.status)),
         // A page for people instead of a token: what a server does that asks everybody to log in first. The endpoint's own
         // address, spelled otherwise, is no refusal.
         (302 | 303, _) if response.header("location").is_some_and(asks_to_log_in) => {
@@ -293,6 +293,7 @@ mod tests {
             (200, "<html>", Outcome::Unclear),
             (200, r#"{"access_token":""}"#, Outcome::Unclear),
             (302, "", Outcome::Unclear),
+            (302, r#"{"error":"invalid_scope"}"#, Outcome::Refused),
             (500, r#"{"error":"invalid_grant"}"#, Outcome::Crashed),
             (501, r#"{"error":"unsupported_grant_type"}"#, Outcome::Refused),
             (429, r#"{"error":"slow_down"}"#, Outcome::Throttled),

@@ -31,6 +31,8 @@ struct State {
     bare_pairs: BTreeMap<String, bool>,
     /// Whether `client_id` stands in the body as well where a pair is in the Basic header; None: nothing was tried yet.
     named_beside_pair: Option<bool>,
+    /// Clients whose refresh tokens are taken with the `code_verifier` of their grant only.
+    verifying: BTreeSet<String>,
     /// How the token endpoint refuses without an OAuth error: the grant type, and the shape of the answer to a code or token that never
     /// existed.
     odd_refusals: BTreeSet<(String, String)>,
@@ -127,6 +129,21 @@ impl Learned {
                  `redirect_uri` and its `prompt` beside it; all of them are sent so"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Whether this client shows the `code_verifier` of the grant once more when it refreshes.
+    pub fn verifies_refresh(&self, client: &str) -> bool {
+        self.state().verifying.contains(client)
+    }
+
+    /// A refresh of this client was refused for want of the `code_verifier`, and granted with it.
+    pub fn verify_refresh(&self, client: &str) {
+        let mut state = self.state();
+        if state.verifying.insert(client.to_owned()) {
+            state.warnings.push(format!(
+                "client `{client}`: a refresh is refused without the `code_verifier` of its grant, which RFC 6749 §6 does not ask for, and granted with it; all of its refreshes are sent so"
+            ));
         }
     }
 

@@ -535,6 +535,10 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         Some(seen) if seen.fields.get("error").is_some_and(|e| e == "invalid_client") && !(is_front(seen) && reached()) => {
             Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
         }
+        // A request that the server finds malformed says nothing about what comes with a good one.
+        Some(seen) if is_field(&condition.predicate) && is_malformed(seen) => {
+            Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), Party::Configuration)
+        }
         Some(seen) if seen.outcome.answered() => Applies::No,
         // It is answered as this server answers what no server may grant.
         Some(seen) if view.learned(seen).is_some() => Applies::No,
@@ -542,6 +546,20 @@ pub fn applies(condition: &Applicability, control: &Control, trial: &Trial, nega
         Some(seen) => Applies::Unknown(format!("whether the attack applies is not known: {}", described(seen)), fault(seen)),
         None => Applies::Unknown(format!("whether the attack applies is not known: {step} was not reached"), Party::Configuration),
     }
+}
+
+/// Whether a condition looks at what an answer carries, and not at what became of the request.
+fn is_field(predicate: &Predicate) -> bool {
+    matches!(predicate, Predicate::Field { subject: Reference::ControlField { .. }, .. })
+}
+
+/// Whether the token endpoint refused a renewal for its form or its token, which the control had from it (RFC 6749 §5.2).
+fn is_malformed(seen: &StepObservation) -> bool {
+    let by = |codes: &[&str]| seen.fields.get("error").is_some_and(|error| codes.contains(&error.as_str()));
+    seen.kind == StepKind::TokenRequest
+        && seen.outcome == Outcome::Refused
+        && seen.sent.contains_key("refresh_token")
+        && by(&["invalid_request", "invalid_grant"])
 }
 
 /// The verdict of several cases or variants together: the worst; of `not_applicable` and `skipped` beside others, the

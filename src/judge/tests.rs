@@ -75,6 +75,21 @@ fn trial(authorize: Outcome, redeem: Outcome) -> Trial {
 
 static SCENARIO: std::sync::LazyLock<Scenario> = std::sync::LazyLock::new(|| scenario_of(TEXT));
 
+/// That a renewal was found malformed is no sign that renewals bring nothing new.
+#[test]
+fn what_a_refused_renewal_would_have_brought_is_not_known() {
+    let applies = |error: &str, sent: &str| {
+        let mut before = trial(Outcome::Issued, Outcome::Refused);
+        let redeem = &mut before.steps[1];
+        redeem.fields.insert("error".into(), error.into());
+        redeem.sent.insert(sent.into(), "x".into());
+        super::applies(&SCENARIO.applies_when[0], &SCENARIO.control, &before, &[])
+    };
+    assert!(matches!(applies("invalid_request", "refresh_token"), Applies::Unknown(..)));
+    assert_eq!(applies("unauthorized_client", "refresh_token"), Applies::No);
+    assert_eq!(applies("invalid_request", "code"), Applies::No);
+}
+
 fn judged(before: Option<&Trial>, attempts: &[Trial], after: Option<&Trial>) -> Judgement {
     let scenario = &*SCENARIO;
     let attack = &scenario.attacks[0];

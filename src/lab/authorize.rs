@@ -174,6 +174,7 @@ pub(super) fn finish(server: &Server, request: &AuthorizationRequest, session: &
         x5t: None,
         resources: request.resources.clone(),
         details: request.details.clone(),
+        verifier: None,
         session: (!request.scope.has("offline_access")).then(|| session.id.clone()),
     };
     server.store().visit(&session.sid, &request.client_id);

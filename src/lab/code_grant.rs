@@ -217,6 +217,7 @@ fn take(server: &Server, store: &mut Store, client: &Client, params: &Params, id
     let expires = code.expires;
     grant.client_id.clone_from(&client.id);
     (grant.jkt, grant.x5t) = (held.jkt, held.x5t);
+    grant.verifier = params.get("code_verifier").filter(|_| server.keeps(Habit::RefreshAsksVerifier)).map(str::to_owned);
     if let Some(session) = &grant.session {
         store.bind(session, family);
     }

@@ -54,6 +54,9 @@ fn register(server: &Server, client: &Client, id: &str, params: &Params, checked
     if !store.is_refresh_token_alive(server, &token) {
         return Err(unknown());
     }
+    if token.grant.verifier.as_deref().is_some_and(|verifier| params.get("code_verifier") != Some(verifier)) {
+        return Err(OAuthError::invalid_request("a required parameter is missing or wrong: code_verifier"));
+    }
     if token.rotated && !checked {
         server.note(&[Flaw::RefreshRaceCapped]);
     }

@@ -98,6 +98,8 @@ pub(super) struct Grant {
     pub(super) resources: Vec<String>,
     /// What exactly it is for (RFC 9396).
     pub(super) details: Vec<Value>,
+    /// What its refreshes must show, where the lab has the habit to ask for it.
+    pub(super) verifier: Option<String>,
     /// The session that its refresh tokens end with; those of the scope `offline_access` outlive it (OpenID Connect Core section 11).
     pub(super) session: Option<String>,
 }
@@ -117,6 +119,7 @@ impl Grant {
             x5t: held.x5t,
             resources: vec![server.resource.clone()],
             details: Vec::new(),
+            verifier: None,
             session: None,
         }
     }

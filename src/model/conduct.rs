@@ -100,10 +100,10 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// Its browser is not the one that the user of the session has, or stops in the middle of his login: it is no place to
-    /// be logged in from then on.
-    pub fn is_apart(&self) -> bool {
-        let is_halfway = matches!(self.stops_at, Some(Stop::Code | Stop::Credentials));
+    /// Its browser is not the one that the user of the session has, or stops before his login or in the middle of it: it is no place to
+    /// be logged in from then on. `logged_out`: it begins with a browser in which nobody is.
+    pub fn is_apart(&self, logged_out: bool) -> bool {
+        let is_halfway = matches!(self.stops_at, Some(Stop::Code | Stop::Credentials)) || logged_out && self.stops_at.is_some();
         is_halfway || self.goes_on.is_some() || self.keeps.is_some() || self.as_before.is_some() || !self.tampers.is_empty()
     }
 
@@ -156,5 +156,19 @@ impl std::fmt::Display for Conduct {
             });
         }
         f.write_str(&parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Half a login that was kept as the user's session was one for all trials after it.
+    #[test]
+    fn a_browser_that_stops_before_its_login_is_nobodys() {
+        let stops = |at| Conduct { stops_at: Some(at), ..Conduct::default() };
+        assert!(stops(Stop::Page).is_apart(true) && !stops(Stop::Page).is_apart(false));
+        assert!(stops(Stop::Code).is_apart(false));
+        assert!(!Conduct::default().is_apart(true), "it logs in");
     }
 }

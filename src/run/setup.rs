@@ -68,6 +68,9 @@ pub fn advice(failed: &judge::Failed) -> String {
         Outcome::Refused if says(&["invalid_client", "401"]) => {
             "look at the client's `id`, `auth`, `secret`, `key`, `kid` and `audience`, and at its registration"
         }
+        Outcome::Refused if says(&["error page"]) && says(&["status 403"]) => {
+            "look at what this user and this client may do at the server, at the client's `id` and `redirect_uri`, and at its registration"
+        }
         Outcome::Refused if says(&["error page"]) => "look at the client's `id` and `redirect_uri`, and at its registration",
         Outcome::Refused => "look at the client's registration and at `endpoints`",
         Outcome::Strayed => "look at `hosts` and at the client's `redirect_uri`",
@@ -126,6 +129,7 @@ mod tests {
             ("authorize was refused: an error page “We are sorry... — Invalid parameter: redirect_uri”", "`redirect_uri`"),
             ("redeem was refused: 401 invalid_client (no)", "look at the client's `id`"),
             ("authorize was refused: an error page “Error” with the status 400, no redirect", "`id` and `redirect_uri`"),
+            ("authorize was refused: an error page “Error” with the status 403, no redirect", "this user and this client may do"),
         ] {
             assert!(advice(what, Outcome::Refused).contains(words), "{what}: {}", advice(what, Outcome::Refused));
         }

@@ -51,7 +51,7 @@ async fn travel(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str, 
         _ => trial.browser(&planned.session, &user).clone(),
     };
     trial.before.insert(planned.name.clone(), own.clone());
-    if conduct.is_apart() {
+    if conduct.is_apart(planned.logged_out) {
         trial.apart.insert(planned.session.clone());
     }
     let mut browser = match led::browser(trial, &conduct, own) {
@@ -514,6 +514,16 @@ impl<'t, 'e> Journey<'t, 'e> {
         let Some(mut url) = at.action(action.as_ref().unwrap_or(&form.action)) else {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
+        if url.scheme() == "javascript" {
+            let title = login::titled(page);
+            let why = match self.trial.engine.target.login.driver {
+                LoginDriver::Browser => {
+                    format!("a script sends the form of the page{title}, which came in answer to a form and is not opened in Chromium")
+                }
+                _ => format!("a script sends the form of the page{title}, {}", ending::WITH_SCRIPTS),
+            };
+            return self.over(Outcome::Unclear, why);
+        }
         (self.page_error, self.sent_on) = (None, None);
         self.tamper(form, &mut pairs, &mut url);
         if form.is_link() {

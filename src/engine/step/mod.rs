@@ -119,6 +119,9 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     if let (true, Some(resource)) = (is_authorization || planned.kind == StepKind::TokenRequest, &extras.resource_indicator) {
         more.push(("resource", resource.clone()));
     }
+    if planned.kind == StepKind::TokenRequest && trial.engine.learned.verifies_refresh(&client.id) {
+        more.extend(token_request::verifier_of(&trial.known, &own).map(|verifier| ("code_verifier", verifier.to_owned())));
+    }
     let mut headers = Vec::new();
     if let Some(address) = endpoint::address(&own).filter(|_| planned.kind == StepKind::EndpointRequest) {
         let facts = trial.engine.facts();

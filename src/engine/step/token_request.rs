@@ -1,11 +1,12 @@
 //! The token endpoint (RFC 6749 §3.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::engine::delivery::Sent;
+use crate::engine::eval::Known;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::{self, ProofEndpoint, Shown};
 use crate::engine::{RawStep, RunningTrial, answer, dpop, forge};
@@ -44,7 +45,47 @@ fn comes_again(token: &str, now: jiff::Timestamp) -> Duration {
     left.min(Duration::from_secs(1))
 }
 
+/// One request; and where a refresh is refused because the verifier of its grant is missing, the same with the verifier.
 async fn once(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) -> RawStep {
+    let first = posted(trial, step, endpoint).await;
+    let wanting = verifier_of(&trial.known, &step.parameters).filter(|_| lacks_verifier(step, &first));
+    let Some(verifier) = wanting.map(|verifier| Sent::plain("code_verifier", verifier.to_owned())) else { return first };
+    let parameters = step.parameters.iter().cloned().chain([verifier]).collect();
+    let with_verifier = Ready { planned: step.planned, client: step.client, actor: step.actor, parameters };
+    let mut second = posted(trial, &with_verifier, endpoint).await;
+    if second.outcome == Some(Outcome::Issued) {
+        trial.engine.learned.verify_refresh(&step.client.id);
+    }
+    second.exchanges.splice(..0, first.exchanges);
+    second
+}
+
+/// Whether a refresh was refused in words that ask for the `code_verifier`, which it did not have.
+fn lacks_verifier(step: &Ready<'_>, raw: &RawStep) -> bool {
+    let names = |text: &String| text.replace(' ', "_").contains("code_verifier");
+    let is_named = raw.fields.get("error_description").is_some_and(names);
+    is_named
+        && raw.outcome == Some(Outcome::Refused)
+        && parameter(step, "grant_type") == "refresh_token"
+        && parameter(step, "code_verifier").is_empty()
+}
+
+/// The verifier with which the grant was had whose refresh token is sent, as far as this trial knows.
+pub fn verifier_of<'k>(known: &'k Known, parameters: &[Sent]) -> Option<&'k str> {
+    let mut token = parameters.iter().find(|p| p.name == "refresh_token")?.value.lines().next()?;
+    // From renewal to renewal, back to the code.
+    for _ in 0..known.fields.len() {
+        let came_with = |fields: &BTreeMap<String, String>| fields.get("refresh_token").is_some_and(|came| came == token);
+        let mut sent = known.fields.iter().filter(|(_, fields)| came_with(fields)).filter_map(|(step, _)| known.sent.get(step));
+        if let Some(verifier) = sent.clone().find_map(|sent| sent.get("code_verifier")) {
+            return Some(verifier);
+        }
+        token = sent.find_map(|sent| sent.get("refresh_token").filter(|used| *used != token))?;
+    }
+    None
+}
+
+async fn posted(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) -> RawStep {
     match step.post(trial, endpoint, true).await {
         Ok((mut raw, (request, answer))) => {
             read(trial, step, &mut raw, &answer).await;
@@ -424,6 +465,26 @@ mod tests {
             assert_eq!(left(drawn_or_old.clone()), 0, "{drawn_or_old}");
         }
         assert_eq!(comes_again("opaque", now), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_verifier_of_a_refresh_token_is_that_of_its_code() {
+        let mut known = Known::default();
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
+        let mut step = |name: &str, sent: &[(&str, &str)], came: &str| {
+            known.sent.insert(name.to_owned(), map(sent));
+            known.fields.insert(name.to_owned(), map(&[("refresh_token", came)]));
+        };
+        step("redeem", &[("code", "c"), ("code_verifier", "v")], "first");
+        step("rotate", &[("refresh_token", "first")], "second");
+        step("again", &[("refresh_token", "second")], "third");
+        step("kept", &[("refresh_token", "third")], "third");
+        step("device", &[("device_code", "d")], "other");
+        let of = |token: &str| verifier_of(&known, &[Sent::plain("refresh_token", token.to_owned())]);
+        for token in ["first", "second", "third", "third\nfirst"] {
+            assert_eq!(of(token), Some("v"), "{token}");
+        }
+        assert_eq!((of("other"), of("unknown"), verifier_of(&known, &[])), (None, None, None));
     }
 
     /// A server that throws an error for a used code, as for one that never existed, refuses (RFC 6749 §5.2 asks for another answer).

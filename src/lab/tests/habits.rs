@@ -45,6 +45,12 @@ async fn shows(t: &Tester, habit: Habit) -> Outcome<bool> {
             t.code(&[]).await?;
             t.redeem(&first, &[]).await?.status == 400
         }
+        Habit::RefreshAsksVerifier => {
+            let token = t.tokens().await?.text("refresh_token");
+            let bare = t.refresh(&token, &[]).await?;
+            let is_granted = t.refresh(&token, &[("code_verifier", super::VERIFIER)]).await?.status == 200;
+            bare.text("error") == "invalid_request" && is_granted
+        }
         Habit::ReplayEndsSession => {
             let code = t.code(&[]).await?;
             t.redeem(&code, &[]).await?;

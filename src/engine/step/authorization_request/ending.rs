@@ -43,6 +43,9 @@ fn is_answer(url: &Url, state: &str) -> bool {
 /// another browser: the client may begin anew.
 const LOGIN_IS_OVER: &str = "authentication_expired";
 
+/// What to do where a page needs its scripts.
+pub(super) const WITH_SCRIPTS: &str = "which the login driver `form` does not run: use `login.driver: browser`, or `session` or `command`";
+
 impl Journey<'_, '_> {
     /// An answer that is neither a redirect nor a page.
     pub(super) fn document(&mut self, response: &Response) {
@@ -90,8 +93,7 @@ impl Journey<'_, '_> {
         if answer::refuses(response.status) {
             self.end(Outcome::Refused, format!("an error page{title} with the status {}, no redirect", response.status));
         } else if self.trial.engine.target.login.driver == LoginDriver::Form && login::made_by_script(page) {
-            let cure = "which the login driver `form` does not run: use `login.driver: browser`, or `session` or `command`";
-            self.end(Outcome::Unclear, format!("a script makes the page{title}, {cure}"));
+            self.end(Outcome::Unclear, format!("a script makes the page{title}, {WITH_SCRIPTS}"));
         } else {
             self.end(Outcome::Unclear, format!("the browser ends on a page{title} with the status {}", response.status));
         }
