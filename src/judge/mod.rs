@@ -172,7 +172,15 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         let what = format!("{}, although the attack does not change it and the control was granted it", described(step));
         return Sight::Neither { what, fault: fault(step), filed_under: None };
     }
-    if let Some(truth) = condition(&view, &attack.broken).filter(|_| is_led(attack, trial)) {
+    let nothing = |step: &StepObservation, truth: &Truth| Sight::Neither {
+        what: format!("{}; what came after it ({}) shows nothing", described(step), truth.seen),
+        fault: fault(step),
+        filed_under: None,
+    };
+    if let Some((list, truth)) = alternative(&view, &attack.broken).filter(|_| is_led(attack, trial)) {
+        if let Some(step) = open_before(&view, list, StepObservation::is_unanswered) {
+            return nothing(step, &truth);
+        }
         if at_the_resource(attack, trial) && !attack.negative_control && !resource_refuses(negatives) {
             return Sight::Neither {
                 what: format!(
@@ -185,24 +193,45 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         }
         return Sight::Harm(truth.seen);
     }
-    if let Some(truth) = condition(&view, &attack.holds) {
+    if let Some((list, truth)) = alternative(&view, &attack.holds) {
+        if let Some(step) = open_before(&view, list, has_failed) {
+            return nothing(step, &truth);
+        }
         if let Some(anything) = renewed_from_anything(negatives).filter(|_| lives_by_renewal(attack, trial)) {
             let what = format!("{}; but this server grants {} as well, so that shows nothing", truth.seen, anything.what);
             return Sight::Neither { what, fault: Party::AuthorizationServer, filed_under: None };
         }
         return Sight::Refusal(truth);
     }
-    if let Some(truth) = attack.moot.as_ref().and_then(|moot| condition(&view, moot)) {
-        return Sight::Moot(truth.seen);
+    if let Some((list, truth)) = attack.moot.as_ref().and_then(|moot| alternative(&view, moot)) {
+        return match open_before(&view, list, has_failed) {
+            Some(step) => nothing(step, &truth),
+            None => Sight::Moot(truth.seen),
+        };
     }
     let (what, fault) = neither(attack, trial, negatives);
     Sight::Neither { what, fault, filed_under: None }
 }
 
-/// Whether a trial says nothing of the attack, so that it is made again: the server throttled it, or cut the connection before
+/// Whether a trial says nothing of the attack, so that it is made again: the server throttled it, or did not answer before
 /// anything was decided. A burst that came to nothing is counted among the bursts.
 fn is_lost(attack: &Attack, trial: &Trial, sight: &Sight) -> bool {
-    trial.is_throttled() || trial.is_cut() && !attack.is_race() && matches!(sight, Sight::Neither { .. })
+    trial.is_throttled() || trial.is_unanswered() && !attack.is_race() && matches!(sight, Sight::Neither { .. })
+}
+
+/// The first step before the last one that a list of predicates asks about which came to this, where the list does not ask about it and the server
+/// does not so refuse what never existed. What was seen after it may be so because the step came to nothing, and not by the defense: nobody was
+/// logged in.
+fn open_before<'t>(view: &View<'t>, list: &[Predicate], came_to: impl Fn(&StepObservation) -> bool) -> Option<&'t StepObservation> {
+    let is_named = |s: &StepObservation| list.iter().any(|p| p.step() == Some(s.step.as_str()));
+    let last = view.trial.steps.iter().rposition(is_named)?;
+    let before = view.trial.steps.get(..last)?;
+    before.iter().find(|s| came_to(s) && !is_named(s) && view.learned(s).is_none())
+}
+
+/// Whether a step was neither granted nor refused by anybody who had read it.
+fn has_failed(step: &StepObservation) -> bool {
+    matches!(step.outcome, Outcome::TimedOut | Outcome::Crashed | Outcome::Throttled | Outcome::Stuck | Outcome::Unreachable)
 }
 
 /// Whether the browser went where the attack leads it: what comes after a changed request that was never sent is not the attack's doing.
@@ -249,17 +278,18 @@ fn is_refresh(step: &StepObservation) -> bool {
     step.kind == StepKind::TokenRequest && step.sent.get("grant_type").is_some_and(|grant| grant == "refresh_token")
 }
 
-/// The first alternative of which every predicate is true.
-fn condition(view: &View, condition: &Condition) -> Option<Truth> {
+/// The first alternative of which every predicate is true, and what is seen by it.
+fn alternative<'c>(view: &View, condition: &'c Condition) -> Option<(&'c [Predicate], Truth)> {
     condition.alternatives().iter().find_map(|list| {
         if list.iter().any(|p| is_for_scope_alone(view, p) && !names_scope(list, p)) {
             return None;
         }
         let truths: Vec<Truth> = list.iter().map(|p| view.holds(p)).collect::<Option<_>>()?;
-        Some(Truth {
+        let truth = Truth {
             seen: truths.iter().map(|t| t.seen.as_str()).collect::<Vec<_>>().join(", and "),
             deviations: truths.into_iter().flat_map(|t| t.deviations).collect(),
-        })
+        };
+        Some((list.as_slice(), truth))
     })
 }
 

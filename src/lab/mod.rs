@@ -39,6 +39,7 @@ mod jwt_grant;
 mod keys;
 mod login;
 mod logout;
+mod loss;
 mod mcp;
 mod metadata;
 mod mtls;
@@ -84,6 +85,7 @@ use tokio::task::JoinHandle;
 pub use directory::{DemoClient, DemoIssuer, DemoUser, Directory};
 pub use flaw::Flaw;
 pub use habit::Habit;
+pub use loss::Loss;
 pub use switch::UnknownSwitch;
 
 use asked::Asked;
@@ -127,6 +129,8 @@ pub struct LabConfig {
     /// Whether requests may say how much later they count as sent: for
     /// tests that would wait otherwise.
     pub movable_clock: bool,
+    /// What is lost on the way, for tests.
+    pub loss: Option<Loss>,
     /// The redirect URI that every client uses; the second one has another of its own.
     pub callback: String,
 }
@@ -145,6 +149,7 @@ impl Default for LabConfig {
             refresh_token_lifetime: Duration::from_secs(30 * 24 * 3600),
             request_beside: false,
             movable_clock: false,
+            loss: None,
             callback: "https://app.example/cb".to_owned(),
         }
     }
@@ -231,6 +236,7 @@ pub async fn start(mut config: LabConfig) -> io::Result<Lab> {
 }
 
 fn router(server: Server) -> Router {
+    let losing = Arc::new(loss::Losing::new(server.config.loss));
     let server = Arc::new(server);
     let known = axum::middleware::from_fn_with_state(Arc::clone(&server), cimd::look_up);
     let careless = axum::middleware::from_fn_with_state(Arc::clone(&server), careless::fetch_what_is_named);
@@ -270,6 +276,7 @@ fn router(server: Server) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), mtls::front))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), habit::dress))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&server), clock::at_its_time))
+        .layer(axum::middleware::from_fn_with_state(losing, loss::lose))
         .with_state(server)
 }
 

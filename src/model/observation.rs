@@ -158,6 +158,12 @@ pub struct StepObservation {
 }
 
 impl StepObservation {
+    /// It was sent, and cut off or left without an answer.
+    pub fn is_unanswered(&self) -> bool {
+        let is_cut = || self.exchanges.iter().any(|exchange| exchange.status == 0 && exchange.error.is_some());
+        self.outcome == Outcome::TimedOut || self.outcome == Outcome::Crashed && is_cut()
+    }
+
     /// A step that came to this, and of which nothing else is known.
     pub fn new(step: impl Into<String>, kind: StepKind, outcome: Outcome) -> StepObservation {
         StepObservation {
@@ -218,11 +224,10 @@ impl Trial {
         self.steps.iter().any(|s| s.outcome == Outcome::Throttled)
     }
 
-    /// A connection was cut before an answer came. That may be chance (a server closes what was idle), and the attack's doing
-    /// only where it comes again.
-    pub fn is_cut(&self) -> bool {
-        let unanswered = |s: &StepObservation| s.exchanges.iter().any(|e| e.status == 0 && e.error.is_some());
-        self.steps.iter().any(|s| s.outcome == Outcome::Crashed && unanswered(s))
+    /// No answer came to a step. That may be chance (a server closes what was idle, a packet is lost), and the attack's doing only where it
+    /// comes again.
+    pub fn is_unanswered(&self) -> bool {
+        self.steps.iter().any(StepObservation::is_unanswered)
     }
 
     /// Every exchange with the name of its step, in order, the proof last.

@@ -52,7 +52,7 @@ pub struct Runner<'r> {
 /// How often a trial is made again because the server said "too many requests".
 const MOST_THROTTLED: usize = 2;
 
-/// How often a trial is made again because its connection was cut.
+/// How often a trial is made again because no answer came.
 const MOST_CUT: usize = 1;
 
 /// How often a control is made again in which the server failed: two requests of one moment are too many for some stores.
@@ -335,7 +335,7 @@ impl<'r> Runner<'r> {
             return Tried { not_waited: wait, ..tried };
         }
         let mut steps = Cow::Borrowed(case.steps.as_slice());
-        // Trials that the server throttled, those whose connection was cut, and all others.
+        // Trials that the server throttled, those that it did not answer, and all others.
         let (mut lost, mut cut, mut seen) = (0, 0, 0);
         let race = case.attack.is_race();
         let mut harms = 0;

@@ -148,7 +148,7 @@ impl Runner<'_> {
         first
     }
 
-    /// Runs a control, and again where the server throttled it, cut its connection or, before any attack, failed; every one of them is in the record.
+    /// Runs a control, and again where the server throttled it, did not answer or, before any attack, failed; every one of them is in the record.
     pub(super) async fn control_patiently(&mut self, control: &Control, when: &str) -> (usize, Result<(), judge::Failed>) {
         let first = self.control_once(control, when).await;
         self.again(control, when, first).await
@@ -167,9 +167,9 @@ impl Runner<'_> {
             let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
                 throttled += 1;
                 "after a pause"
-            } else if trial.is_cut() && cut < MOST_CUT {
+            } else if trial.is_unanswered() && cut < MOST_CUT {
                 cut += 1;
-                "since the connection was cut"
+                "since no answer came"
             } else if when != AFTER && crashed < MOST_CRASHED && last.1.as_ref().is_err_and(|failed| failed.outcome == Outcome::Crashed) {
                 // After attacks it may be their doing.
                 crashed += 1;

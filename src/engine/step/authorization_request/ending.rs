@@ -36,7 +36,9 @@ fn is_answer(url: &Url, state: &str) -> bool {
     let parts = [url.query(), url.fragment()].into_iter().flatten();
     let pairs: Vec<(String, String)> = parts.flat_map(wire::parse_form).filter(|(_, value)| !value.is_empty()).collect();
     let is_given = pairs.iter().any(|(name, _)| GIVEN.contains(&name.as_str()));
-    is_given && pairs.iter().any(|(name, value)| name == "state" && value == state)
+    // With what only a request has, it is the request once more, as a login page may be given it.
+    let is_request = pairs.iter().any(|(name, _)| name == "response_type");
+    is_given && !is_request && pairs.iter().any(|(name, value)| name == "state" && value == state)
 }
 
 /// How Keycloak describes the `temporarily_unavailable` with which it sends a browser back to the client whose login has expired, or has begun in
@@ -170,7 +172,9 @@ impl Journey<'_, '_> {
         self.raw.outcome = Some(outcome);
         let remarks = std::mem::take(&mut self.remarks);
         self.raw.note = std::iter::once(note).chain(remarks).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
-        if self.passwords_sent > 0 {
+        // A password that nobody answered is not known to have stayed here.
+        let is_answered = self.raw.exchanges.last().is_none_or(|(_, answer)| answer.is_ok());
+        if self.passwords_sent > 0 && is_answered {
             self.raw.field("password_forwarded", Some(self.forwarded.to_string()));
         }
         self.raw.field("form_pages", Some(self.form_pages.to_string()));
@@ -210,7 +214,14 @@ mod tests {
     fn an_answer_has_what_was_asked_for_and_the_state_that_was_sent() {
         let is = |address: &str| is_answer(&Url::parse(address).expect("a URL"), "s t");
         assert!(is("https://as.example/authorize?code=c&state=s+t") && is("https://as.example/x#access_token=a&state=s%20t"));
-        for other in ["?code=c&state=other", "?code=c", "?state=s+t", "?code=&state=s+t", "?error=access_denied&state=s+t"] {
+        for other in [
+            "?response_type=code&code=c&state=s+t",
+            "?code=c&state=other",
+            "?code=c",
+            "?state=s+t",
+            "?code=&state=s+t",
+            "?error=access_denied&state=s+t",
+        ] {
             assert!(!is(&format!("https://as.example/login{other}")), "{other}");
         }
     }
