@@ -94,7 +94,9 @@ async fn wrong(flaw: &'static str, scenario: &'static str, one_in: u64, turn: Ar
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_decides_nothing() {
     let every: Option<u64> = std::env::var("GRANTPROOF_LOSSES").ok().map(|one_in| one_in.parse().expect("a number"));
-    let declared = CATALOGUE.scenarios.values().flat_map(|scenario| {
+    // Of a race each burst is a case of its own, and chance decides it; they are judged together.
+    let decided = CATALOGUE.scenarios.values().filter(|scenario| !scenario.attacks.iter().any(|attack| attack.is_race()));
+    let declared = decided.flat_map(|scenario| {
         let flaws: BTreeSet<&str> = scenario.attacks.iter().flat_map(|attack| &attack.proved_by).map(String::as_str).collect();
         std::iter::once("").chain(flaws).map(|flaw| (flaw, scenario.id.as_str())).collect::<Vec<_>>()
     });

@@ -194,7 +194,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         return Sight::Harm(truth.seen);
     }
     if let Some((list, truth)) = alternative(&view, &attack.holds) {
-        if let Some(step) = open_before(&view, list, has_failed) {
+        if let Some(step) = open_before(&view, list, |step| has_failed(attack, step, control)) {
             return nothing(step, &truth);
         }
         if let Some(anything) = renewed_from_anything(negatives).filter(|_| lives_by_renewal(attack, trial)) {
@@ -204,7 +204,7 @@ pub fn sight(attack: &Attack, trial: &Trial, control: &Trial, negatives: &[Negat
         return Sight::Refusal(truth);
     }
     if let Some((list, truth)) = attack.moot.as_ref().and_then(|moot| alternative(&view, moot)) {
-        return match open_before(&view, list, has_failed) {
+        return match open_before(&view, list, |step| has_failed(attack, step, control)) {
             Some(step) => nothing(step, &truth),
             None => Sight::Moot(truth.seen),
         };
@@ -229,9 +229,19 @@ fn open_before<'t>(view: &View<'t>, list: &[Predicate], came_to: impl Fn(&StepOb
     before.iter().find(|s| came_to(s) && !is_named(s) && view.learned(s).is_none())
 }
 
-/// Whether a step was neither granted nor refused by anybody who had read it.
-fn has_failed(step: &StepObservation) -> bool {
-    matches!(step.outcome, Outcome::TimedOut | Outcome::Crashed | Outcome::Throttled | Outcome::Stuck | Outcome::Unreachable)
+/// Whether a step was neither granted nor refused by anybody who had read it. That the server fails on what the attack sends is an answer, whatever it is
+/// worth, and what came of it is seen; where a browser was to be led it is none.
+fn has_failed(attack: &Attack, step: &StepObservation, control: &Trial) -> bool {
+    match step.outcome {
+        Outcome::TimedOut | Outcome::Throttled | Outcome::Stuck | Outcome::Unreachable => true,
+        Outcome::Crashed => step.is_unanswered() || step.kind == StepKind::AuthorizationRequest || !is_changed(attack, &step.step, control),
+        _ => false,
+    }
+}
+
+/// Whether a step is the attack's own, or not as the control has it.
+fn is_changed(attack: &Attack, step: &str, control: &Trial) -> bool {
+    attack.change.iter().any(|(changed, _)| changed == step) || control.step(step).is_none()
 }
 
 /// Whether the browser went where the attack leads it: what comes after a changed request that was never sent is not the attack's doing.
@@ -244,8 +254,7 @@ fn is_led(attack: &Attack, trial: &Trial) -> bool {
 /// A step before the first change that was not granted although the control was granted the same: what comes after is
 /// not the change's doing (rule 3).
 fn spoilt<'t>(attack: &Attack, trial: &'t Trial, control: &Trial) -> Option<&'t StepObservation> {
-    let changed = |name: &str| attack.change.iter().any(|(step, _)| step == name) || control.step(name).is_none();
-    let before = trial.steps.iter().take_while(|s| !changed(&s.step));
+    let before = trial.steps.iter().take_while(|s| !is_changed(attack, &s.step, control));
     before.into_iter().find(|s| !s.outcome.granted() && control.step(&s.step).is_some_and(|c| c.outcome.granted()))
 }
 

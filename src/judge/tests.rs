@@ -90,6 +90,28 @@ fn what_a_refused_renewal_would_have_brought_is_not_known() {
     assert_eq!(applies("invalid_request", "code"), Applies::No);
 }
 
+/// A login that nobody answered is no session that was not taken over.
+#[test]
+fn what_comes_after_a_step_that_came_to_nothing_decides_nothing() {
+    let changed = "      authorize:\n        set:\n          prompt: login\n";
+    let scenario = scenario_of(&TEXT.replace("      redeem:\n        replace:\n          code_verifier: x\n", changed));
+    let control = trial(Outcome::Issued, Outcome::Issued);
+    for (outcome, decides) in [
+        (Outcome::Issued, true),
+        (Outcome::Refused, true),
+        (Outcome::TimedOut, false),
+        (Outcome::Crashed, false),
+        (Outcome::Stuck, false),
+        (Outcome::Unreachable, false),
+    ] {
+        let seen = sight(&scenario.attacks[0], &trial(outcome, Outcome::Refused), &control, &[]);
+        assert_eq!(matches!(seen, Sight::Refusal(_)), decides, "{outcome:?}: {seen:?}");
+    }
+    // The harm as well, where an answer is missing.
+    let harm = |outcome| sight(&scenario.attacks[0], &trial(outcome, Outcome::Issued), &control, &[]);
+    assert!(matches!(harm(Outcome::TimedOut), Sight::Neither { .. }) && matches!(harm(Outcome::Refused), Sight::Harm(_)));
+}
+
 fn judged(before: Option<&Trial>, attempts: &[Trial], after: Option<&Trial>) -> Judgement {
     let scenario = &*SCENARIO;
     let attack = &scenario.attacks[0];
