@@ -119,9 +119,6 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     if let (true, Some(resource)) = (is_authorization || planned.kind == StepKind::TokenRequest, &extras.resource_indicator) {
         more.push(("resource", resource.clone()));
     }
-    if planned.kind == StepKind::TokenRequest && trial.engine.learned.verifies_refresh(&client.id) {
-        more.extend(token_request::verifier_of(&trial.known, &own).map(|verifier| ("code_verifier", verifier.to_owned())));
-    }
     let mut headers = Vec::new();
     if let Some(address) = endpoint::address(&own).filter(|_| planned.kind == StepKind::EndpointRequest) {
         let facts = trial.engine.facts();
@@ -138,7 +135,10 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     let more: Vec<Sent> = more.into_iter().map(in_place(None)).chain(headers.into_iter().map(in_place(Some(Place::Header)))).collect();
     let is_own = |p: &Sent| !planned.removed.contains(&p.name) && !own.iter().any(|known| known.name == p.name);
     let more: Vec<Sent> = more.into_iter().filter(is_own).collect();
-    Ok(own.into_iter().chain(more).collect())
+    let verifies = planned.kind == StepKind::TokenRequest && trial.engine.learned.verifies_refresh(&client.id);
+    let verifier = token_request::verifier_of(&trial.known, &own).filter(|_| verifies && !own.iter().any(|p| p.name == "code_verifier"));
+    let verifier = verifier.map(|verifier| Sent::plain("code_verifier", verifier.to_owned()));
+    Ok(own.into_iter().chain(more).chain(verifier).collect())
 }
 
 /// Offline access is asked for with `prompt=consent` (OpenID Connect Core §11). Where the target file does so and a scenario has another prompt, the scope
