@@ -81,6 +81,9 @@ pub fn with_suffix(url: &str, suffix: Option<&str>) -> String {
     }
 }
 
+/// What a redemption shows (RFC 7636 §4.5), and a refresh where the server asks for it.
+pub const VERIFIER: &str = "code_verifier";
+
 /// Reads the recorded request and says what is missing of the change; None: it went out as planned.
 pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request) -> Option<String> {
     if planned.removed.is_empty() && !parameters.iter().any(|p| p.changed) {
@@ -123,8 +126,9 @@ pub fn undelivered(planned: &PlannedStep, parameters: &[Sent], request: &Request
             return Some(format!("the changed `{}` is not in the request as planned", parameter.name));
         }
     }
-    // What stands among the parameters nevertheless is there for another reason: a refresh, made of a redemption, that must show its verifier.
-    let is_left_out = |name: &&String| !parameters.iter().any(|p| p.name == **name);
+    // A refresh, made of a redemption, may have to show its verifier nevertheless.
+    let sends = |name: &str| parameters.iter().any(|p| p.name == name);
+    let is_left_out = |name: &&String| *name != VERIFIER || !sends("refresh_token") || !sends(VERIFIER);
     planned
         .removed
         .iter()

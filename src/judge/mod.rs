@@ -595,10 +595,7 @@ fn is_field(predicate: &Predicate) -> bool {
 /// Whether the token endpoint refused a renewal for its form or its token, which the control had from it (RFC 6749 §5.2).
 fn is_malformed(seen: &StepObservation) -> bool {
     let by = |codes: &[&str]| seen.fields.get("error").is_some_and(|error| codes.contains(&error.as_str()));
-    seen.kind == StepKind::TokenRequest
-        && seen.outcome == Outcome::Refused
-        && seen.sent.contains_key("refresh_token")
-        && by(&["invalid_request", "invalid_grant"])
+    is_refresh(seen) && seen.outcome == Outcome::Refused && by(&["invalid_request", "invalid_grant"])
 }
 
 /// The verdict of several cases or variants together: the worst; of `not_applicable` and `skipped` beside others, the

@@ -78,16 +78,16 @@ static SCENARIO: std::sync::LazyLock<Scenario> = std::sync::LazyLock::new(|| sce
 /// That a renewal was found malformed is no sign that renewals bring nothing new.
 #[test]
 fn what_a_refused_renewal_would_have_brought_is_not_known() {
-    let applies = |error: &str, sent: &str| {
+    let applies = |error: &str, grant: &str| {
         let mut before = trial(Outcome::Issued, Outcome::Refused);
         let redeem = &mut before.steps[1];
         redeem.fields.insert("error".into(), error.into());
-        redeem.sent.insert(sent.into(), "x".into());
+        redeem.sent.insert("grant_type".into(), grant.into());
         super::applies(&SCENARIO.applies_when[0], &SCENARIO.control, &before, &[])
     };
     assert!(matches!(applies("invalid_request", "refresh_token"), Applies::Unknown(..)));
     assert_eq!(applies("unauthorized_client", "refresh_token"), Applies::No);
-    assert_eq!(applies("invalid_request", "code"), Applies::No);
+    assert_eq!(applies("invalid_request", "authorization_code"), Applies::No);
 }
 
 /// A login that nobody answered is no session that was not taken over.

@@ -135,10 +135,10 @@ fn by_name(steps: &mut [Arc<PlannedStep>], target: &Target, default: Option<Clie
         }
         let default = default.filter(|_| step.client == ClientRole::Default);
         let Some(client) = default.or_else(|| target.role(step.client)) else { continue };
-        let written = Arc::clone(step);
-        Arc::make_mut(step).client = client;
         // What an attack has changed is its own.
-        if Arc::strong_count(&written) > 1 {
+        let shared = (Arc::strong_count(step) > 1).then(|| Arc::clone(step));
+        Arc::make_mut(step).client = client;
+        if let Some(written) = shared {
             named.insert(Arc::as_ptr(&written), [written, Arc::clone(step)]);
         }
     }

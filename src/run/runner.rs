@@ -53,7 +53,7 @@ pub struct Runner<'r> {
 const MOST_THROTTLED: usize = 2;
 
 /// How often a trial is made again because no answer came.
-const MOST_CUT: usize = 1;
+const MOST_UNANSWERED: usize = 1;
 
 /// How often a control is made again in which the server failed: two requests of one moment are too many for some stores.
 const MOST_CRASHED: usize = 1;
@@ -371,7 +371,7 @@ impl<'r> Runner<'r> {
             // burst that was not answered is made again.
             let another_burst = race && !throttled && (harms == 1 && seen < MOST_BURSTS || undecided && harms == 0 && seen < 3);
             // The client waits as long as the server asks, and goes on more slowly.
-            let lost_again = throttled && lost <= MOST_THROTTLED || is_cut && cut <= MOST_CUT;
+            let lost_again = throttled && lost <= MOST_THROTTLED || is_cut && cut <= MOST_UNANSWERED;
             let to_agree = tried.harmed && seen < 2 && !case.attack.measures || tried.refused && seen < self.options.repeat.max(1) as usize;
             if !(another_burst || lost_again || to_agree) {
                 return tried;

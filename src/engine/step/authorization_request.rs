@@ -499,19 +499,10 @@ impl<'t, 'e> Journey<'t, 'e> {
         if !self.may(filled.what, response, page, user) {
             return Turn::Over;
         }
-        self.count(filled.what);
-        if let Some(pair) = filled.code.and_then(|at| filled.pairs.get_mut(at)) {
-            pair.1 = self.trial.engine.one_time_code(user).await;
-            self.raw.secret_names.push((pair.0.clone(), "otp"));
-        }
-        if let Some(pair) = filled.password.and_then(|at| filled.pairs.get(at)) {
-            self.raw.secret_names.push((pair.0.clone(), "password"));
-        }
         let Some(form) = page.forms.get(filled.form) else {
             return self.over(Outcome::Unclear, "the form is gone".into());
         };
-        let (mut pairs, action, what) = (filled.pairs, filled.action, filled.what);
-        let Some(mut url) = at.action(action.as_ref().unwrap_or(&form.action)) else {
+        let Some(mut url) = at.action(filled.action.as_ref().unwrap_or(&form.action)) else {
             return self.over(Outcome::Unclear, "the form's action is no URL".into());
         };
         if url.scheme() == "javascript" {
@@ -524,6 +515,15 @@ impl<'t, 'e> Journey<'t, 'e> {
             };
             return self.over(Outcome::Unclear, why);
         }
+        self.count(filled.what);
+        if let Some(pair) = filled.code.and_then(|at| filled.pairs.get_mut(at)) {
+            pair.1 = self.trial.engine.one_time_code(user).await;
+            self.raw.secret_names.push((pair.0.clone(), "otp"));
+        }
+        if let Some(pair) = filled.password.and_then(|at| filled.pairs.get(at)) {
+            self.raw.secret_names.push((pair.0.clone(), "password"));
+        }
+        let (mut pairs, what) = (filled.pairs, filled.what);
         (self.page_error, self.sent_on) = (None, None);
         self.tamper(form, &mut pairs, &mut url);
         if form.is_link() {

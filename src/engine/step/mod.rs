@@ -136,8 +136,7 @@ fn with_extras(trial: &RunningTrial<'_>, planned: &PlannedStep, client: &Client,
     let is_own = |p: &Sent| !planned.removed.contains(&p.name) && !own.iter().any(|known| known.name == p.name);
     let more: Vec<Sent> = more.into_iter().filter(is_own).collect();
     let verifies = planned.kind == StepKind::TokenRequest && trial.engine.learned.verifies_refresh(&client.id);
-    let verifier = token_request::verifier_of(&trial.known, &own).filter(|_| verifies && !own.iter().any(|p| p.name == "code_verifier"));
-    let verifier = verifier.map(|verifier| Sent::plain("code_verifier", verifier.to_owned()));
+    let verifier = verifies.then(|| token_request::missing_verifier(&trial.known, &own)).flatten();
     Ok(own.into_iter().chain(more).chain(verifier).collect())
 }
 

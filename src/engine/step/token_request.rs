@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::engine::delivery::Sent;
+use crate::engine::delivery::{Sent, VERIFIER};
 use crate::engine::eval::Known;
 use crate::engine::http::{Failure, Request, Response};
 use crate::engine::proof::{self, ProofEndpoint, Shown};
@@ -48,8 +48,8 @@ fn comes_again(token: &str, now: jiff::Timestamp) -> Duration {
 /// One request; and where a refresh is refused because the verifier of its grant is missing, the same with the verifier.
 async fn once(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) -> RawStep {
     let first = posted(trial, step, endpoint).await;
-    let wanting = verifier_of(&trial.known, &step.parameters).filter(|_| lacks_verifier(step, &first));
-    let Some(verifier) = wanting.map(|verifier| Sent::plain("code_verifier", verifier.to_owned())) else { return first };
+    let wanted = asks_for_verifier(step, &first).then(|| missing_verifier(&trial.known, &step.parameters)).flatten();
+    let Some(verifier) = wanted else { return first };
     let parameters = step.parameters.iter().cloned().chain([verifier]).collect();
     let with_verifier = Ready { planned: step.planned, client: step.client, actor: step.actor, parameters };
     let mut second = posted(trial, &with_verifier, endpoint).await;
@@ -60,24 +60,27 @@ async fn once(trial: &mut RunningTrial<'_>, step: &Ready<'_>, endpoint: &str) ->
     second
 }
 
-/// Whether a refresh was refused in words that ask for the `code_verifier`, which it did not have.
-fn lacks_verifier(step: &Ready<'_>, raw: &RawStep) -> bool {
-    let names = |text: &String| text.replace(' ', "_").contains("code_verifier");
+/// Whether a refresh was refused in words that name the `code_verifier`.
+fn asks_for_verifier(step: &Ready<'_>, raw: &RawStep) -> bool {
+    let names = |text: &String| text.replace(' ', "_").contains(VERIFIER);
     let is_named = raw.fields.get("error_description").is_some_and(names);
-    is_named
-        && raw.outcome == Some(Outcome::Refused)
-        && parameter(step, "grant_type") == "refresh_token"
-        && parameter(step, "code_verifier").is_empty()
+    is_named && raw.outcome == Some(Outcome::Refused) && parameter(step, "grant_type") == "refresh_token"
+}
+
+/// The verifier for a refresh that has none, of the grant of its refresh token.
+pub fn missing_verifier(known: &Known, parameters: &[Sent]) -> Option<Sent> {
+    let verifier = verifier_of(known, parameters).filter(|_| !parameters.iter().any(|p| p.name == VERIFIER))?;
+    Some(Sent::plain(VERIFIER, verifier.to_owned()))
 }
 
 /// The verifier with which the grant was had whose refresh token is sent, as far as this trial knows.
-pub fn verifier_of<'k>(known: &'k Known, parameters: &[Sent]) -> Option<&'k str> {
+fn verifier_of<'k>(known: &'k Known, parameters: &[Sent]) -> Option<&'k str> {
     let mut token = parameters.iter().find(|p| p.name == "refresh_token")?.value.lines().next()?;
     // From renewal to renewal, back to the code.
     for _ in 0..known.fields.len() {
         let came_with = |fields: &BTreeMap<String, String>| fields.get("refresh_token").is_some_and(|came| came == token);
         let mut sent = known.fields.iter().filter(|(_, fields)| came_with(fields)).filter_map(|(step, _)| known.sent.get(step));
-        if let Some(verifier) = sent.clone().find_map(|sent| sent.get("code_verifier")) {
+        if let Some(verifier) = sent.clone().find_map(|sent| sent.get(VERIFIER)) {
             return Some(verifier);
         }
         token = sent.find_map(|sent| sent.get("refresh_token").filter(|used| *used != token))?;

@@ -12,7 +12,7 @@ use crate::run::look::{excluded, may_be_the_session};
 use crate::run::{Event, setup};
 
 use super::closing::AFTER;
-use super::{Framed, MOST_CRASHED, MOST_CUT, MOST_THROTTLED, Runner};
+use super::{Framed, MOST_CRASHED, MOST_THROTTLED, MOST_UNANSWERED, Runner};
 
 /// The flow that every client of a target file must be granted. What another one asks for, a server need not have.
 const PLAIN_FLOW: &str = "authorization_code";
@@ -167,7 +167,7 @@ impl Runner<'_> {
             let why = if trial.is_throttled() && throttled < MOST_THROTTLED {
                 throttled += 1;
                 "after a pause"
-            } else if trial.is_unanswered() && cut < MOST_CUT {
+            } else if trial.is_unanswered() && cut < MOST_UNANSWERED {
                 cut += 1;
                 "since no answer came"
             } else if when != AFTER && crashed < MOST_CRASHED && last.1.as_ref().is_err_and(|failed| failed.outcome == Outcome::Crashed) {
